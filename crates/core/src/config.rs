@@ -1,0 +1,20 @@
+//! The two configuration files: `windlass.toml` in the repository says what the app is, `windlass-server.toml` on the
+//! server says what the installation allows.
+//!
+//! Both are read by hand from the parsed TOML rather than through serde, so that every mistake in a file is reported
+//! at once, each with its line, column and key.
+
+pub mod diagnostic;
+pub mod project;
+mod reader;
+pub mod server;
+
+pub use diagnostic::{ConfigError, Diagnostic};
+pub use project::{
+    AppConfig, AppUrl, Boot, BootLimit, Build, Health, HealthCheck, HostSelector, Migrate, ProjectConfig, ProjectFile,
+    Resources, RoleConfig, Stop, Strategy, Volume,
+};
+pub use server::{
+    Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, Limits, NoCi, NoCiThen, OidcPolicy,
+    RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy, TriggerKind,
+};

@@ -1,0 +1,1 @@
+//! Walks a parsed TOML document and collects every mistake with its place.

@@ -1,0 +1,235 @@
+//! `windlass-server.toml`: what this installation allows. A repository's file can never grant itself anything that is
+//! not allowed here.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::config::HostSelector;
+use crate::names::{HostName, ProjectName, RepositoryId, StageName};
+use crate::quantity::{Duration, Memory};
+
+/// The whole file. Secrets are still sources here: reading them is the service's work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerConfig {
+    /// Where the service listens.
+    pub listen: SocketAddr,
+    /// In GitHub's links; the audience of OIDC tokens. Without a trailing slash in its rendering.
+    pub public_url: Url,
+    /// Where the store lives.
+    pub data: PathBuf,
+    /// How GitHub is reached.
+    pub github: GitHubConfig,
+    /// By host name of the registry.
+    pub registries: BTreeMap<String, RegistryCredentials>,
+    /// At least one.
+    pub hosts: BTreeMap<HostName, HostConfig>,
+    /// At least one.
+    pub projects: BTreeMap<ProjectName, ServerProject>,
+}
+
+/// Where a secret's value comes from; never the value itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file's content, less one trailing line end.
+    File(PathBuf),
+    /// An environment variable of the service.
+    Env(String),
+    /// A command's standard output, less one trailing line end.
+    Command(Vec<String>),
+}
+
+/// How GitHub is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitHubConfig {
+    /// `GITHUB_API_URL` in the environment wins.
+    pub api_url: Url,
+    /// As what.
+    pub auth: GitHubAuth,
+    /// At least one: a delivery signed with any of them is accepted, so that they can be rotated.
+    pub webhook_secrets: Vec<SecretSource>,
+    /// Who signs the tokens of jobs.
+    pub oidc_issuer: Url,
+}
+
+/// As what the service speaks to GitHub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitHubAuth {
+    /// A GitHub App.
+    App {
+        /// Its id.
+        id: u64,
+        /// PEM.
+        private_key: SecretSource,
+    },
+    /// A fine-grained personal access token.
+    Token(SecretSource),
+}
+
+/// How a registry is logged in to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryCredentials {
+    /// The account.
+    pub username: String,
+    /// Its password or token.
+    pub password: SecretSource,
+}
+
+/// One Docker Engine and its gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostConfig {
+    /// How the engine is reached.
+    pub docker: DockerEndpoint,
+    /// What selects it.
+    pub labels: Vec<String>,
+    /// `None`: nothing on it has a URL.
+    pub gateway: Option<GatewayListen>,
+}
+
+/// How an engine is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerEndpoint {
+    /// `unix:///var/run/docker.sock`
+    Unix(PathBuf),
+    /// `ssh://user@host`
+    Ssh {
+        /// The address.
+        url: Url,
+        /// The private key's file.
+        key: PathBuf,
+        /// The file of known hosts.
+        known_hosts: PathBuf,
+    },
+    /// `tcp://host:2376`
+    Tcp {
+        /// The address.
+        url: Url,
+        /// Who signed the engine's certificate.
+        ca: PathBuf,
+        /// Ours.
+        cert: PathBuf,
+        /// Our key's file.
+        key: PathBuf,
+    },
+}
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayListen {
+    /// Plain HTTP.
+    pub http: SocketAddr,
+    /// With certificates; `None`: not at all.
+    pub https: Option<SocketAddr>,
+    /// The Unix socket that the service speaks to.
+    pub control: PathBuf,
+}
+
+/// One project: its limits and its stages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerProject {
+    /// Learnt from GitHub on first contact when left out.
+    pub id: Option<RepositoryId>,
+    /// What its file may ask for.
+    pub limits: Limits,
+    /// At least one.
+    pub stages: BTreeMap<StageName, StagePolicy>,
+}
+
+/// What a repository's file may ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Host names, `*.example.com` for any one name below it. Empty: none.
+    pub urls: Vec<String>,
+    /// Sources of mounts: names of volumes, or absolute paths on the host and all below. Empty: none.
+    pub volumes: Vec<String>,
+    /// Ports of the host. Empty: none.
+    pub ports: Vec<u16>,
+    /// Per task; `None`: no limit.
+    pub memory: Option<Memory>,
+    /// Per task, in cores; `None`: no limit.
+    pub cpu: Option<f64>,
+    /// Tasks per role and host.
+    pub scale: u32,
+}
+
+/// What may happen on a stage, and by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StagePolicy {
+    /// The branch whose commits are deployed.
+    pub branch: String,
+    /// What starts a deployment by itself; empty: only people do.
+    pub deploy_on: Vec<TriggerKind>,
+    /// Empty: all.
+    pub hosts: Vec<HostSelector>,
+    /// What the verdict asks for.
+    pub checks: Checks,
+    /// Names of checks and statuses that do not count.
+    pub ignore_checks: Vec<String>,
+    /// When a commit has no CI at all.
+    pub no_ci: NoCi,
+    /// How long a deployment may wait for its gate.
+    pub gate_timeout: Duration,
+    /// Which jobs may sign in.
+    pub oidc: OidcPolicy,
+    /// GitHub's `production_environment`.
+    pub production: bool,
+    /// GitHub's `transient_environment`.
+    pub transient: bool,
+    /// Values for the names in the repository's file.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// How many releases keep their images.
+    pub keep: u32,
+}
+
+/// What starts a deployment by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TriggerKind {
+    /// A pull request merged into the branch.
+    Merge,
+    /// Any push to the branch.
+    Push,
+}
+
+/// What the verdict asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checks {
+    /// What the branch's rules require; all where they require nothing.
+    Required,
+    /// Everything that reports on the commit.
+    All,
+    /// These names.
+    Named(Vec<String>),
+}
+
+/// When a commit has no CI at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoCi {
+    /// How long to wait for one to appear; also the grace for suites without runs.
+    pub wait: Duration,
+    /// And after that.
+    pub then: NoCiThen,
+    /// Whether checks of a commit with the same tree count.
+    pub same_tree: bool,
+}
+
+/// What happens to a commit without CI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoCiThen {
+    /// It is deployed.
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// Which jobs may sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcPolicy {
+    /// `push`, `workflow_dispatch`, …
+    pub events: Vec<String>,
+    /// Full refs, such as `refs/heads/main`.
+    pub refs: Vec<String>,
+    /// `job_workflow_ref`s; empty: any.
+    pub workflows: Vec<String>,
+}

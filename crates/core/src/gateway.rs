@@ -1,0 +1,222 @@
+//! What the service and a gateway say to each other: JSON over HTTP on the gateway's Unix socket.
+//!
+//! | method and path | body | answer |
+//! |---|---|---|
+//! | `POST /v1/prepare` | [`Prepare`] | 200 [`Prepared`] once all targets are healthy; 422 `unhealthy` after the deadline |
+//! | `POST /v1/switch` | [`Switch`] | 200 [`Switched`] once the new targets have the traffic; old ones drain behind |
+//! | `POST /v1/discard` | [`Discard`] | 204; forgets targets that were prepared and never switched to |
+//! | `POST /v1/remove` | [`Remove`] | 204; the service's routes are gone |
+//! | `POST /v1/drained` | [`AwaitDrained`] | 200 [`Drained`] when the last request has ended, or the drain's time is over |
+//! | `GET /v1/status` | | 200 [`GatewayStatus`] |
+//!
+//! Errors are [`crate::problem::Problem`]. A write of an older generation than the service has gets 409
+//! `older_generation` and changes nothing; the same generation again is the same request again.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{AppName, Generation, ReleaseNumber, RepositoryId, StageName};
+use crate::quantity::Duration;
+
+/// What one set of routes belongs to: an app on a stage of a project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServiceKey(pub String);
+
+impl ServiceKey {
+    /// The key of a stage's app.
+    #[must_use]
+    pub fn new(project: RepositoryId, stage: &StageName, app: &AppName) -> Self {
+        Self(format!("{project}/{stage}/{app}"))
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What the gateway matches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Route {
+    /// The host name, lower-cased, without a port.
+    pub host: String,
+    /// The path's prefix, whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. `/` matches all.
+    pub path: String,
+}
+
+/// Where it sends it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The task's container name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// How the gateway asks a target whether it is healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Healthy is a 2xx answer to `GET` of this path. `None`: healthy is a connection that is accepted.
+    pub path: Option<String>,
+    /// How often once it is known; a new target is asked at once and then every 50 ms, backing off to this.
+    pub interval: Duration,
+    /// How long one answer may take.
+    pub timeout: Duration,
+}
+
+/// What happens to requests while a service has no target that may take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How many wait at the most.
+    pub requests: u32,
+    /// How long each waits at the most.
+    pub time: Duration,
+}
+
+/// All that a gateway knows of one app on one stage. Replaced whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Whose it is.
+    pub key: ServiceKey,
+    /// Orders what is written about it.
+    pub generation: Generation,
+    /// The release that these targets run.
+    pub release: ReleaseNumber,
+    /// What is matched.
+    pub routes: Vec<Route>,
+    /// Where it is sent.
+    pub targets: Vec<Target>,
+    /// How their health is asked for.
+    pub probe: Probe,
+    /// How long requests of replaced targets may go on; then they are cut.
+    pub drain: Duration,
+    /// What happens to requests meanwhile.
+    pub hold: Hold,
+}
+
+/// Start asking these targets for their health and answer when all are healthy. Changes no route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// What will be switched to.
+    pub service: ServiceSpec,
+    /// How long to wait at the most.
+    pub deadline: Duration,
+}
+
+/// All targets are healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// How each target did, in the order given.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// Send the service's requests to these targets and to no other. Waits for their health first, unless they were
+/// prepared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switch {
+    /// What to switch to.
+    pub service: ServiceSpec,
+    /// How long to wait for health at the most.
+    pub deadline: Duration,
+    /// Switch at once, whatever their health: going back to targets that served a moment ago must not wait.
+    #[serde(default)]
+    pub unchecked: bool,
+}
+
+/// The traffic has moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    /// Names of the targets that now finish what they have.
+    pub draining: Vec<String>,
+}
+
+/// Forget what was prepared for a generation and never switched to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discard {
+    /// Whose.
+    pub key: ServiceKey,
+    /// Prepared for which generation.
+    pub generation: Generation,
+}
+
+/// Take the service's routes away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remove {
+    /// Whose.
+    pub key: ServiceKey,
+    /// At least the generation that is there.
+    pub generation: Generation,
+}
+
+/// Answer when none of these targets has a request any more, or when their drain's time is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitDrained {
+    /// Whose.
+    pub key: ServiceKey,
+    /// Names of the targets. Unknown ones count as drained.
+    pub targets: Vec<String>,
+}
+
+/// The targets are free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// How many requests were cut because the drain's time was over.
+    pub cut: u64,
+}
+
+/// What a gateway knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayStatus {
+    /// The gateway's own version.
+    pub version: String,
+    /// What it routes.
+    pub services: Vec<ServiceStatus>,
+}
+
+/// One service as a gateway has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Whose.
+    pub key: ServiceKey,
+    /// The newest write it has taken.
+    pub generation: Generation,
+    /// The release that gets the traffic.
+    pub release: ReleaseNumber,
+    /// What is matched.
+    pub routes: Vec<Route>,
+    /// Its targets, those that drain or join included.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// One target as a gateway sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// The task's container name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it stands.
+    pub state: TargetState,
+    /// Requests under way, upgraded connections included.
+    pub in_flight: u64,
+    /// The last probe's answer, in words: `HTTP 503`, `connection refused`, `no answer within 5s`.
+    pub last_probe: Option<String>,
+}
+
+/// How a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetState {
+    /// Asked for its health; gets no requests yet.
+    Joining,
+    /// Gets requests.
+    Healthy,
+    /// Gets requests only when none is healthy.
+    Unhealthy,
+    /// Finishes what it has.
+    Draining,
+}

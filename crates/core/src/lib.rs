@@ -1,0 +1,18 @@
+//! The words of Windlass, its two configuration files, the verdict, the plan, the deployment and the messages that
+//! its processes exchange. Nothing in here does I/O or asks for the time: callers hand in what was observed and when.
+
+pub mod api;
+pub mod config;
+pub mod deployment;
+pub mod gateway;
+pub mod hint;
+pub mod labels;
+pub mod names;
+pub mod plan;
+pub mod problem;
+pub mod quantity;
+pub mod report;
+pub mod task;
+pub mod verdict;
+
+pub use jiff::Timestamp;

@@ -1,0 +1,1 @@
+//! Observes Docker hosts, executes one step at a time, and speaks to gateways.

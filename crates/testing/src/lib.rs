@@ -1,0 +1,1 @@
+//! A GitHub and an app to test against, with faults on demand.

@@ -1,0 +1,1 @@
+//! The service: deliveries, gate, runner, API and pages.
