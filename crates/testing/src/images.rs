@@ -1,0 +1,47 @@
+//! What an image is built from, as the engine's build endpoint takes it.
+
+/// A tar with a Dockerfile and files, each with its path, content and mode. The same input gives the same bytes, so
+/// that the engine's build cache recognises it.
+#[must_use]
+pub fn build_context(dockerfile: &str, files: &[(&str, &[u8], u32)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let all = [("Dockerfile", dockerfile.as_bytes(), 0o644)];
+    for (path, content, mode) in all.iter().chain(files) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_mtime(0);
+        archive.append_data(&mut header, path, *content).expect("a relative path, written to memory");
+    }
+    archive.into_inner().expect("written to memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn a_build_context_holds_the_dockerfile_and_the_files_with_their_modes() {
+        let context = build_context("FROM scratch\n", &[("bin/app", b"program", 0o755)]);
+        let mut archive = tar::Archive::new(context.as_slice());
+        let found: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut content = String::new();
+                entry.read_to_string(&mut content).unwrap();
+                (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap(), content)
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("Dockerfile".to_owned(), 0o644, "FROM scratch\n".to_owned()),
+                ("bin/app".to_owned(), 0o755, "program".to_owned()),
+            ]
+        );
+    }
+}
