@@ -1,0 +1,571 @@
+//! A deployment: one attempt to make releases active on a stage, as a journal of events. Where it stands is derived
+//! from them by [`Deployment::apply`] and by nothing else.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::DeploymentId;
+use crate::verdict::Item;
+
+/// The version of [`Event`] that is written today. Events of an older one stay readable.
+pub const EVENT_VERSION: u32 = 1;
+
+/// What happened. Appended, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// It cannot start yet. Written when what it waits for changes.
+    Waiting {
+        /// For what.
+        on: Wait,
+        /// In one sentence.
+        why: String,
+        /// The items of the verdict that hold it.
+        #[serde(default)]
+        items: Vec<Item>,
+    },
+    /// Its plan is stored; it runs from here on.
+    Planned {
+        /// How many steps the plan has.
+        steps: usize,
+        /// Where the switch stands among them.
+        switch: usize,
+        /// Where the retiring stands, which runs after success was said.
+        retire: usize,
+    },
+    /// A step begins. After a crash the same one begins again.
+    StepStarted {
+        /// Its place in the plan.
+        step: usize,
+    },
+    /// A step is done.
+    StepFinished {
+        /// Its place in the plan.
+        step: usize,
+        /// What came of it, where there is something to say.
+        note: Option<String>,
+    },
+    /// A step has failed.
+    StepFailed {
+        /// Its place in the plan.
+        step: usize,
+        /// Why.
+        failure: Failure,
+    },
+    /// Somebody asked for its end.
+    CancelRequested {
+        /// Who.
+        by: String,
+    },
+    /// What was done is being undone.
+    RevertStarted {
+        /// Why.
+        failure: Failure,
+    },
+    /// Its last word.
+    Ended {
+        /// Which.
+        outcome: Outcome,
+        /// Why, unless it succeeded.
+        failure: Option<Failure>,
+    },
+}
+
+/// What a deployment waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// CI has not said its last word, or GitHub cannot be asked.
+    Gate,
+    /// Another deployment of the stage runs.
+    Queue,
+    /// A person has locked the stage.
+    Lock,
+    /// A rollback holds the stage against automatic deployments.
+    Hold,
+}
+
+/// A deployment's last word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its releases are active.
+    Succeeded,
+    /// It tried; what was there before is there again.
+    Failed,
+    /// Not allowed: CI is red, or policy forbids it. Nothing was touched.
+    Refused,
+    /// Somebody, or a time-out of its gate, ended it before the switch.
+    Cancelled,
+    /// A newer one took its place before it ran.
+    Superseded,
+}
+
+/// Where a deployment stands, in the words of the API and of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// For its gate, a lock or its turn.
+    Waiting,
+    /// Its steps, or their undoing.
+    Running,
+    /// See [`Outcome::Succeeded`].
+    Succeeded,
+    /// See [`Outcome::Failed`].
+    Failed,
+    /// See [`Outcome::Refused`].
+    Refused,
+    /// See [`Outcome::Cancelled`].
+    Cancelled,
+    /// See [`Outcome::Superseded`].
+    Superseded,
+}
+
+impl DeploymentState {
+    /// As written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// Whether its last word is said.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running)
+    }
+}
+
+impl fmt::Display for DeploymentState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl From<Outcome> for DeploymentState {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Succeeded => Self::Succeeded,
+            Outcome::Failed => Self::Failed,
+            Outcome::Refused => Self::Refused,
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Superseded => Self::Superseded,
+        }
+    }
+}
+
+/// Why something did not go well: for people, and by its code for programs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable.
+    pub code: FailureCode,
+    /// One sentence.
+    pub summary: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The last lines of the app's own log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+impl Failure {
+    /// A failure without log or hint.
+    #[must_use]
+    pub fn new(code: FailureCode, summary: impl Into<String>) -> Self {
+        Self { code, summary: summary.into(), hint: None, log: Vec::new() }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Shows what the app said.
+    #[must_use]
+    pub fn log(mut self, log: Vec<String>) -> Self {
+        self.log = log;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.summary)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The stable codes of a deployment's end, also the action's output `reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// CI is red.
+    GateBlocked,
+    /// CI said nothing in time.
+    GateTimeout,
+    /// The server's file does not allow what the release asks for, or the hosts cannot carry it.
+    PolicyRefused,
+    /// The commit is older than what is active.
+    NotNewer,
+    /// A newer commit or deployment took its place.
+    Superseded,
+    /// Somebody asked for its end.
+    Cancelled,
+    /// The image is neither on the host nor in the registry.
+    ImageMissing,
+    /// The registry did not give the image.
+    PullFailed,
+    /// The migration ended with another status than 0.
+    MigrationFailed,
+    /// The migration took too long.
+    MigrationTimeout,
+    /// A container could not be created or started.
+    BootFailed,
+    /// A container ended while it should serve.
+    TaskExited,
+    /// A container did not become healthy in time.
+    Unhealthy,
+    /// A gateway did not take the new targets.
+    SwitchFailed,
+    /// A secret that the release needs has no value on the server.
+    SecretMissing,
+    /// An engine or a gateway does not answer.
+    HostUnreachable,
+    /// Windlass itself failed.
+    Internal,
+}
+
+impl FailureCode {
+    /// As written everywhere.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GateBlocked => "gate_blocked",
+            Self::GateTimeout => "gate_timeout",
+            Self::PolicyRefused => "policy_refused",
+            Self::NotNewer => "not_newer",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+            Self::ImageMissing => "image_missing",
+            Self::PullFailed => "pull_failed",
+            Self::MigrationFailed => "migration_failed",
+            Self::MigrationTimeout => "migration_timeout",
+            Self::BootFailed => "boot_failed",
+            Self::TaskExited => "task_exited",
+            Self::Unhealthy => "unhealthy",
+            Self::SwitchFailed => "switch_failed",
+            Self::SecretMissing => "secret_missing",
+            Self::HostUnreachable => "host_unreachable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// Where a deployment stands. Only [`Deployment::apply`] changes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    phase: Phase,
+    shape: Shape,
+    cancel: Option<String>,
+}
+
+/// What a plan's length says about which transitions are legal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Shape {
+    steps: usize,
+    switch: usize,
+    retire: usize,
+}
+
+/// Where in its life it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Nothing is planned.
+    Waiting,
+    /// Steps run.
+    Running {
+        /// The first that is not done.
+        next: usize,
+        /// Whether it has begun.
+        begun: bool,
+    },
+    /// A step has failed; what was done is about to be undone.
+    Failing {
+        /// The step that failed.
+        step: usize,
+        /// Why.
+        failure: Failure,
+    },
+    /// What was done is being undone.
+    Reverting {
+        /// The first step that was not done when it turned round.
+        reached: usize,
+        /// Why.
+        failure: Failure,
+    },
+    /// The last word is said.
+    Ended {
+        /// Which.
+        outcome: Outcome,
+        /// Why, unless it succeeded.
+        failure: Option<Failure>,
+        /// Whether the old tasks are retired; always true unless it succeeded.
+        retired: bool,
+    },
+}
+
+/// An event that cannot follow what happened before it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("deployment {deployment} cannot take {event} while {phase}")]
+pub struct IllegalTransition {
+    deployment: DeploymentId,
+    event: String,
+    phase: String,
+}
+
+impl Default for Deployment {
+    fn default() -> Self {
+        Self { phase: Phase::Waiting, shape: Shape::default(), cancel: None }
+    }
+}
+
+impl Deployment {
+    /// Derives where it stands from all that happened, in order.
+    ///
+    /// # Errors
+    ///
+    /// At the first event that cannot follow the ones before it.
+    pub fn replay<'a>(
+        id: &DeploymentId,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, IllegalTransition> {
+        events.into_iter().try_fold(Self::default(), |deployment, event| deployment.apply(id, event))
+    }
+
+    /// The one transition function.
+    ///
+    /// # Errors
+    ///
+    /// When the event cannot happen now.
+    pub fn apply(mut self, id: &DeploymentId, event: &Event) -> Result<Self, IllegalTransition> {
+        let Shape { steps, switch: _, retire } = self.shape;
+        let phase = match (&self.phase, event) {
+            (Phase::Waiting, Event::Waiting { .. }) => Phase::Waiting,
+            (Phase::Waiting, Event::Planned { steps, switch, retire }) => {
+                self.shape = Shape { steps: *steps, switch: *switch, retire: *retire };
+                Phase::Running { next: 0, begun: false }
+            }
+            (Phase::Waiting, Event::Ended { outcome, failure }) if *outcome != Outcome::Succeeded => {
+                ended(*outcome, failure.clone())
+            }
+            (Phase::Running { next, .. }, Event::StepStarted { step }) if step == next && *step < steps => {
+                Phase::Running { next: *next, begun: true }
+            }
+            (Phase::Running { next, begun: true }, Event::StepFinished { step, .. }) if step == next => {
+                Phase::Running { next: next + 1, begun: false }
+            }
+            (Phase::Running { next, begun: true }, Event::StepFailed { step, failure })
+                if step == next && *step < retire =>
+            {
+                Phase::Failing { step: *step, failure: failure.clone() }
+            }
+            (Phase::Running { next, .. }, Event::RevertStarted { failure }) if *next < retire => {
+                Phase::Reverting { reached: *next, failure: failure.clone() }
+            }
+            (Phase::Failing { step, .. }, Event::RevertStarted { failure }) => {
+                Phase::Reverting { reached: *step, failure: failure.clone() }
+            }
+            (Phase::Reverting { .. }, Event::Ended { outcome: outcome @ (Outcome::Failed | Outcome::Cancelled), failure }) => {
+                ended(*outcome, failure.clone())
+            }
+            (Phase::Running { next, begun: false }, Event::Ended { outcome: Outcome::Succeeded, failure: None })
+                if *next == retire =>
+            {
+                Phase::Ended { outcome: Outcome::Succeeded, failure: None, retired: retire == steps }
+            }
+            (
+                Phase::Ended { outcome: Outcome::Succeeded, retired: false, .. },
+                Event::StepStarted { step } | Event::StepFailed { step, .. },
+            ) if *step == retire => self.phase.clone(),
+            (Phase::Ended { outcome: Outcome::Succeeded, retired: false, .. }, Event::StepFinished { step, .. })
+                if *step == retire =>
+            {
+                Phase::Ended { outcome: Outcome::Succeeded, failure: None, retired: true }
+            }
+            (_, Event::CancelRequested { by }) => {
+                if self.may_be_cancelled() {
+                    self.cancel = Some(by.clone());
+                }
+                self.phase.clone()
+            }
+            (
+                _,
+                Event::Waiting { .. }
+                | Event::Planned { .. }
+                | Event::StepStarted { .. }
+                | Event::StepFinished { .. }
+                | Event::StepFailed { .. }
+                | Event::RevertStarted { .. }
+                | Event::Ended { .. },
+            ) => {
+                return Err(IllegalTransition {
+                    deployment: id.clone(),
+                    event: format!("{event:?}"),
+                    phase: format!("{:?}", self.phase),
+                });
+            }
+        };
+        Ok(Self { phase, ..self })
+    }
+
+    /// Where in its life it is.
+    #[must_use]
+    pub const fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn state(&self) -> DeploymentState {
+        match &self.phase {
+            Phase::Waiting => DeploymentState::Waiting,
+            Phase::Running { .. } | Phase::Failing { .. } | Phase::Reverting { .. } => DeploymentState::Running,
+            Phase::Ended { outcome, .. } => (*outcome).into(),
+        }
+    }
+
+    /// Why it failed or is failing.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match &self.phase {
+            Phase::Waiting | Phase::Running { .. } => None,
+            Phase::Failing { failure, .. } | Phase::Reverting { failure, .. } => Some(failure),
+            Phase::Ended { failure, .. } => failure.as_ref(),
+        }
+    }
+
+    /// Who asked for its end, if that came in time: before the switch. Later it changes nothing.
+    #[must_use]
+    pub fn cancelled_by(&self) -> Option<&str> {
+        self.cancel.as_deref()
+    }
+
+    /// Whether the switch has begun. It is recorded before the first gateway is told, so from here on gateways may
+    /// already have the new targets.
+    #[must_use]
+    pub const fn has_begun_switch(&self) -> bool {
+        let switch = self.shape.switch;
+        match self.phase {
+            Phase::Waiting => false,
+            Phase::Running { next, begun } => next > switch || (next == switch && begun),
+            Phase::Failing { step, .. } => step >= switch,
+            // Where it turned round between two steps, the one that comes next had not begun, but to undo a switch
+            // that never was harms nothing.
+            Phase::Reverting { reached, .. } => reached >= switch,
+            Phase::Ended { outcome, .. } => matches!(outcome, Outcome::Succeeded),
+        }
+    }
+
+    fn may_be_cancelled(&self) -> bool {
+        match self.phase {
+            Phase::Waiting => true,
+            Phase::Running { .. } => !self.has_begun_switch(),
+            Phase::Failing { .. } | Phase::Reverting { .. } | Phase::Ended { .. } => false,
+        }
+    }
+}
+
+const fn ended(outcome: Outcome, failure: Option<Failure>) -> Phase {
+    Phase::Ended { outcome, failure, retired: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replay(events: &[Event]) -> Result<Deployment, IllegalTransition> {
+        Deployment::replay(&DeploymentId::from_random([0; 16]), events)
+    }
+
+    fn planned() -> Event {
+        Event::Planned { steps: 3, switch: 1, retire: 2 }
+    }
+
+    fn step(step: usize) -> [Event; 2] {
+        [Event::StepStarted { step }, Event::StepFinished { step, note: None }]
+    }
+
+    fn failure() -> Failure {
+        Failure::new(FailureCode::Unhealthy, "no answer")
+    }
+
+    fn success() -> Event {
+        Event::Ended { outcome: Outcome::Succeeded, failure: None }
+    }
+
+    fn all_of(parts: &[&[Event]]) -> Vec<Event> {
+        parts.concat()
+    }
+
+    #[test]
+    fn success_is_said_before_the_old_tasks_are_retired() {
+        let until_success = all_of(&[&[planned()], &step(0), &step(1), &[success()]]);
+        let deployment = replay(&until_success).unwrap();
+        assert_eq!(deployment.state(), DeploymentState::Succeeded);
+        assert!(matches!(deployment.phase(), Phase::Ended { retired: false, .. }));
+        let deployment = replay(&all_of(&[&until_success, &step(2)])).unwrap();
+        assert!(matches!(deployment.phase(), Phase::Ended { retired: true, .. }));
+    }
+
+    #[test]
+    fn a_step_may_begin_again_after_a_crash_but_none_is_skipped() {
+        let begun = all_of(&[&[planned()], &[Event::StepStarted { step: 0 }], &step(0)]);
+        assert!(replay(&begun).is_ok());
+        assert!(replay(&[planned(), Event::StepStarted { step: 1 }]).is_err());
+        assert!(replay(&[planned(), Event::StepFinished { step: 0, note: None }]).is_err());
+        assert!(replay(&[planned(), success()]).is_err());
+    }
+
+    #[test]
+    fn there_is_one_last_word() {
+        let ended = |outcome| Event::Ended { outcome, failure: None };
+        let finished = all_of(&[&[planned()], &step(0), &step(1), &[success()]]);
+        for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Cancelled, Outcome::Refused] {
+            assert!(replay(&all_of(&[&finished, &[ended(outcome)]])).is_err());
+            assert!(replay(&[ended(Outcome::Refused), ended(outcome)]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_failure_after_the_switch_began_is_known_to_need_the_switch_undone() {
+        let failed = |step| Event::StepFailed { step, failure: failure() };
+        let before = replay(&[planned(), Event::StepStarted { step: 0 }, failed(0)]).unwrap();
+        assert!(!before.has_begun_switch());
+        let during = all_of(&[&[planned()], &step(0), &[Event::StepStarted { step: 1 }, failed(1)]]);
+        assert!(replay(&during).unwrap().has_begun_switch());
+        let reverting = replay(&all_of(&[&during, &[Event::RevertStarted { failure: failure() }]])).unwrap();
+        assert!(reverting.has_begun_switch());
+        assert_eq!(reverting.state(), DeploymentState::Running);
+    }
+
+    #[test]
+    fn a_cancellation_counts_until_the_switch_begins() {
+        let cancel = [Event::CancelRequested { by: "ada".to_owned() }];
+        let early = replay(&all_of(&[&[planned()], &step(0), &cancel])).unwrap();
+        assert_eq!(early.cancelled_by(), Some("ada"));
+        let late = replay(&all_of(&[&[planned()], &step(0), &[Event::StepStarted { step: 1 }], &cancel])).unwrap();
+        assert_eq!(late.cancelled_by(), None);
+    }
+}
