@@ -1,1 +1,34 @@
-//! Observes Docker hosts, executes one step at a time, and speaks to gateways.
+//! Observes Docker hosts, executes one step of a plan at a time, and speaks to gateways. It decides nothing: every
+//! name, order and generation comes from the plan.
+//!
+//! What another process might have done meanwhile is always looked at again: each call may be repeated after a crash
+//! and ends in the same place. Nothing is touched that does not carry this installation's label.
+
+mod boot;
+mod cleanup;
+mod docker;
+mod engine;
+mod error;
+mod events;
+mod execute;
+mod exit;
+mod gateway;
+mod health;
+mod images;
+mod logs;
+mod network;
+mod observe;
+mod one_off;
+mod secrets;
+mod stop;
+
+pub use boot::BootOutcome;
+pub use engine::Engine;
+pub use error::{EngineError, GatewayError};
+pub use events::{HostEvent, TaskChange, TaskEvent};
+pub use execute::{Host, Hosts, Progress, StepContext};
+pub use gateway::GatewayClient;
+pub use images::{ImageFacts, Prepared, RegistryCredentials};
+pub use logs::LogOptions;
+pub use one_off::TimeLimit;
+pub use secrets::{Masker, Secrets};

@@ -1,0 +1,206 @@
+//! A container as its task says: created and started, or found.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
+    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
+use secrecy::ExposeSecret;
+use windlass_core::config::{Health, HealthCheck, Volume};
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::labels;
+use windlass_core::quantity::Duration;
+use windlass_core::task::{Exit, TaskSpec, TaskStatus};
+
+use crate::docker::status;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::secrets::Secrets;
+
+/// How a container came to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BootOutcome {
+    /// It was made, or at least started.
+    Created,
+    /// It ran already.
+    AlreadyDone,
+}
+
+/// What a task's container is once it was seen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placed {
+    Started,
+    Running,
+    Ended(Exit),
+}
+
+/// So often a command must fail one after another before Docker calls the container unhealthy.
+const RETRIES: i64 = 3;
+
+impl Engine {
+    /// Creates and starts the task's container. One of the same name and labels is an earlier try's and is taken over.
+    ///
+    /// # Errors
+    ///
+    /// `secret_missing`, `image_missing`; `task_exited` when the container of an earlier try has ended; `boot_failed`
+    /// for everything that Docker objects to, and when the name is somebody else's.
+    pub async fn boot(&self, task: &TaskSpec, secrets: &Secrets) -> Result<BootOutcome, Failure> {
+        match self.place(task, secrets).await? {
+            Placed::Started => Ok(BootOutcome::Created),
+            Placed::Running => Ok(BootOutcome::AlreadyDone),
+            Placed::Ended(exit) => Err(self.exited(&task.name, exit, &secrets.masker()).await),
+        }
+    }
+
+    /// Creates, starts or finds it.
+    pub(crate) async fn place(&self, task: &TaskSpec, secrets: &Secrets) -> Result<Placed, Failure> {
+        let failed = |error: EngineError| {
+            let mut failure = error.into_failure(FailureCode::BootFailed);
+            failure.summary = secrets.masker().mask(&failure.summary).into_owned();
+            failure
+        };
+        let environment = environment(task, secrets)?;
+        let network = self.ensure_network().await.map_err(failed)?;
+        let options = CreateContainerOptions { name: Some(task.name.clone()), ..Default::default() };
+        let container = container(task, environment, network);
+        match self.docker().create_container(Some(options), container).await {
+            Ok(_) => {}
+            Err(error) if status(&error) == Some(409) => {
+                if let Some(found) = self.find(task).await? {
+                    return Ok(found);
+                }
+            }
+            Err(error) if status(&error) == Some(404) => return Err(self.image_gone(task)),
+            Err(error) => return Err(failed(self.error(format!("create {}", task.name), &error))),
+        }
+        self.start(&task.name).await.map_err(failed)?;
+        Ok(Placed::Started)
+    }
+
+    /// Starts a container that is there; one that runs is what was asked for.
+    pub(crate) async fn start(&self, name: &str) -> Result<(), EngineError> {
+        let started = self.docker().start_container(name, None::<StartContainerOptions>).await;
+        started.map_err(|error| self.error(format!("start {name}"), &error))
+    }
+
+    /// An earlier try's container; `None` if it only waits to be started.
+    async fn find(&self, task: &TaskSpec) -> Result<Option<Placed>, Failure> {
+        let found = self.look(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed))?;
+        if found.labels != task.labels {
+            let summary = format!("{} exists on {}, but is another task's", task.name, self.host());
+            return Err(Failure::new(FailureCode::BootFailed, summary)
+                .hint(format!("look at it with `docker inspect {}` and remove it if nobody needs it", task.name)));
+        }
+        Ok(match (found.status, found.exit) {
+            (TaskStatus::Pending, _) => None,
+            (_, Some(exit)) => Some(Placed::Ended(exit)),
+            (_, None) => Some(Placed::Running),
+        })
+    }
+
+    fn image_gone(&self, task: &TaskSpec) -> Failure {
+        let image = task.image.reference();
+        Failure::new(FailureCode::ImageMissing, format!("host {} no longer has {image}", self.host()))
+            .hint("something removed it between two steps; deploy again")
+    }
+}
+
+/// `NAME=value`, the secrets among them.
+fn environment(task: &TaskSpec, secrets: &Secrets) -> Result<Vec<String>, Failure> {
+    let missing: Vec<&str> =
+        task.secrets.iter().map(String::as_str).filter(|name| secrets.get(name).is_none()).collect();
+    if !missing.is_empty() {
+        let stage = &task.labels.stage;
+        let names = missing.join(", ");
+        let summary = format!("app {} needs secrets that stage {stage} does not have: {names}", task.labels.app);
+        return Err(Failure::new(FailureCode::SecretMissing, summary).hint(format!(
+            "give them to the stage's `secrets` in the server's file: {} = {{ file = … }}",
+            missing[0]
+        )));
+    }
+    let plain = task.env.iter().filter(|(name, _)| !task.secrets.contains(name));
+    let plain = plain.map(|(name, value)| format!("{name}={value}"));
+    let secret = task.secrets.iter().filter_map(|name| Some(format!("{name}={}", secrets.get(name)?.expose_secret())));
+    Ok(plain.chain(secret).collect())
+}
+
+fn container(task: &TaskSpec, environment: Vec<String>, network: String) -> ContainerCreateBody {
+    let endpoint = EndpointSettings { aliases: Some(vec![alias(task)]), ..Default::default() };
+    ContainerCreateBody {
+        image: Some(task.image.reference()),
+        cmd: task.command.clone(),
+        env: Some(environment),
+        labels: Some(task.labels.to_map().into_iter().collect()),
+        healthcheck: health_check(task.health.as_ref()),
+        stop_signal: Some(task.stop.signal.clone()),
+        stop_timeout: i64::try_from(task.stop.grace.0.as_secs()).ok(),
+        exposed_ports: task.port.map(|port| vec![format!("{port}/tcp")]),
+        host_config: Some(HostConfig {
+            memory: task.resources.memory.and_then(|memory| i64::try_from(memory.0).ok()),
+            nano_cpus: task.resources.cpu.map(nano),
+            mounts: Some(task.volumes.iter().map(|volume| mount(task, volume)).collect()),
+            network_mode: Some(network.clone()),
+            // Until it has proved itself: a crash at boot must be seen as a crash.
+            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+            ..Default::default()
+        }),
+        networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network, endpoint)])) }),
+        ..Default::default()
+    }
+}
+
+/// Where other containers of the installation find the role. Qualified, since all projects share the network: a bare
+/// `web` would lead one project's worker to another project's web.
+fn alias(task: &TaskSpec) -> String {
+    let labels = &task.labels;
+    let project = &labels.project_name;
+    format!("{}.{}.{}.{}.{}", labels.role, labels.app, labels.stage, project.repository(), project.owner())
+        .to_ascii_lowercase()
+}
+
+/// The one check that was asked for; the image's own only where it is that one.
+fn health_check(health: Option<&Health>) -> Option<HealthConfig> {
+    let (health, command) = match health {
+        Some(Health { check: HealthCheck::Docker, .. }) => return None,
+        Some(health @ Health { check: HealthCheck::Command(command), .. }) => (health, command),
+        Some(_) | None => return Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..Default::default() }),
+    };
+    let test = std::iter::once("CMD".to_owned()).chain(command.iter().cloned()).collect();
+    Some(HealthConfig {
+        test: Some(test),
+        interval: nanoseconds(health.interval),
+        timeout: nanoseconds(health.timeout),
+        retries: Some(RETRIES),
+        // Until then a failure says no more than "not yet".
+        start_period: nanoseconds(health.deadline),
+        start_interval: None,
+    })
+}
+
+fn nanoseconds(duration: Duration) -> Option<i64> {
+    i64::try_from(duration.0.as_nanos()).ok()
+}
+
+fn nano(cores: f64) -> i64 {
+    let nano = std::time::Duration::from_secs_f64(cores.clamp(0.0, 1_000_000.0)).as_nanos();
+    i64::try_from(nano).unwrap_or(i64::MAX)
+}
+
+fn mount(task: &TaskSpec, volume: &Volume) -> Mount {
+    let mount = Mount {
+        source: Some(volume.source.clone()),
+        target: Some(volume.target.clone()),
+        read_only: Some(volume.read_only),
+        ..Default::default()
+    };
+    if volume.source.starts_with('/') {
+        return Mount { typ: Some(MountType::BIND), ..mount };
+    }
+    // Only a volume that is made now gets them; one that is there keeps its own.
+    let own = [labels::INSTALLATION, labels::PROJECT, labels::PROJECT_NAME, labels::STAGE, labels::APP];
+    let labels = task.labels.to_map().into_iter().filter(|(key, _)| own.contains(&key.as_str())).collect();
+    let volume_options = Some(MountVolumeOptions { labels: Some(labels), ..Default::default() });
+    Mount { typ: Some(MountType::VOLUME), volume_options, ..mount }
+}

@@ -1,0 +1,90 @@
+//! Docker's own words: its filters, its times, its errors.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+
+use bollard::errors::Error;
+use windlass_core::Timestamp;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What a list or a stream is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filters(HashMap<String, Vec<String>>);
+
+impl Filters {
+    pub(crate) fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.0.entry(key.to_owned()).or_default().push(value.into());
+        self
+    }
+
+    pub(crate) fn build(self) -> Option<HashMap<String, Vec<String>>> {
+        Some(self.0)
+    }
+}
+
+/// Docker writes the year 1 for "never".
+pub(crate) fn time(text: Option<&str>) -> Option<Timestamp> {
+    let time: Timestamp = text?.parse().ok()?;
+    (time > Timestamp::UNIX_EPOCH).then_some(time)
+}
+
+/// The error and what lies below it: the outermost alone is often no more than "client error".
+pub(crate) fn words(error: &Error) -> String {
+    if let Error::DockerResponseServerError { message, .. } = error {
+        return message.clone();
+    }
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        source = error.source();
+    }
+    words
+}
+
+pub(crate) const fn status(error: &Error) -> Option<u16> {
+    if let Error::DockerResponseServerError { status_code, .. } = error { Some(*status_code) } else { None }
+}
+
+impl Engine {
+    /// `action` completes "could not …".
+    pub(crate) fn error(&self, action: impl Into<String>, error: &Error) -> EngineError {
+        let host = self.host().clone();
+        let reason = words(error);
+        match error {
+            Error::HyperLegacyError { .. }
+            | Error::HyperResponseError { .. }
+            | Error::IOError { .. }
+            | Error::RequestTimeoutError
+            | Error::SocketNotFoundError(_) => {
+                EngineError::Unreachable { host, endpoint: self.endpoint().to_owned(), reason }
+            }
+            _ => EngineError::Refused { host, action: action.into(), status: status(error), reason },
+        }
+    }
+
+    /// The same for a request about one container: 404 is a word of its own.
+    pub(crate) fn container_error(&self, action: &str, name: &str, error: &Error) -> EngineError {
+        match status(error) {
+            Some(404) => EngineError::NoContainer { host: self.host().clone(), name: name.to_owned() },
+            _ => self.error(format!("{action} {name}"), error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_year_one_is_never() {
+        assert_eq!(time(Some("0001-01-01T00:00:00Z")), None);
+        assert_eq!(time(None), None);
+        assert!(time(Some("2026-11-21T22:00:00.123456789Z")).is_some());
+    }
+}

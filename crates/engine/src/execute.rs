@@ -1,0 +1,310 @@
+//! Executes one step of a plan. The plan has decided everything; here it is only done, on all hosts at once, and each
+//! step can be done again.
+
+mod revert;
+mod switch;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Instant;
+
+use futures_util::future::{join_all, try_join_all};
+use tokio::sync::mpsc;
+use windlass_core::config::{HostConfig, Stop};
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::gateway::AwaitDrained;
+use windlass_core::names::{AppName, HostName, InstallationId};
+use windlass_core::plan::{HostImage, HostTask, Plan, RetiredTask, Step};
+use windlass_core::quantity::Duration;
+use windlass_core::task::{Exit, LogLine, TaskSpec};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::gateway::GatewayClient;
+use crate::images::{Prepared, RegistryCredentials};
+use crate::one_off::TimeLimit;
+use crate::secrets::{Masker, Secrets};
+
+/// So many lines wait between a one-off task and whoever reads its log.
+const LINES_UNDER_WAY: usize = 256;
+
+/// One host: its engine, and its gateway if it has one.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its engine.
+    pub engine: Engine,
+    /// Its gateway.
+    pub gateway: Option<GatewayClient>,
+}
+
+/// All hosts. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts(BTreeMap<HostName, Host>);
+
+/// What a step needs beside the plan.
+#[derive(Debug)]
+pub struct StepContext {
+    secrets: BTreeMap<AppName, Secrets>,
+    registries: BTreeMap<String, RegistryCredentials>,
+    progress: mpsc::UnboundedSender<Progress>,
+    masker: Masker,
+    one_offs: Vec<HostTask>,
+}
+
+/// What a step has to say while it is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A container wrote something.
+    Log {
+        /// Its name.
+        source: String,
+        /// What it wrote, without the secrets.
+        line: LogLine,
+    },
+    /// A part of the step is done.
+    Note(String),
+}
+
+impl StepContext {
+    /// For the steps of this plan. Registries by host name.
+    #[must_use]
+    pub fn new(
+        plan: &Plan,
+        secrets: BTreeMap<AppName, Secrets>,
+        registries: BTreeMap<String, RegistryCredentials>,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) -> Self {
+        let passwords = Masker::new(registries.values().map(|registry| &registry.password));
+        let masker = secrets.values().fold(passwords, |masker, secrets| masker.and(&secrets.masker()));
+        let one_offs = plan.steps.iter().filter_map(|step| match step {
+            Step::Migrate { task, .. } => Some(HostTask { host: task.host.clone(), name: task.name.clone() }),
+            _ => None,
+        });
+        Self { one_offs: one_offs.collect(), secrets, registries, progress, masker }
+    }
+
+    /// Hides every secret that the steps know.
+    #[must_use]
+    pub const fn masker(&self) -> &Masker {
+        &self.masker
+    }
+
+    fn tell(&self, progress: Progress) {
+        // Nobody listens: the step's work does not depend on it.
+        let _ = self.progress.send(progress);
+    }
+
+    fn secrets_of(&self, app: &AppName) -> Secrets {
+        self.secrets.get(app).cloned().unwrap_or_default()
+    }
+}
+
+impl Hosts {
+    /// Finds every engine of the server's file.
+    ///
+    /// # Errors
+    ///
+    /// When one does not answer.
+    pub async fn connect(
+        hosts: &BTreeMap<HostName, HostConfig>,
+        installation: InstallationId,
+    ) -> Result<Self, EngineError> {
+        let connect = hosts.iter().map(|(name, config)| async move {
+            let engine = Engine::connect(name.clone(), &config.docker, installation).await?;
+            let gateway = config.gateway.as_ref().map(|gateway| GatewayClient::new(gateway.control.clone()));
+            Ok((name.clone(), Host { engine, gateway }))
+        });
+        Ok(try_join_all(connect).await?.into_iter().collect())
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, name: &HostName) -> Option<&Host> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&HostName, &Host)> {
+        self.0.iter()
+    }
+
+    /// Does one step; what it gives back is said beside the step's name. Whoever drops the call stops it where it is,
+    /// and may do it again.
+    ///
+    /// # Errors
+    ///
+    /// Why the step has failed. Nothing is undone here: see [`Hosts::revert`].
+    pub async fn execute(&self, step: &Step, context: &StepContext) -> Result<Option<String>, Failure> {
+        match step {
+            Step::Prepare { images } => self.prepare(images, context).await.map(Some),
+            Step::Migrate { app, task, timeout } => self.migrate(app, task, *timeout, context).await.map(Some),
+            Step::Boot { tasks } => self.boot(tasks, context).await,
+            Step::Verify { tasks, services } => self.verify(tasks, services, context).await,
+            Step::Switch { services } => self.switch(services, context).await,
+            Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
+            Step::Retire { stop, remove } => self.retire(stop, remove, context).await,
+        }
+    }
+
+    async fn prepare(&self, images: &[HostImage], context: &StepContext) -> Result<String, Failure> {
+        let prepare = images.iter().map(|HostImage { host, image }| async move {
+            let begun = Instant::now();
+            let registry = image.name.as_ref().and_then(|name| context.registries.get(name.registry()));
+            let prepared =
+                self.engine(host)?.prepare(image, registry).await.map_err(|failure| mask(failure, context))?;
+            let note = match prepared {
+                Prepared::Present => format!("present on {host}"),
+                Prepared::Pulled => format!("pulled to {host} in {:.1}s", begun.elapsed().as_secs_f64()),
+            };
+            context.tell(Progress::Note(note.clone()));
+            Ok(note)
+        });
+        Ok(all(prepare).await?.join(", "))
+    }
+
+    async fn migrate(
+        &self,
+        app: &AppName,
+        task: &TaskSpec,
+        timeout: Duration,
+        context: &StepContext,
+    ) -> Result<String, Failure> {
+        let engine = self.engine(&task.host)?;
+        let limit = TimeLimit { time: timeout, code: FailureCode::MigrationTimeout };
+        let (lines, mut log) = mpsc::channel::<LogLine>(LINES_UNDER_WAY);
+        let secrets = context.secrets_of(app);
+        let run = engine.run_to_end(task, &secrets, limit, lines);
+        let read = async {
+            while let Some(line) = log.recv().await {
+                context.tell(Progress::Log { source: task.name.clone(), line });
+            }
+        };
+        let (exit, ()) = tokio::join!(run, read);
+        match exit? {
+            exit @ Exit { code: 0, .. } => Ok(exit.to_string()),
+            exit => {
+                let command = task.command.as_deref().unwrap_or_default().join(" ");
+                Err(Failure::new(FailureCode::MigrationFailed, format!("the migration `{command}` ended with {exit}"))
+                    .log(engine.last_lines(&task.name, context.masker()).await))
+            }
+        }
+    }
+
+    async fn boot(&self, tasks: &[TaskSpec], context: &StepContext) -> Result<Option<String>, Failure> {
+        let mut by_host: BTreeMap<&HostName, Vec<&TaskSpec>> = BTreeMap::new();
+        for task in tasks {
+            by_host.entry(&task.host).or_default().push(task);
+        }
+        let boot = by_host.into_iter().map(|(host, tasks)| async move {
+            let engine = self.engine(host)?;
+            for task in tasks {
+                engine.boot(task, &context.secrets_of(&task.labels.app)).await?;
+                context.tell(Progress::Note(format!("{} started on {host}", task.name)));
+            }
+            Ok(())
+        });
+        all(boot).await.map(|_| None)
+    }
+
+    /// A container that passes is kept: from the end of the watch on Docker starts it again when it ends. Not before,
+    /// since the watch must see a first end.
+    async fn watch(
+        &self,
+        tasks: &[HostTask],
+        time: Duration,
+        context: &StepContext,
+    ) -> Result<Option<String>, Failure> {
+        let ends = tasks.iter().map(|task| async move {
+            let engine = self.engine(&task.host)?;
+            Err::<(), _>(tokio::select! {
+                biased;
+                failure = engine.unwanted_end(&task.name, context.masker()) => failure,
+                failure = engine.becomes_unhealthy(&task.name, context.masker()) => failure,
+            })
+        });
+        // Otherwise the time is over, or there is nothing to watch.
+        if let Ok(Err(failure)) = tokio::time::timeout(time.0, try_join_all(ends)).await {
+            return Err(failure);
+        }
+        let keep = tasks.iter().map(|task| async move {
+            let engine = self.engine(&task.host)?;
+            engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::TaskExited))?;
+            match engine.exit(&task.name).await {
+                Ok(None) => Ok(()),
+                Ok(Some(exit)) => Err(engine.exited(&task.name, exit, context.masker()).await),
+                Err(error) => Err(error.into_failure(FailureCode::TaskExited)),
+            }
+        });
+        all(keep).await.map(|_| None)
+    }
+
+    async fn retire(
+        &self,
+        stop: &[RetiredTask],
+        remove: &[HostTask],
+        context: &StepContext,
+    ) -> Result<Option<String>, Failure> {
+        let stops = stop.iter().map(|RetiredTask { task, key, signal, grace }| async move {
+            let host = self.host(&task.host)?;
+            let mut cut = 0;
+            if let (Some(key), Some(gateway)) = (key, &host.gateway) {
+                let request = AwaitDrained { key: key.clone(), targets: vec![task.name.clone()] };
+                let drained = gateway.drained(&request).await;
+                cut = drained.map_err(|error| error.into_failure(&task.host, FailureCode::SwitchFailed))?.cut;
+            }
+            let stopped = host.engine.stop(&task.name, signal, grace.0).await;
+            stopped.map_err(|error| error.into_failure(FailureCode::Internal))?;
+            context.tell(Progress::Note(format!("{} stopped on {}", task.name, task.host)));
+            Ok(cut)
+        });
+        let cut: u64 = all(stops).await?.into_iter().sum();
+        // One-off containers go only now: until the step's end was on record they were the proof that it had run.
+        all(remove.iter().chain(&context.one_offs).map(|task| self.remove(task))).await?;
+        Ok((cut > 0).then(|| format!("{cut} requests were cut when their time was over")))
+    }
+
+    async fn remove(&self, task: &HostTask) -> Result<(), Failure> {
+        self.engine(&task.host)?.remove(&task.name).await.map_err(|error| error.into_failure(FailureCode::Internal))
+    }
+
+    async fn stop_and_remove(&self, task: &HostTask, stop: &Stop) -> Result<(), Failure> {
+        let stopped = self.engine(&task.host)?.stop(&task.name, &stop.signal, stop.grace.0).await;
+        stopped.map_err(|error| error.into_failure(FailureCode::Internal))?;
+        self.remove(task).await
+    }
+
+    fn host(&self, name: &HostName) -> Result<&Host, Failure> {
+        self.0.get(name).ok_or_else(|| {
+            Failure::new(FailureCode::HostUnreachable, format!("the server's file has no host {name} any more"))
+                .hint(format!("put [hosts.{name}] back, or take it from the stage's `hosts` and deploy again"))
+        })
+    }
+
+    fn engine(&self, name: &HostName) -> Result<&Engine, Failure> {
+        self.host(name).map(|host| &host.engine)
+    }
+
+    fn gateway(&self, name: &HostName) -> Result<&GatewayClient, Failure> {
+        self.host(name)?.gateway.as_ref().ok_or_else(|| {
+            Failure::new(FailureCode::HostUnreachable, format!("host {name} has no gateway any more"))
+                .hint(format!("give [hosts.{name}] a `gateway` in the server's file"))
+        })
+    }
+}
+
+impl FromIterator<(HostName, Host)> for Hosts {
+    fn from_iter<T: IntoIterator<Item = (HostName, Host)>>(hosts: T) -> Self {
+        Self(hosts.into_iter().collect())
+    }
+}
+
+/// Lets all of them come to their end, so that none is left half done, and gives the first failure.
+async fn all<T>(futures: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
+    join_all(futures).await.into_iter().collect()
+}
+
+fn mask(mut failure: Failure, context: &StepContext) -> Failure {
+    failure.summary = context.masker().mask(&failure.summary).into_owned();
+    failure
+}

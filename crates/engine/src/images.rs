@@ -1,0 +1,196 @@
+//! Images: there already, or pulled by digest.
+
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptions, RemoveImageOptions};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::labels;
+use windlass_core::names::{Digest, ImageName};
+use windlass_core::task::Image;
+
+use crate::docker::{status, words};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// How a registry is logged in to.
+#[derive(Debug, Clone)]
+pub struct RegistryCredentials {
+    /// The account.
+    pub username: String,
+    /// Its password or token.
+    pub password: SecretString,
+}
+
+/// How an image came to be on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prepared {
+    /// It was there; no registry was asked.
+    Present,
+    /// It was pulled.
+    Pulled,
+}
+
+/// An image as an engine has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// Its id.
+    pub id: String,
+    /// `name@sha256:…`, for every registry that it came from or went to.
+    pub digests: Vec<String>,
+    /// In bytes.
+    pub size: u64,
+    /// Whether it says itself how its health is asked for.
+    pub has_health_check: bool,
+}
+
+impl Engine {
+    /// Sees to it that the image is on the host.
+    ///
+    /// # Errors
+    ///
+    /// `image_missing` when nobody has it, `pull_failed` when the registry does not give it.
+    pub async fn prepare(&self, image: &Image, credentials: Option<&RegistryCredentials>) -> Result<Prepared, Failure> {
+        let there = self.inspect_image(&image.reference()).await;
+        if there.map_err(|error| error.into_failure(FailureCode::PullFailed))?.is_some() {
+            return Ok(Prepared::Present);
+        }
+        match &image.name {
+            Some(name) => self.pull(name, &image.digest, credentials).await,
+            None => Err(self.not_built_here(&image.digest)),
+        }
+    }
+
+    /// What the engine knows of an image, by id or `name@digest`; `None` when it has none such.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer.
+    pub async fn inspect_image(&self, reference: &str) -> Result<Option<ImageFacts>, EngineError> {
+        match self.docker().inspect_image(reference).await {
+            Ok(image) => Ok(Some(ImageFacts {
+                id: image.id.unwrap_or_default(),
+                digests: image.repo_digests.unwrap_or_default(),
+                size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                has_health_check: image
+                    .config
+                    .and_then(|config| config.healthcheck?.test)
+                    .is_some_and(|test| test.first().is_some_and(|kind| kind != "NONE")),
+            })),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.error(format!("look at image {reference}"), &error)),
+        }
+    }
+
+    /// Builds an image from a tar with a `Dockerfile` in it and gives its id. It carries the installation's label.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer or the build fails.
+    pub async fn build_image(&self, context: Bytes) -> Result<Digest, EngineError> {
+        let label = [(labels::INSTALLATION.to_owned(), self.installation().to_string())].into();
+        let options = BuildImageOptionsBuilder::default().rm(true).forcerm(true).labels(&label).build();
+        let refused = |reason: String| EngineError::Refused {
+            host: self.host().clone(),
+            action: "build the image".to_owned(),
+            status: None,
+            reason,
+        };
+        let mut id = None;
+        let mut progress = Box::pin(self.docker().build_image(options, None, Some(bollard::body_full(context))));
+        while let Some(step) = progress.next().await {
+            let step = step.map_err(|error| self.error("build the image", &error))?;
+            if let Some(detail) = step.error_detail {
+                return Err(refused(detail.message.unwrap_or_else(|| "no reason given".to_owned())));
+            }
+            id = step.aux.and_then(|image| image.id).or(id);
+        }
+        id.and_then(|id| id.parse().ok()).ok_or_else(|| refused("the engine named no image at the end".to_owned()))
+    }
+
+    /// Removes an image by its id, with its names. One that is not there is what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer, or a container needs the image.
+    pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
+        let options = RemoveImageOptions { force: true, noprune: false, platforms: None };
+        match self.docker().remove_image(id, Some(options), None).await {
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            removed => removed.map(drop).map_err(|error| self.error(format!("remove image {id}"), &error)),
+        }
+    }
+
+    async fn pull(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        credentials: Option<&RegistryCredentials>,
+    ) -> Result<Prepared, Failure> {
+        let options = CreateImageOptions {
+            from_image: Some(name.to_string()),
+            tag: Some(digest.to_string()),
+            ..Default::default()
+        };
+        let login = credentials.map(|credentials| DockerCredentials {
+            username: Some(credentials.username.clone()),
+            password: Some(credentials.password.expose_secret().to_owned()),
+            serveraddress: Some(name.registry().to_owned()),
+            ..Default::default()
+        });
+        let mut progress = Box::pin(self.docker().create_image(Some(options), None, login));
+        while let Some(step) = progress.next().await {
+            let refusal = match step {
+                Ok(step) => step.error_detail.map(|detail| detail.message.unwrap_or_default()),
+                Err(error) => match self.error("pull", &error) {
+                    EngineError::Refused { .. } => Some(words(&error)),
+                    error => return Err(error.into_failure(FailureCode::PullFailed)),
+                },
+            };
+            if let Some(refusal) = refusal {
+                return Err(self.not_given(name, digest, credentials, &refusal));
+            }
+        }
+        Ok(Prepared::Pulled)
+    }
+
+    /// Docker passes the registry's reason on as text only.
+    fn not_given(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        credentials: Option<&RegistryCredentials>,
+        refusal: &str,
+    ) -> Failure {
+        let registry = name.registry();
+        let host = self.host();
+        let says = |words: &[&str]| words.iter().any(|word| refusal.to_ascii_lowercase().contains(word));
+        let summary = format!("host {host} could not pull {name}@{digest}: {refusal}");
+        if says(&["unauthorized", "denied", "authentication required", "no basic auth", "forbidden"]) {
+            let hint = match credentials {
+                None => {
+                    format!("the server's file has no [registries.\"{registry}\"]: give it `username` and `password`")
+                }
+                Some(RegistryCredentials { username, .. }) => {
+                    format!("may {username} read {name}? See [registries.\"{registry}\"] in the server's file")
+                }
+            };
+            return Failure::new(FailureCode::PullFailed, summary).hint(hint);
+        }
+        if says(&["manifest unknown", "not found", "does not exist"]) {
+            let hint = format!("was it pushed to {registry}, and is it still there? Build and push the commit again");
+            return Failure::new(FailureCode::ImageMissing, summary).hint(hint);
+        }
+        Failure::new(FailureCode::PullFailed, summary).hint(format!("can host {host} reach {registry}?"))
+    }
+
+    fn not_built_here(&self, digest: &Digest) -> Failure {
+        let host = self.host();
+        Failure::new(
+            FailureCode::ImageMissing,
+            format!("host {host} has no image {digest}, and the release names no registry"),
+        )
+        .hint(format!("build it on {host}'s own Docker Engine, or give windlass.toml an `image` and push it there"))
+    }
+}
