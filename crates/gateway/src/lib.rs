@@ -1,1 +1,28 @@
-//! The HTTP front of a host: sends a hostname and a path to the tasks of the active release.
+//! The HTTP front of a host: sends a host name and a path to the tasks of the active release. A process of its own, so
+//! that traffic flows whatever becomes of the service; it is told what to do over a Unix socket
+//! ([`windlass_core::gateway`]) and remembers it in a snapshot.
+//!
+//! A request's way: `worker` (a thread with its own runtime, listener and pool) → `proxy` → `router` → `service` →
+//! `target` → `pool`. A command's way: `control` → `switchboard`, which alone changes the table that the workers read.
+
+mod body;
+mod control;
+mod drain;
+mod entry;
+mod headers;
+mod health;
+mod hold;
+mod pool;
+mod proxy;
+mod refusal;
+mod router;
+mod server;
+mod service;
+mod snapshot;
+mod spec;
+mod switchboard;
+mod target;
+mod tunnel;
+mod worker;
+
+pub use server::{Gateway, GatewayError, GatewayOptions, run};

@@ -1,0 +1,186 @@
+//! What a proxy takes out of a message and what it adds (RFC 9110, section 7.6).
+
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, Uri, Version};
+
+use crate::body::RequestBody;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// A client's request, made ready for a target.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) request: Request<RequestBody>,
+    /// The client's side of the tunnel, if it asked for one.
+    pub(crate) upgrade: Option<OnUpgrade>,
+}
+
+/// A request that cannot be forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// HTTP/1.1 asks for exactly one.
+    NoHost,
+    /// We are no forward proxy.
+    Connect,
+}
+
+/// Reads what concerns us and leaves what concerns the target. `client` is the peer's address.
+pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result<Arrival, Malformed> {
+    let (mut parts, body) = request.into_parts();
+    if parts.method == hyper::Method::CONNECT {
+        return Err(Malformed::Connect);
+    }
+    if let Some(authority) = parts.uri.authority() {
+        // The request's target wins over the Host header when both are there (RFC 9112, section 3.2.2).
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| Malformed::NoHost)?;
+        parts.headers.insert(header::HOST, host);
+        parts.uri = parts.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+    }
+    let host = parts.headers.get(header::HOST).cloned();
+    if parts.version == Version::HTTP_11 && host.is_none() {
+        return Err(Malformed::NoHost);
+    }
+
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let protocol = upgrade.as_ref().and_then(|_| parts.headers.get(header::UPGRADE).cloned());
+    let protocol = protocol.filter(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"));
+    let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    remove_hop_by_hop(&mut parts.headers);
+    // We have answered it by reading the body.
+    parts.headers.remove(header::EXPECT);
+
+    let body = RequestBody::from(body);
+    if chunked && matches!(body, RequestBody::Streaming(_)) {
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    let upgrade = protocol.and_then(|protocol| {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(header::UPGRADE, protocol);
+        upgrade
+    });
+    append_forwarded_for(&mut parts.headers, client);
+    parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Some(host) = host {
+        parts.headers.insert(X_FORWARDED_HOST, host);
+    }
+    parts.version = Version::HTTP_11;
+    Ok(Arrival { request: Request::from_parts(parts, body), upgrade })
+}
+
+/// Makes a target's answer ready for the client. Says how long the target promises to keep the connection, if it does.
+pub(crate) fn leave(response: &mut Response<Incoming>) -> Option<Duration> {
+    let promised = response.headers().get(KEEP_ALIVE).and_then(keep_alive_timeout);
+    remove_hop_by_hop(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    promised
+}
+
+/// The same for the answer that opens a tunnel: what it says about the upgrade is for the client.
+pub(crate) fn leave_upgraded(response: &mut Response<Incoming>) {
+    let protocol = response.headers_mut().remove(header::UPGRADE);
+    leave(response);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        response.headers_mut().insert(header::UPGRADE, protocol);
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .filter(|name| !name.eq_ignore_ascii_case(b"close") && !name.eq_ignore_ascii_case(b"keep-alive"))
+            // Not the connection's to take away, whatever it says: they frame and route the message.
+            .filter(|name| !name.eq_ignore_ascii_case(b"host") && !name.eq_ignore_ascii_case(b"content-length"))
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    headers.remove(KEEP_ALIVE);
+    headers.remove(PROXY_CONNECTION);
+    headers.remove(header::TE);
+    headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::UPGRADE);
+}
+
+fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue) {
+    let earlier: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    let chain = if earlier.is_empty() {
+        client.clone()
+    } else {
+        let chain = [earlier.join(b", ".as_slice()).as_slice(), client.as_bytes()].join(b", ".as_slice());
+        HeaderValue::from_bytes(&chain).unwrap_or_else(|_| client.clone())
+    };
+    headers.insert(X_FORWARDED_FOR, chain);
+}
+
+/// `timeout=5` of `Keep-Alive: timeout=5, max=100`.
+fn keep_alive_timeout(value: &HeaderValue) -> Option<Duration> {
+    let parameter = value.to_str().ok()?.split(',').find_map(|parameter| parameter.trim().strip_prefix("timeout="))?;
+    parameter.parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn what_the_connection_names_does_not_travel_on() {
+        let mut given = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Secret"),
+            ("connection", "keep-alive ,host"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("x-secret", "1"),
+            ("host", "shop.test"),
+            ("x-other", "2"),
+        ] {
+            given.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        remove_hop_by_hop(&mut given);
+        assert_eq!(given, headers(&[("host", "shop.test"), ("x-other", "2")]));
+    }
+
+    #[test]
+    fn the_client_is_appended_to_those_before_it() {
+        let client = HeaderValue::from_static("10.0.0.9");
+        let mut given = HeaderMap::new();
+        append_forwarded_for(&mut given, &client);
+        assert_eq!(given[X_FORWARDED_FOR], "10.0.0.9");
+        given.insert(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1, 2.2.2.2"));
+        given.append(X_FORWARDED_FOR, HeaderValue::from_static("3.3.3.3"));
+        append_forwarded_for(&mut given, &client);
+        assert_eq!(given[X_FORWARDED_FOR], "1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.9");
+        assert_eq!(given.get_all(X_FORWARDED_FOR).iter().count(), 1);
+    }
+
+    #[test]
+    fn a_target_says_how_long_it_keeps_connections() {
+        let parsed = |value| keep_alive_timeout(&HeaderValue::from_static(value));
+        assert_eq!(parsed("timeout=5"), Some(Duration::from_secs(5)));
+        assert_eq!(parsed("max=100, timeout=2"), Some(Duration::from_secs(2)));
+        assert_eq!(parsed("max=100"), None);
+        assert_eq!(parsed("timeout=soon"), None);
+    }
+}

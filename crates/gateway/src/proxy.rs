@@ -1,0 +1,199 @@
+//! One request's way: find its service, take a target, send it there, hand back what comes.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio_util::task::TaskTracker;
+
+use crate::body::{RequestBody, ResponseBody, Upstream};
+use crate::headers::{self, Arrival, Malformed};
+use crate::hold::{Place, TimeOver};
+use crate::pool::{self, Connection, Repeat};
+use crate::router::Table;
+use crate::service::{NoTarget, Service};
+use crate::target::{InFlight, Target, TargetId};
+use crate::{health, tunnel};
+
+/// What the requests of one client's connection share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) table: Arc<ArcSwap<Table>>,
+    pub(crate) address: HeaderValue,
+    /// Knows the worker's tunnels, which outlive their connection's requests.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// How sending to one target went.
+enum Sent {
+    Answered {
+        response: Response<Incoming>,
+        connection: Connection,
+    },
+    /// Not a byte of the request has left: somebody else may have it.
+    Unreachable {
+        request: Request<RequestBody>,
+        why: String,
+    },
+    /// The target may have seen it, and no answer will come.
+    Lost(hyper::Error),
+}
+
+/// Never fails: what goes wrong is an answer too.
+pub(crate) async fn forward(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    Ok(match headers::arrive(request, &client.address) {
+        Ok(arrival) => route(&client, arrival).await,
+        Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request names no host.\n"),
+        Err(Malformed::Connect) => say(StatusCode::METHOD_NOT_ALLOWED, "This is not a forward proxy.\n"),
+    })
+}
+
+async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
+    let Arrival { mut request, mut upgrade } = arrival;
+    let mut tried: Vec<TargetId> = Vec::new();
+    let mut place: Option<Place> = None;
+    loop {
+        // Service and target come from one load of the table, and nothing has been sent anywhere yet.
+        let picked = {
+            let table = client.table.load();
+            let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            let Some(service) = table.find(host, request.uri().path()) else {
+                return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n");
+            };
+            service.pick(&tried).map_err(|reason| (reason, Arc::clone(service)))
+        };
+        match picked {
+            Ok(in_flight) => match send(in_flight.target(), request).await {
+                Sent::Answered { response, connection } => {
+                    return hand_back(client, response, connection, in_flight, upgrade.take());
+                }
+                Sent::Unreachable { request: unsent, why } => {
+                    let target = in_flight.target();
+                    tracing::debug!(target.name = target.name, error = why, "target unreachable");
+                    target.doubt.notify_one();
+                    tried.push(target.id);
+                    request = unsent;
+                }
+                Sent::Lost(error) => {
+                    let target = in_flight.target();
+                    tracing::warn!(target.name = target.name, %error, "target gave no answer");
+                    target.doubt.notify_one();
+                    return say(StatusCode::BAD_GATEWAY, "The app closed the connection without an answer.\n");
+                }
+            },
+            Err((NoTarget::Replaced, _)) => {}
+            Err((NoTarget::Down, service)) => {
+                if let Err(refusal) = wait(&mut place, &service, &tried).await {
+                    return *refusal;
+                }
+                tried.clear();
+            }
+        }
+    }
+}
+
+/// Takes a place in the service's hold; the next time, with another look in between, waits in it.
+async fn wait(
+    place: &mut Option<Place>,
+    service: &Service,
+    tried: &[TargetId],
+) -> Result<(), Box<Response<ResponseBody>>> {
+    if let Some(place) = place {
+        let over = |TimeOver| say(StatusCode::SERVICE_UNAVAILABLE, "The app did not come up in time.\n").into();
+        return place.changed().await.map_err(over);
+    }
+    *place = service.hold.enter(service.spec.hold);
+    match place {
+        Some(_) => Ok(()),
+        None if tried.is_empty() => Err(say(StatusCode::SERVICE_UNAVAILABLE, "The app is not running.\n").into()),
+        None => Err(say(StatusCode::BAD_GATEWAY, "The app refuses connections.\n").into()),
+    }
+}
+
+async fn send(target: &Arc<Target>, mut request: Request<RequestBody>) -> Sent {
+    let repeat = repeat(&request);
+    let mut pooled = pool::take(target.id, repeat);
+    loop {
+        let mut connection = match pooled.take() {
+            Some(connection) => connection,
+            None => match pool::connect(target).await {
+                Ok(connection) => connection,
+                Err(error) => return Sent::Unreachable { request, why: health::in_words(&error) },
+            },
+        };
+        // An app may close an idle connection in the very moment in which we use it.
+        let spare = (connection.reused && repeat == Repeat::Safe).then(|| copy(&request));
+        let mut error = match connection.sender.try_send_request(request).await {
+            Ok(response) => return Sent::Answered { response, connection },
+            Err(error) => error,
+        };
+        match (error.take_message(), spare) {
+            (Some(unsent), _) if connection.reused => request = unsent,
+            (Some(unsent), _) => return Sent::Unreachable { request: unsent, why: error.into_error().to_string() },
+            (None, Some(spare)) if is_closed(error.error()) => request = spare,
+            (None, _) => return Sent::Lost(error.into_error()),
+        }
+    }
+}
+
+/// RFC 9110, section 9.2.2: what is idempotent may be sent again when the connection closes before the answer.
+fn repeat(request: &Request<RequestBody>) -> Repeat {
+    let idempotent = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let whole = matches!(request.body(), RequestBody::Empty) && !request.headers().contains_key(header::UPGRADE);
+    if idempotent && whole { Repeat::Safe } else { Repeat::Unsafe }
+}
+
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    request.method().clone_into(copy.method_mut());
+    request.uri().clone_into(copy.uri_mut());
+    request.headers().clone_into(copy.headers_mut());
+    copy
+}
+
+fn is_closed(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || source
+            .is_some_and(|error| matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
+}
+
+fn hand_back(
+    client: &Client,
+    mut response: Response<Incoming>,
+    mut connection: Connection,
+    in_flight: InFlight,
+    upgrade: Option<OnUpgrade>,
+) -> Response<ResponseBody> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(downstream) = upgrade else {
+            return say(StatusCode::BAD_GATEWAY, "The app changed the protocol unasked.\n");
+        };
+        let upstream = hyper::upgrade::on(&mut response);
+        headers::leave_upgraded(&mut response);
+        tunnel::open(&client.tasks, downstream, upstream, in_flight);
+        return response.map(|_| ResponseBody::Text(None));
+    }
+    if let Some(promised) = headers::leave(&mut response) {
+        connection.patience = pool::LONGEST_IDLE.min(promised.saturating_sub(Duration::from_secs(1)));
+    }
+    response.map(|body| ResponseBody::Upstream(Upstream::new(body, connection, in_flight)))
+}
+
+fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Text(Some(text)));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

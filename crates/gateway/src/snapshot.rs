@@ -1,0 +1,132 @@
+//! What the gateway knows, on disk: so that it serves again after a restart with no service running.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use windlass_core::gateway::{ServiceKey, ServiceSpec};
+use windlass_core::names::Generation;
+
+/// The file's content.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    format: Format,
+    pub(crate) services: Vec<ServiceSpec>,
+    /// What is gone, so that a late write does not bring it back.
+    pub(crate) removed: Vec<Removed>,
+}
+
+/// A service that was taken away.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Removed {
+    pub(crate) key: ServiceKey,
+    pub(crate) generation: Generation,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+enum Format {
+    #[default]
+    #[serde(rename = "windlass-gateway-1")]
+    One,
+}
+
+/// Where it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct SnapshotFile {
+    path: PathBuf,
+}
+
+impl Snapshot {
+    pub(crate) fn new(services: Vec<ServiceSpec>, removed: Vec<Removed>) -> Self {
+        Self { format: Format::One, services, removed }
+    }
+}
+
+impl SnapshotFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// What was stored last. A file that cannot be understood is put aside: a gateway that starts empty is told again
+    /// what to serve, one that does not start is not.
+    pub(crate) fn load(&self) -> io::Result<Snapshot> {
+        fs::create_dir_all(self.folder())?;
+        let text = match fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Snapshot::default()),
+            Err(error) => return Err(error),
+        };
+        match serde_json::from_slice(&text) {
+            Ok(snapshot) => Ok(snapshot),
+            Err(error) => {
+                let aside = self.beside(".broken");
+                fs::rename(&self.path, &aside)?;
+                tracing::error!(
+                    %error, snapshot.path = %self.path.display(), snapshot.kept = %aside.display(),
+                    "snapshot is broken: starting without services"
+                );
+                Ok(Snapshot::default())
+            }
+        }
+    }
+
+    /// Replaces it, whole or not at all: after a crash there is the old one or the new one.
+    pub(crate) async fn store(&self, snapshot: &Snapshot) -> io::Result<()> {
+        let text = serde_json::to_vec(snapshot)?;
+        let file = self.clone();
+        tokio::task::spawn_blocking(move || file.replace(&text)).await.map_err(io::Error::other)?
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        let fresh = self.beside(".new");
+        let mut file = File::create(&fresh)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.path)?;
+        File::open(self.folder())?.sync_all()
+    }
+
+    fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        name.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::testing::service;
+
+    #[tokio::test]
+    async fn what_was_stored_is_loaded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SnapshotFile::new(folder.path().join("state/gateway.json"));
+        assert!(file.load().unwrap().services.is_empty());
+        let spec = service("shop", &[("shop.test", "/")]).spec.clone();
+        file.store(&Snapshot::new(vec![spec.clone()], Vec::new())).await.unwrap();
+        assert_eq!(file.load().unwrap().services, [spec]);
+        let names: Vec<_> = fs::read_dir(folder.path().join("state")).unwrap().collect();
+        assert_eq!(names.len(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_broken_file_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.json");
+        for broken in ["", "{", r#"{"format":"windlass-gateway-2","services":[],"removed":[]}"#] {
+            fs::write(&path, broken).unwrap();
+            assert!(SnapshotFile::new(path.clone()).load().unwrap().services.is_empty());
+            assert!(!path.exists());
+            assert_eq!(fs::read_to_string(folder.path().join("gateway.json.broken")).unwrap(), broken);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What the gateway knows, and the only place that changes it: the table that the workers read, the snapshot and the
+//! targets' probers and drains move together or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use windlass_core::gateway::{
+    AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, ServiceKey, ServiceSpec, ServiceStatus,
+    Switch, Switched,
+};
+
+use crate::drain::Drain;
+use crate::entry::{Active, Admission, Entry, Member};
+use crate::refusal::{self, Refusal};
+use crate::router::Table;
+use crate::service::Service;
+use crate::snapshot::{Removed, Snapshot, SnapshotFile};
+use crate::spec;
+use crate::target::Target;
+
+/// One per gateway.
+#[derive(Debug)]
+pub(crate) struct Switchboard {
+    table: Arc<ArcSwap<Table>>,
+    snapshot: SnapshotFile,
+    entries: Mutex<BTreeMap<ServiceKey, Entry>>,
+    this: Weak<Self>,
+}
+
+impl Switchboard {
+    /// Serves what the snapshot knows. Nobody can say how its targets are before they were asked: they get requests.
+    pub(crate) fn restore(table: Arc<ArcSwap<Table>>, file: SnapshotFile, stored: Snapshot) -> Arc<Self> {
+        let mut entries: BTreeMap<ServiceKey, Entry> = BTreeMap::new();
+        for spec in stored.services {
+            let entry = entries.entry(spec.key.clone()).or_default();
+            entry.generation = Some(spec.generation);
+            entry.release = Some(spec.release);
+            let members = entry.gather(&spec);
+            entry.active = Some(activate(spec, members, entry));
+        }
+        for Removed { key, generation } in stored.removed {
+            entries.entry(key).or_default().generation = Some(generation);
+        }
+        table.store(Arc::new(table_of(&entries)));
+        Arc::new_cyclic(|this| Self { table, snapshot: file, entries: Mutex::new(entries), this: this.clone() })
+    }
+
+    pub(crate) async fn prepare(&self, request: Prepare) -> Result<Prepared, Refusal> {
+        let spec = spec::checked(request.service)?;
+        let candidates = {
+            let mut entries = self.entries.lock().await;
+            let entry = entries.entry(spec.key.clone()).or_default();
+            entry.admit(&spec)?;
+            entry.prepare(&spec)?
+        };
+        candidates.healthy_within(request.deadline.0).await?;
+        Ok(Prepared { targets: candidates.targets.iter().map(|target| target.status()).collect() })
+    }
+
+    pub(crate) async fn switch(&self, request: Switch) -> Result<Switched, Refusal> {
+        let spec = spec::checked(request.service)?;
+        if !request.unchecked {
+            self.wait_for_new(&spec, request.deadline.0).await?;
+        }
+        // A task of its own: a client that goes away does not stop it between the snapshot and the table.
+        self.unstoppable(|board| async move { board.install(spec).await }).await
+    }
+
+    pub(crate) async fn remove(&self, request: Remove) -> Result<(), Refusal> {
+        self.unstoppable(|board| async move { board.uninstall(request).await }).await
+    }
+
+    pub(crate) async fn discard(&self, request: Discard) {
+        let mut entries = self.entries.lock().await;
+        let Some(entry) = entries.get_mut(&request.key) else { return };
+        entry.prepared.take_if(|prepared| prepared.spec.generation == request.generation);
+        if entry.is_forgotten() {
+            entries.remove(&request.key);
+        }
+    }
+
+    pub(crate) async fn drained(&self, request: AwaitDrained) -> Result<Drained, Refusal> {
+        let mut cut = 0;
+        let mut outcomes = Vec::new();
+        {
+            let entries = self.entries.lock().await;
+            let Some(entry) = entries.get(&request.key) else { return Ok(Drained { cut }) };
+            for name in &request.targets {
+                if entry.serves(name) {
+                    return Err(refusal::in_use(name));
+                }
+                outcomes.extend(entry.draining.iter().filter(|drain| drain.target.name == *name).map(Drain::outcome));
+                cut += entry.cut.get(name).copied().unwrap_or_default();
+            }
+        }
+        for outcome in outcomes {
+            cut += outcome.wait().await.ok_or_else(|| refusal::in_use("one of them"))?;
+        }
+        Ok(Drained { cut })
+    }
+
+    pub(crate) async fn status(&self) -> GatewayStatus {
+        let entries = self.entries.lock().await;
+        let services: Vec<ServiceStatus> = entries.iter().filter_map(|(key, entry)| entry.status(key)).collect();
+        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services }
+    }
+
+    /// Called by the drain itself, when all requests have ended or its time is over.
+    pub(crate) async fn finish_drain(&self, key: &ServiceKey, target: &Arc<Target>) {
+        let mut entries = self.entries.lock().await;
+        let Some(entry) = entries.get_mut(key) else { return };
+        let Some(place) = entry.draining.iter().position(|drain| drain.target.id == target.id) else { return };
+        let cut = entry.draining.swap_remove(place).finish();
+        if cut > 0 {
+            entry.cut.insert(target.name.clone(), cut);
+            tracing::warn!(service.key = %key, target.name = target.name, requests.cut = cut, "drain's time is over");
+        } else {
+            tracing::info!(service.key = %key, target.name = target.name, "target drained");
+        }
+    }
+
+    async fn wait_for_new(&self, spec: &ServiceSpec, deadline: Duration) -> Result<(), Refusal> {
+        let candidates = {
+            let mut entries = self.entries.lock().await;
+            let entry = entries.entry(spec.key.clone()).or_default();
+            if entry.admit(spec)? == Admission::Done {
+                return Ok(());
+            }
+            let mut candidates = entry.prepare(spec)?;
+            if let Some(active) = &entry.active {
+                candidates.targets.retain(|target| !active.has(target));
+            }
+            candidates
+        };
+        candidates.healthy_within(deadline).await
+    }
+
+    async fn install(&self, spec: ServiceSpec) -> Result<Switched, Refusal> {
+        let mut entries = self.entries.lock().await;
+        refuse_taken_routes(&entries, &spec)?;
+        let entry = entries.entry(spec.key.clone()).or_default();
+        if entry.admit(&spec)? == Admission::Done {
+            return Ok(Switched { draining: entry.draining_names() });
+        }
+        // First the disk, then the traffic: what cannot be recorded has never happened.
+        self.snapshot.store(&snapshot_of(&entries, &spec.key, Some(&spec))).await.map_err(|e| refusal::snapshot(&e))?;
+
+        let key = spec.key.clone();
+        let entry = entries.entry(key.clone()).or_default();
+        let drain = spec.drain.0;
+        let members = entry.gather(&spec);
+        entry.generation = Some(spec.generation);
+        entry.release = Some(spec.release);
+        entry.cut.clear();
+        tracing::info!(
+            service.key = %key, service.generation = %spec.generation, service.release = %spec.release,
+            targets = members.len(), "switched"
+        );
+        let replaced = entry.active.take();
+        let active = activate(spec, members, entry);
+        let generation = active.spec().generation;
+        entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
+        let kept: Vec<_> = active.members.iter().map(|member| member.target.id).collect();
+        entry.active = Some(active);
+        // The old targets stop only after the last look at the table that could lead to them.
+        self.table.store(Arc::new(table_of(&entries)));
+        let entry = entries.entry(key.clone()).or_default();
+        entry.hold.wake();
+        for member in replaced.into_iter().flat_map(|active| active.members) {
+            if !kept.contains(&member.target.id) {
+                entry.draining.push(Drain::start(self.this.clone(), key.clone(), member.target, drain));
+            }
+        }
+        Ok(Switched { draining: entry.draining_names() })
+    }
+
+    async fn uninstall(&self, request: Remove) -> Result<(), Refusal> {
+        let Remove { key, generation } = request;
+        let mut entries = self.entries.lock().await;
+        let entry = entries.entry(key.clone()).or_default();
+        if let Some(newest) = entry.generation.filter(|newest| *newest > generation) {
+            return Err(refusal::older(&key, generation, newest));
+        }
+        let before = entry.generation.replace(generation);
+        if before == Some(generation) && entry.active.is_none() {
+            return Ok(());
+        }
+        if let Err(error) = self.snapshot.store(&snapshot_of(&entries, &key, None)).await {
+            entries.entry(key).or_default().generation = before;
+            return Err(refusal::snapshot(&error));
+        }
+
+        let entry = entries.entry(key.clone()).or_default();
+        entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
+        entry.cut.clear();
+        let removed = entry.active.take();
+        self.table.store(Arc::new(table_of(&entries)));
+        tracing::info!(service.key = %key, service.generation = %generation, "removed");
+        let entry = entries.entry(key.clone()).or_default();
+        entry.hold.wake();
+        if let Some(active) = removed {
+            let drain = active.spec().drain.0;
+            for member in active.members {
+                entry.draining.push(Drain::start(self.this.clone(), key.clone(), member.target, drain));
+            }
+        }
+        Ok(())
+    }
+
+    async fn unstoppable<T: Send + 'static, F: Future<Output = Result<T, Refusal>> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Refusal> {
+        let board = self.this.upgrade().ok_or_else(refusal::stopping)?;
+        tokio::spawn(work(board)).await.unwrap_or_else(|_| Err(refusal::stopping()))
+    }
+}
+
+fn activate(spec: ServiceSpec, members: Vec<Member>, entry: &Entry) -> Active {
+    members.iter().for_each(|member| member.target.admit());
+    let targets = members.iter().map(|member| Arc::clone(&member.target)).collect();
+    Active { service: Arc::new(Service::new(spec, targets, Arc::clone(&entry.hold))), members }
+}
+
+fn table_of(entries: &BTreeMap<ServiceKey, Entry>) -> Table {
+    Table::new(entries.values().filter_map(|entry| entry.active.as_ref()).map(|active| &active.service))
+}
+
+/// What is known, with one service as it is going to be.
+fn snapshot_of(entries: &BTreeMap<ServiceKey, Entry>, key: &ServiceKey, next: Option<&ServiceSpec>) -> Snapshot {
+    let specs = entries.iter().filter(|(other, _)| *other != key).filter_map(|(_, entry)| entry.active.as_ref());
+    let services: Vec<ServiceSpec> = specs.map(Active::spec).chain(next).cloned().collect();
+    let removed = entries
+        .iter()
+        .filter(|(other, entry)| if *other == key { next.is_none() } else { entry.active.is_none() })
+        .filter_map(|(key, entry)| Some(Removed { key: key.clone(), generation: entry.generation? }))
+        .collect();
+    Snapshot::new(services, removed)
+}
+
+fn refuse_taken_routes(entries: &BTreeMap<ServiceKey, Entry>, spec: &ServiceSpec) -> Result<(), Refusal> {
+    let others = entries.iter().filter(|(key, _)| **key != spec.key).filter_map(|(_, entry)| entry.active.as_ref());
+    for other in others {
+        if let Some(route) = spec.routes.iter().find(|route| other.spec().routes.contains(route)) {
+            return Err(refusal::route_taken(route, &other.spec().key));
+        }
+    }
+    Ok(())
+}
