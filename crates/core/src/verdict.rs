@@ -1,0 +1,114 @@
+//! The gate's answer to "is this commit allowed to run here?", always with the items that made it so.
+//!
+//! [`verdict`] only computes: it asks nobody and knows no clock. Its caller reads the [`CommitFacts`] fresh from GitHub
+//! each time; where that fails there is nothing to compute, and the answer is [`Verdict::unavailable`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::config::server::{Checks, NoCi};
+
+mod facts;
+mod findings;
+#[cfg(test)]
+mod tests;
+
+pub use facts::{CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck};
+
+/// The gate's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// In one word.
+    pub verdict: VerdictKind,
+    /// What made it so.
+    pub items: Vec<Item>,
+}
+
+/// The four answers, from the best to the worst: of several items the worst decides. So what could not be read outweighs
+/// what is known to be red (it is asked again and may turn out better or worse), red outweighs what is still to come, and
+/// green is only what nothing speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictKind {
+    /// Allowed.
+    Green,
+    /// Not yet known.
+    Waiting,
+    /// Not allowed.
+    Blocked,
+    /// GitHub could not be asked, or did not answer in full. Never green.
+    Unavailable,
+}
+
+/// One thing that the verdict looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Item {
+    /// The check's or status' name.
+    pub name: String,
+    /// How it stands.
+    pub state: VerdictKind,
+    /// In words.
+    pub why: String,
+}
+
+/// What the stage asks of a commit.
+#[derive(Debug, Clone, Copy)]
+pub struct GatePolicy<'a> {
+    /// Which checks and statuses count.
+    pub checks: &'a Checks,
+    /// Names of checks and statuses that never count.
+    pub ignore: &'a [String],
+    /// When a commit has no CI at all; its `wait` is also the grace for suites without runs.
+    pub no_ci: &'a NoCi,
+}
+
+/// Judges a commit. The items come out sorted, and their order going in makes no difference.
+#[must_use]
+pub fn verdict(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> Verdict {
+    let mut items: Vec<Item> = findings::of(facts, policy, now).into_iter().map(|finding| finding.item).collect();
+    items.sort();
+    items.dedup();
+    let verdict = items.iter().map(|item| item.state).max().unwrap_or(VerdictKind::Waiting);
+    Verdict { verdict, items }
+}
+
+impl Verdict {
+    /// The answer when GitHub could not be read, or not in full.
+    #[must_use]
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        let item = Item { name: "GitHub".to_owned(), state: VerdictKind::Unavailable, why: why.into() };
+        Self { verdict: VerdictKind::Unavailable, items: vec![item] }
+    }
+
+    /// In one sentence, without a full stop: `blocked: test failed (check run by GitHub Actions)`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let deciding: Vec<&Item> = self.items.iter().filter(|item| item.state == self.verdict).collect();
+        let in_full = |items: &[&Item]| {
+            items.iter().map(|item| format!("{} {}", item.name, item.why)).collect::<Vec<_>>().join("; ")
+        };
+        match self.verdict {
+            VerdictKind::Green => match deciding.as_slice() {
+                [only] => format!("green: {}", in_full(&[only])),
+                all => format!("green: all {} checks passed", all.len()),
+            },
+            VerdictKind::Waiting => {
+                let mut names: Vec<&str> = deciding.iter().map(|item| item.name.as_str()).collect();
+                names.dedup();
+                format!("waiting for {}", names.join(", "))
+            }
+            VerdictKind::Blocked => format!("blocked: {}", in_full(&deciding)),
+            VerdictKind::Unavailable => format!("unavailable: {}", in_full(&deciding)),
+        }
+    }
+
+    /// When to judge again although nothing was reported: the earliest moment at which the passing of time alone changes
+    /// an item. `None`: only GitHub can change this verdict.
+    #[must_use]
+    pub fn next_look(&self, facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> Option<Timestamp> {
+        if self.verdict != VerdictKind::Waiting {
+            return None;
+        }
+        findings::of(facts, policy, now).into_iter().filter_map(|finding| finding.until).min()
+    }
+}

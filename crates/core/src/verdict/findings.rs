@@ -1,0 +1,224 @@
+//! From facts to items: which reports count, which are missing, and what each says.
+
+use std::collections::BTreeMap;
+
+use super::facts::{CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck};
+use super::{GatePolicy, Item, VerdictKind};
+use crate::Timestamp;
+use crate::config::server::{Checks, NoCiThen};
+use crate::quantity::Duration;
+
+/// An item, and when the passing of time alone changes it.
+pub(super) struct Finding {
+    pub(super) item: Item,
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Finding {
+    fn new(name: &str, state: VerdictKind, why: impl Into<String>) -> Self {
+        Self { item: Item { name: name.to_owned(), state, why: why.into() }, until: None }
+    }
+
+    fn until(self, deadline: Timestamp) -> Self {
+        Self { until: Some(deadline), ..self }
+    }
+}
+
+/// Everything that speaks for or against the commit; never empty.
+pub(super) fn of(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> Vec<Finding> {
+    let required: &[RequiredCheck] = match (policy.checks, &facts.required) {
+        (Checks::Required, Required::Unknown(why)) => {
+            let why = format!("could not be read: {why}");
+            return vec![Finding::new("required checks", VerdictKind::Unavailable, why)];
+        }
+        (Checks::Required, Required::Known(required)) => required,
+        (Checks::Named(names), _) => &names.iter().map(|name| RequiredCheck::by_anybody(name)).collect::<Vec<_>>(),
+        (Checks::All, _) => &[],
+    };
+    let required: Vec<&RequiredCheck> = required.iter().filter(|check| !ignored(&check.context, policy)).collect();
+
+    let reports = Reports::that_count(facts, policy);
+    if required.is_empty() {
+        return reports.all(facts, policy, now);
+    }
+    required.into_iter().flat_map(|check| reports.of_required(check)).collect()
+}
+
+fn ignored(name: &str, policy: &GatePolicy<'_>) -> bool {
+    policy.ignore.iter().any(|other| same_context(other, name))
+}
+
+/// The reports that count.
+struct Reports<'a> {
+    runs: Vec<&'a CheckRun>,
+    statuses: Vec<&'a CommitStatus>,
+    suites: Vec<&'a CheckSuite>,
+}
+
+impl<'a> Reports<'a> {
+    /// The one place where reports are left out: those that the stage ignores and those that a newer one replaces. (The
+    /// deploying job's own run and what we ourselves write belong here too, once they can be told apart.)
+    fn that_count(facts: &'a CommitFacts, policy: &GatePolicy<'_>) -> Self {
+        let only_ignored = |suite: &CheckSuite| {
+            let mut of_suite = facts.check_runs.iter().filter(|run| run.suite == Some(suite.id)).peekable();
+            of_suite.peek().is_some() && of_suite.all(|run| ignored(&run.name, policy))
+        };
+        Self {
+            runs: newest(&facts.check_runs).filter(|run| !ignored(&run.name, policy)).collect(),
+            statuses: facts.statuses.iter().filter(|status| !ignored(&status.context, policy)).collect(),
+            suites: facts.suites.iter().filter(|suite| !only_ignored(suite)).collect(),
+        }
+    }
+
+    /// Every report, and whatever announces more of them.
+    fn all(&self, facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> Vec<Finding> {
+        let grace = policy.no_ci.wait;
+        let runs = self.runs.iter().map(|run| of_run(run));
+        let statuses = self.statuses.iter().map(|status| of_status(status));
+        let suites = self.suites.iter().filter_map(|suite| self.of_suite(suite, grace, now));
+        let mut findings: Vec<Finding> = runs.chain(statuses).chain(suites).collect();
+        if findings.is_empty() {
+            findings.push(without_ci(facts.first_seen, policy, now));
+        }
+        findings
+    }
+
+    /// A green list of runs may be a prefix: a job that waits for another has no run yet, but its suite is not
+    /// completed. A suite without runs that is `queued` says nothing after the grace: every installed App gets one, and
+    /// most never use it. What has a run is judged by its runs.
+    fn of_suite(&self, suite: &CheckSuite, grace: Duration, now: Timestamp) -> Option<Finding> {
+        let listed = self.runs.iter().any(|run| run.suite == Some(suite.id));
+        let has_runs = listed || suite.runs > 0;
+        let name = &suite.app;
+        match &suite.state {
+            CheckState::Passed(_) => None,
+            CheckState::Failed(_) if listed => None,
+            CheckState::Failed(word) => Some(Finding::new(
+                name,
+                VerdictKind::Blocked,
+                format!("ended with {} before any of its checks ran", spelled(word)),
+            )),
+            CheckState::Queued if !has_runs => {
+                let deadline = after(suite.created_at, grace);
+                (now < deadline).then(|| {
+                    Finding::new(name, VerdictKind::Waiting, format!("may still report a check, until {deadline}"))
+                        .until(deadline)
+                })
+            }
+            CheckState::Queued | CheckState::Underway(_) => Some(Finding::new(
+                name,
+                VerdictKind::Waiting,
+                "has not completed its check suite: more checks may follow",
+            )),
+        }
+    }
+
+    /// What was reported under a name that must be reported. A check run and a status of the same name both count.
+    fn of_required(&self, check: &RequiredCheck) -> Vec<Finding> {
+        let RequiredCheck { context, integration_id: pinned } = check;
+        let named: Vec<&CheckRun> = self.runs.iter().copied().filter(|run| run.name == *context).collect();
+        let runs: Vec<&CheckRun> =
+            named.iter().copied().filter(|run| pinned.is_none() || run.app_id == *pinned).collect();
+        let statuses = self.statuses.iter().filter(|status| same_context(&status.context, context));
+        let mut findings: Vec<Finding> = statuses.map(|status| of_status(status)).collect();
+
+        // A status does not say which App wrote it, so it can break a check that is pinned to one, but not satisfy it.
+        let satisfiable = !runs.is_empty() || (pinned.is_none() && !findings.is_empty());
+        if !satisfiable {
+            let why = match pinned {
+                None => "is required and has not been reported yet".to_owned(),
+                Some(app) => missing_from(*app, &named, !findings.is_empty()),
+            };
+            findings.push(Finding::new(context, VerdictKind::Waiting, why));
+        }
+        findings.extend(runs.into_iter().map(of_run));
+        findings
+    }
+}
+
+fn missing_from(app: u64, others: &[&CheckRun], status: bool) -> String {
+    let instead = match others.first() {
+        Some(other) => format!("; the one by {} does not count", other.app),
+        None if status => "; a commit status does not say which App wrote it".to_owned(),
+        None => String::new(),
+    };
+    format!("is required from the GitHub App {app} and has not been reported by it yet{instead}")
+}
+
+fn of_run(run: &CheckRun) -> Finding {
+    judged(&run.name, &run.state, &format!("check run by {}", run.app))
+}
+
+fn of_status(status: &CommitStatus) -> Finding {
+    judged(&status.context, &status.state, "commit status")
+}
+
+fn judged(name: &str, state: &CheckState, reported_as: &str) -> Finding {
+    let (kind, words) = match state {
+        CheckState::Queued => (VerdictKind::Waiting, "is queued".to_owned()),
+        CheckState::Underway(word) => (VerdictKind::Waiting, format!("is {}", spelled(word))),
+        CheckState::Passed(word) if word == "success" => (VerdictKind::Green, "passed".to_owned()),
+        CheckState::Passed(word) => (VerdictKind::Green, format!("counts as passed: {}", spelled(word))),
+        CheckState::Failed(word) => (VerdictKind::Blocked, failed(word)),
+    };
+    Finding::new(name, kind, format!("{words} ({reported_as})"))
+}
+
+fn failed(word: &str) -> String {
+    match word {
+        "failure" => "failed".to_owned(),
+        "error" => "ended with an error".to_owned(),
+        "cancelled" => "was cancelled".to_owned(),
+        "timed_out" => "timed out".to_owned(),
+        "action_required" => "asks for somebody's action".to_owned(),
+        "stale" => "was never finished: GitHub calls it stale".to_owned(),
+        "startup_failure" => "could not be started".to_owned(),
+        other => format!("ended with {}, which does not count as passed", spelled(other)),
+    }
+}
+
+fn spelled(word: &str) -> String {
+    word.replace('_', " ")
+}
+
+/// Nothing was reported, and nothing announces that it will be.
+fn without_ci(first_seen: Timestamp, policy: &GatePolicy<'_>, now: Timestamp) -> Finding {
+    let wait = policy.no_ci.wait;
+    let deadline = after(first_seen, wait);
+    if now < deadline {
+        let why = format!("has not reported anything yet; waiting until {deadline}");
+        return Finding::new("CI", VerdictKind::Waiting, why).until(deadline);
+    }
+    match policy.no_ci.then {
+        NoCiThen::Allow => Finding::new(
+            "CI",
+            VerdictKind::Green,
+            format!("has not reported anything within {wait}, and no-ci allows that"),
+        ),
+        NoCiThen::Deny => Finding::new(
+            "CI",
+            VerdictKind::Blocked,
+            format!("has not reported anything within {wait}, and no-ci denies that"),
+        ),
+    }
+}
+
+/// Of the runs of the same name, App and suite the newest, which is the one with the highest id.
+fn newest(runs: &[CheckRun]) -> impl Iterator<Item = &CheckRun> {
+    let mut newest: BTreeMap<_, &CheckRun> = BTreeMap::new();
+    for run in runs {
+        let kept = newest.entry((&run.name, run.app_id, &run.app, run.suite)).or_insert(run);
+        if run.id > kept.id {
+            *kept = run;
+        }
+    }
+    newest.into_values()
+}
+
+fn same_context(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
+fn after(start: Timestamp, wait: Duration) -> Timestamp {
+    start.checked_add(wait.0).unwrap_or(Timestamp::MAX)
+}
