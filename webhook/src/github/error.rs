@@ -1,0 +1,148 @@
+//! Why GitHub did not do what it was asked, told apart as far as somebody decides by it.
+
+use std::time::Duration;
+
+use windlass_core::hint::Hint;
+
+/// Why GitHub did not do what it was asked. `asked` is method and path. Never holds a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GitHubError {
+    /// The client could not be made.
+    #[error("GitHub's client cannot be set up: {why}")]
+    Setup {
+        /// In words.
+        why: String,
+    },
+    /// No connection, or one that broke.
+    #[error("GitHub could not be reached for {asked}: {why}")]
+    Unreachable {
+        /// For what.
+        asked: String,
+        /// The innermost cause.
+        why: String,
+    },
+    /// Connected, but no answer came in time. What was asked may have been done.
+    #[error("GitHub did not answer {asked} in time")]
+    Timeout {
+        /// For what.
+        asked: String,
+    },
+    /// Too many requests. None is sent before this is over.
+    #[error("GitHub's rate limit is reached ({asked}): nothing is asked for {} s", retry_after.as_secs())]
+    RateLimited {
+        /// For what.
+        asked: String,
+        /// How long GitHub wants to be left alone.
+        retry_after: Duration,
+    },
+    /// Our credentials are not accepted (any more).
+    #[error("GitHub does not accept our credentials for {asked}: {message}")]
+    Unauthorized {
+        /// For what.
+        asked: String,
+        /// GitHub's words.
+        message: String,
+    },
+    /// Our credentials are fine, but not for this; also an App's installation that was suspended.
+    #[error("GitHub does not allow us {asked}: {message}")]
+    Forbidden {
+        /// What.
+        asked: String,
+        /// GitHub's words.
+        message: String,
+    },
+    /// Not there, or not for us to see; also an App that is not installed.
+    #[error("GitHub knows nothing at {asked}: {message}")]
+    NotFound {
+        /// What.
+        asked: String,
+        /// GitHub's words.
+        message: String,
+    },
+    /// The commit of a deployment is unknown: never there, gone, or pushed a moment ago. Give it some seconds, not for ever.
+    #[error("GitHub does not know the commit ({asked}): {message}")]
+    CommitUnknown {
+        /// For what.
+        asked: String,
+        /// GitHub's words.
+        message: String,
+    },
+    /// A deployment was made, but for another commit. It needs a status `error`.
+    #[error("GitHub made deployment {id} for commit {got} instead of {wanted}")]
+    WrongCommit {
+        /// The deployment's id.
+        id: u64,
+        /// What was asked for.
+        wanted: String,
+        /// What it was made for.
+        got: String,
+    },
+    /// Anything else than what was asked.
+    #[error("GitHub refused {asked} with status {status}: {message}")]
+    Refused {
+        /// What.
+        asked: String,
+        /// HTTP status.
+        status: u16,
+        /// GitHub's words.
+        message: String,
+    },
+    /// An answer that says something else than GitHub's do, or less than it announces.
+    #[error("GitHub's answer to {asked} cannot be used: {why}")]
+    Malformed {
+        /// For what.
+        asked: String,
+        /// In words.
+        why: String,
+    },
+}
+
+impl GitHubError {
+    /// Whether the same may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::RateLimited { .. }
+            | Self::CommitUnknown { .. }
+            | Self::Malformed { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 408,
+            Self::Setup { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::WrongCommit { .. } => false,
+        }
+    }
+
+    /// How long to wait at least before asking again, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            Self::CommitUnknown { .. } => Some(Duration::from_secs(2)),
+            _ => None,
+        }
+    }
+}
+
+impl Hint for GitHubError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Setup { .. } => {
+                "look at [github] in windlass-server.toml; root certificates come with the package ca-certificates"
+            }
+            Self::Unauthorized { .. } => {
+                "give [github] a token or private key that is valid: this one has expired or was revoked"
+            }
+            Self::Forbidden { .. } => {
+                "the App or token needs Deployments: write, and read of Metadata, Contents, Checks, Commit statuses and \
+                 Administration (for the branch's required checks)"
+            }
+            Self::NotFound { .. } => "look for a typing error, or give the App or token access to the repository",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
