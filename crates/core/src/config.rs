@@ -7,6 +7,8 @@
 pub mod diagnostic;
 pub mod project;
 mod reader;
+#[cfg(test)]
+mod reference;
 pub mod server;
 
 pub use diagnostic::{ConfigError, Diagnostic};
@@ -18,3 +20,9 @@ pub use server::{
     Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, Limits, NoCi, NoCiThen, OidcPolicy,
     RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy, TriggerKind,
 };
+
+/// Every key of `windlass.toml`, annotated.
+pub const REFERENCE: &str = include_str!("../../../fixtures/config/reference.toml");
+
+/// Every key of `windlass-server.toml`, annotated.
+pub const SERVER_REFERENCE: &str = include_str!("../../../fixtures/config/server-reference.toml");

@@ -1,13 +1,52 @@
 //! `windlass.toml`: what the app is. [`ProjectFile`] is the file as parsed; [`ProjectFile::resolve`] lays a stage's
 //! overlay over it.
 
+mod app;
+mod health;
+mod read;
+mod role;
+mod route;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::ConfigError;
 use crate::gateway::{Hold, Route};
-use crate::names::{AppName, ImageName, RoleName};
+use crate::names::{AppName, ImageName, RoleName, StageName};
 use crate::quantity::{Duration, Memory};
+
+pub(super) use health::CHECKS;
+#[cfg(test)]
+pub(super) use read::SECTIONS;
+
+/// The file, parsed and checked with every stage's overlay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectFile {
+    plain: ProjectConfig,
+    stages: BTreeMap<StageName, ProjectConfig>,
+}
+
+impl ProjectFile {
+    /// Reads the file's text. `file_name` is what mistakes are shown under.
+    ///
+    /// # Errors
+    /// Every mistake in the file at once, those that only a stage's overlay makes included.
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, ConfigError> {
+        read::read(file_name, text)
+    }
+
+    /// What the file says for a stage; one that it does not name gets the file without any overlay.
+    #[must_use]
+    pub fn resolve(&self, stage: &StageName) -> ProjectConfig {
+        self.stages.get(stage).unwrap_or(&self.plain).clone()
+    }
+
+    /// The stages that have an overlay.
+    pub fn stages(&self) -> impl Iterator<Item = &StageName> {
+        self.stages.keys()
+    }
+}
 
 /// The apps of a project as one stage has them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -214,4 +253,32 @@ pub struct Volume {
     pub target: String,
     /// Whether it cannot be written.
     pub read_only: bool,
+}
+
+impl BootLimit {
+    /// How many of so many hosts boot at a time; at least one.
+    #[must_use]
+    pub fn of(self, hosts: usize) -> usize {
+        match self {
+            Self::Percent(percent) => (hosts * usize::from(percent) / 100).max(1),
+            Self::Hosts(number) => usize::try_from(number).unwrap_or(usize::MAX).max(1),
+        }
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { signal: "SIGTERM".to_owned(), grace: Duration::from_secs(30), drain: Duration::from_secs(30) }
+    }
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::StartFirst => "start-first",
+            Self::StopFirst => "stop-first",
+            Self::Singleton => "singleton",
+            Self::Safe => "safe",
+        })
+    }
 }

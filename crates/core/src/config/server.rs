@@ -1,15 +1,24 @@
 //! `windlass-server.toml`: what this installation allows. A repository's file can never grant itself anything that is
 //! not allowed here.
 
+mod github;
+mod host;
+mod project;
+mod read;
+mod secret;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use url::Url;
 
-use crate::config::HostSelector;
+use crate::config::{ConfigError, HostSelector};
 use crate::names::{HostName, ProjectName, RepositoryId, StageName};
 use crate::quantity::{Duration, Memory};
+
+#[cfg(test)]
+pub(super) use read::SECTIONS;
 
 /// The whole file. Secrets are still sources here: reading them is the service's work.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +37,16 @@ pub struct ServerConfig {
     pub hosts: BTreeMap<HostName, HostConfig>,
     /// At least one.
     pub projects: BTreeMap<ProjectName, ServerProject>,
+}
+
+impl ServerConfig {
+    /// Reads the file's text. `file_name` is what mistakes are shown under.
+    ///
+    /// # Errors
+    /// Every mistake in the file at once.
+    pub fn parse(file_name: &str, text: &str) -> Result<Self, ConfigError> {
+        read::read(file_name, text)
+    }
 }
 
 /// Where a secret's value comes from; never the value itself.

@@ -1,0 +1,232 @@
+//! One app, with what it shares already under it.
+
+use std::collections::BTreeMap;
+
+use super::role::{DEFAULT_PORT, ROLE, ROLE_ONLY, read_role};
+use super::route::Routes;
+use super::{AppConfig, Boot, BootLimit, Build, Migrate, RoleConfig};
+use crate::config::reader::{Item, Misplaced, Table, check_variable};
+use crate::names::{AppName, RoleName};
+use crate::quantity::Duration;
+
+pub(super) const APP: &[&str] = &["image", "build", "url", "env", "secrets", "migrate", "boot", "watch", "roles"];
+pub(super) const BUILD: &[&str] = &["context", "dockerfile", "target", "args", "secrets", "platforms"];
+pub(super) const MIGRATE: &[&str] = &["command", "timeout"];
+pub(super) const BOOT: &[&str] = &["limit", "wait"];
+
+pub(super) fn read_app(name: &AppName, item: Item<'_>, routes: &mut Routes) -> AppConfig {
+    let Some(app) = item.table(&[APP, ROLE]) else { return empty() };
+    let url = app.get("url").map(|url| routes.read(name, url)).unwrap_or_default();
+    let secrets = app.get("secrets").map(secret_names).unwrap_or_default();
+    let roles = read_roles(&app, &secrets);
+    if let Some(url) = app.get("url")
+        && let Some((role, RoleConfig { port: None, .. })) = roles.iter().find(|(_, role)| role.primary)
+    {
+        url.contradict(
+            format!("the address leads to the primary role, `{role}`, which has no port"),
+            format!(
+                "add `port = {DEFAULT_PORT}` to `[roles.{role}]`, or set `primary = true` in the role that has one"
+            ),
+        );
+    }
+    AppConfig {
+        image: app.get("image").and_then(|image| image.parsed()),
+        build: app.get("build").map_or_else(default_build, read_build),
+        url,
+        env: app.get("env").map(|env| variables(env, &secrets)).unwrap_or_default(),
+        secrets,
+        migrate: app.get("migrate").and_then(read_migrate),
+        boot: app.get("boot").and_then(|boot| boot.table(&[BOOT])).map_or_else(default_boot, |boot| read_boot(&boot)),
+        watch: app.quantity_or("watch", Duration::from_secs(10)),
+        roles,
+    }
+}
+
+fn empty() -> AppConfig {
+    AppConfig {
+        image: None,
+        build: default_build(),
+        url: Vec::new(),
+        env: BTreeMap::new(),
+        secrets: Vec::new(),
+        migrate: None,
+        boot: default_boot(),
+        watch: Duration::from_secs(10),
+        roles: BTreeMap::new(),
+    }
+}
+
+fn read_roles(app: &Table<'_>, secrets: &[String]) -> BTreeMap<RoleName, RoleConfig> {
+    let Some(roles) = app.get("roles") else {
+        let default_port = app.get("url").map(|_| DEFAULT_PORT);
+        let web = RoleConfig { primary: true, ..read_role(app, BTreeMap::new(), default_port) };
+        return BTreeMap::from([(RoleName::unnamed(), web)]);
+    };
+    for (key, item) in app.present(ROLE) {
+        item.refuse_key(
+            format!("`{key}` belongs to a role, and this app has roles"),
+            Some(format!(
+                "move it into one of them, such as `[roles.web]`; `{key}` may stand here only without `[roles.*]`"
+            )),
+        );
+    }
+    let of_the_app = Misplaced { keys: APP, owner: "the app, not to one of its roles" };
+    let tables: Vec<_> = roles
+        .named::<RoleName>()
+        .into_iter()
+        .filter_map(|(name, role)| role.table_of(&[ROLE_ONLY, ROLE], of_the_app).map(|table| (name, table)))
+        .collect();
+    if roles.is_empty_table() {
+        roles.contradict("the app has no role", "add `[roles.web]`, or leave `roles` out: a single role needs no name");
+    }
+    let primary = choose_primary(&roles, &tables);
+    tables
+        .into_iter()
+        .map(|(name, table)| {
+            let env = table.get("env").map(|env| variables(env, secrets)).unwrap_or_default();
+            let role = RoleConfig { primary: primary.as_ref() == Some(&name), ..read_role(&table, env, None) };
+            (name, role)
+        })
+        .collect()
+}
+
+fn choose_primary(roles: &Item<'_>, tables: &[(RoleName, Table<'_>)]) -> Option<RoleName> {
+    let flags = tables.iter().filter_map(|(name, role)| role.get("primary").map(|flag| (name, flag)));
+    let mut flagged = flags.filter(|(_, flag)| flag.boolean() == Some(true));
+    if let Some((first, _)) = flagged.next() {
+        for (_, flag) in flagged {
+            flag.contradict(
+                format!("the role `{first}` is primary already"),
+                "keep `primary = true` in one role: the one that the app's addresses lead to",
+            );
+        }
+        return Some(first.clone());
+    }
+    let web = RoleName::unnamed();
+    match tables {
+        [(only, _)] => Some(only.clone()),
+        _ if tables.iter().any(|(name, _)| *name == web) => Some(web),
+        [] => None,
+        _ => {
+            let names: Vec<_> = tables.iter().map(|(name, _)| format!("`{name}`")).collect();
+            roles.contradict(
+                format!("none of the roles {} is primary", names.join(", ")),
+                "set `primary = true` in the one that stands for the app (its addresses lead there), or call it `web`",
+            );
+            None
+        }
+    }
+}
+
+/// Variables are strings: a number's spelling would be anybody's guess.
+fn variables(env: Item<'_>, secrets: &[String]) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (name, value) in env.entries() {
+        if let Err((message, hint)) = check_variable(name) {
+            value.refuse_key(message, Some(hint));
+        } else if secrets.iter().any(|secret| secret == name) {
+            let hint = "keep one of the two: `env` if everybody may read it, `secrets` if not";
+            value.contradict(format!("`{name}` is among the app's secrets too"), hint);
+        }
+        variables.extend(string_value(value).map(|value| (name.to_owned(), value)));
+    }
+    variables
+}
+
+fn string_value(value: Item<'_>) -> Option<String> {
+    let text = value.string()?;
+    if text.contains('\0') {
+        value.refuse("the string contains a NUL character", "take it out: it would end the value there");
+    }
+    Some(text.to_owned())
+}
+
+fn secret_names(secrets: Item<'_>) -> Vec<String> {
+    if !secrets.is_list() {
+        let hint = "list the names only, [\"DATABASE_URL\"]; their values are on the server, in windlass-server.toml";
+        secrets.mistyped("a list of names", Some(hint.to_owned()));
+        return Vec::new();
+    }
+    let read = |item: Item<'_>| {
+        let name = item.string()?;
+        check_variable(name).map_err(|(message, hint)| item.refuse(message, hint)).ok()?;
+        Some(name.to_owned())
+    };
+    secrets.list(read).unwrap_or_default()
+}
+
+fn default_build() -> Build {
+    Build {
+        context: ".".to_owned(),
+        dockerfile: "Dockerfile".to_owned(),
+        target: None,
+        args: BTreeMap::new(),
+        secrets: Vec::new(),
+        platforms: Vec::new(),
+    }
+}
+
+fn read_build(item: Item<'_>) -> Build {
+    let default = default_build();
+    let Some(build) = item.table(&[BUILD]) else { return default };
+    let text = |key| build.get(key).and_then(|item| item.text()).map(str::to_owned);
+    let args = build.get("args").map(|args| args.entries()).unwrap_or_default();
+    Build {
+        context: text("context").unwrap_or(default.context),
+        dockerfile: text("dockerfile").unwrap_or(default.dockerfile),
+        target: build.get("target").and_then(|item| item.string()).filter(|name| !name.is_empty()).map(str::to_owned),
+        args: args.into_iter().filter_map(|(name, item)| Some((name.to_owned(), string_value(item)?))).collect(),
+        secrets: build.texts("secrets"),
+        platforms: build.get("platforms").and_then(|list| list.list(platform)).unwrap_or_default(),
+    }
+}
+
+/// `os/architecture`, maybe with a variant.
+fn platform(item: Item<'_>) -> Option<String> {
+    let text = item.string()?;
+    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if (2..=3).contains(&text.split('/').count()) && text.split('/').all(part) {
+        return Some(text.to_owned());
+    }
+    item.refuse(
+        format!("`{text}` is not a platform"),
+        "write the system and the architecture, such as linux/amd64 or linux/arm64",
+    );
+    None
+}
+
+fn read_migrate(item: Item<'_>) -> Option<Migrate> {
+    let migrate = item.table(&[MIGRATE])?;
+    let timeout = migrate.quantity_or("timeout", Duration::from_secs(600));
+    let hint = "write what migrates, such as `command = [\"rake\", \"db:migrate\"]`";
+    let command = migrate.require("command", hint)?.command()?;
+    Some(Migrate { command, timeout })
+}
+
+fn default_boot() -> Boot {
+    Boot { limit: BootLimit::Percent(100), wait: Duration::from_secs(0) }
+}
+
+fn read_boot(boot: &Table<'_>) -> Boot {
+    let default = default_boot();
+    Boot {
+        limit: boot.get("limit").and_then(boot_limit).unwrap_or(default.limit),
+        wait: boot.quantity_or("wait", default.wait),
+    }
+}
+
+fn boot_limit(item: Item<'_>) -> Option<BootLimit> {
+    if !item.is_string() {
+        return item.integer(1..=i64::MAX).map(BootLimit::Hosts);
+    }
+    let text = item.string()?;
+    let percent =
+        text.strip_suffix('%').and_then(|number| number.parse().ok()).filter(|number| (1..=100).contains(number));
+    if percent.is_none() {
+        item.refuse(
+            format!("`{text}` is not a share of the hosts"),
+            "write \"50%\" (1% to 100%), or a number of hosts without quotes",
+        );
+    }
+    percent.map(BootLimit::Percent)
+}

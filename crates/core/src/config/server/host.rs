@@ -1,0 +1,194 @@
+//! The Docker Engines and their gateways.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::read::socket_address;
+use super::{DockerEndpoint, GatewayListen, HostConfig};
+use crate::config::HostSelector;
+use crate::config::reader::{Item, Table, label};
+use crate::names::HostName;
+
+pub(super) const HOST: &[&str] = &["docker", "ssh", "tls", "labels", "gateway"];
+pub(super) const SSH: &[&str] = &["key", "known-hosts"];
+pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
+pub(super) const GATEWAY: &[&str] = &["http", "https", "control"];
+
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    pub(super) hosts: BTreeMap<HostName, HostConfig>,
+    pub(super) known: Known,
+}
+
+/// What a selector may name, hosts with mistakes included.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    names: BTreeSet<HostName>,
+    labels: BTreeSet<String>,
+}
+
+impl Known {
+    /// Reports a selector that selects no host.
+    pub(super) fn check(&self, selector: &HostSelector, item: Item<'_>) {
+        let message = match selector {
+            HostSelector::Name(name) if !self.names.contains(name) => format!("there is no host `{name}`"),
+            HostSelector::Label(label) if !self.labels.contains(label) => format!("no host has the label `{label}`"),
+            HostSelector::Name(_) | HostSelector::Label(_) => return,
+        };
+        let names = self.names.iter().map(ToString::to_string);
+        let labels = self.labels.iter().map(|label| format!("label:{label}"));
+        let all: Vec<_> = names.chain(labels).collect();
+        item.contradict(message, format!("known here: {}", all.join(", ")));
+    }
+}
+
+pub(super) fn read_hosts(item: Item<'_>) -> Hosts {
+    let mut read = Hosts::default();
+    let mut gateways = Vec::new();
+    let named = item.named::<HostName>();
+    if item.is_empty_table() {
+        item.contradict("there is no host", "add `[hosts.NAME]` with a Docker Engine");
+    }
+    for (name, item) in named {
+        read.known.names.insert(name.clone());
+        let Some(host) = item.table(&[HOST]) else { continue };
+        let labels =
+            host.get("labels").and_then(|list| list.list(|item| label(item.string()?, item))).unwrap_or_default();
+        read.known.labels.extend(labels.iter().cloned());
+        let docker = read_docker(&host);
+        let gateway = host.get("gateway").and_then(read_gateway);
+        let Some(docker) = docker else { continue };
+        if let (Some(gateway), Some(item)) = (&gateway, host.get("gateway")) {
+            gateways.push((name.clone(), docker.clone(), gateway.clone(), item));
+        }
+        read.hosts.insert(name, HostConfig { docker, labels, gateway });
+    }
+    expect_room_for_each(&gateways);
+    read
+}
+
+fn read_docker(host: &Table<'_>) -> Option<DockerEndpoint> {
+    let hint = "write docker = \"unix:///var/run/docker.sock\", \"ssh://user@host\" or \"tcp://host:2376\"";
+    let docker = host.require("docker", hint)?;
+    let text = docker.text()?;
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    for (key, wanted) in [("ssh", "ssh"), ("tls", "tcp")] {
+        if scheme != wanted
+            && matches!(scheme, "unix" | "ssh" | "tcp")
+            && let Some(extra) = host.get(key)
+        {
+            extra.contradict(
+                format!("`{key}` is for {wanted}:// only, and this engine is reached by {scheme}://"),
+                "leave it out",
+            );
+        }
+    }
+    match scheme {
+        "unix" if text.starts_with("unix:///") => Some(DockerEndpoint::Unix(text.trim_start_matches("unix://").into())),
+        "ssh" => read_ssh(host, docker, text),
+        "tcp" => read_tcp(host, docker, text),
+        _ => {
+            docker.refuse("this does not say how to reach a Docker Engine", hint);
+            None
+        }
+    }
+}
+
+fn read_ssh(host: &Table<'_>, docker: Item<'_>, text: &str) -> Option<DockerEndpoint> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let whole = url.host_str().is_some_and(|host| !host.is_empty()) && !url.username().is_empty();
+        whole && url.password().is_none() && matches!(url.path(), "" | "/") && url.query().is_none()
+    });
+    if url.is_none() {
+        docker.refuse(
+            "this is not an address for SSH",
+            "write ssh://user@host or ssh://user@host:22, without a password",
+        );
+    }
+    let hint = "add ssh = { key = \"/run/secrets/id_ed25519\", known-hosts = \"/etc/windlass/known_hosts\" }";
+    let ssh = host.require("ssh", hint)?.table(&[SSH])?;
+    let (key, known_hosts) = (file(&ssh, "key", hint), file(&ssh, "known-hosts", hint));
+    Some(DockerEndpoint::Ssh { url: url?, key: key?, known_hosts: known_hosts? })
+}
+
+fn read_tcp(host: &Table<'_>, docker: Item<'_>, text: &str) -> Option<DockerEndpoint> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let whole = url.host_str().is_some_and(|host| !host.is_empty()) && url.port().is_some();
+        whole && url.username().is_empty() && matches!(url.path(), "" | "/") && url.query().is_none()
+    });
+    if url.is_none() {
+        docker.refuse("this is not an address with a port", "write tcp://host:2376");
+    }
+    let hint = "add tls = { ca = \"ca.pem\", cert = \"cert.pem\", key = \"key.pem\" }: an engine that is open to the network \
+                gives its machine away";
+    let tls = host.require("tls", hint)?.table(&[TLS])?;
+    let (ca, cert, key) = (file(&tls, "ca", hint), file(&tls, "cert", hint), file(&tls, "key", hint));
+    Some(DockerEndpoint::Tcp { url: url?, ca: ca?, cert: cert?, key: key? })
+}
+
+fn file(table: &Table<'_>, key: &str, hint: &str) -> Option<PathBuf> {
+    table.require(key, hint)?.text().map(PathBuf::from)
+}
+
+fn read_gateway(item: Item<'_>) -> Option<GatewayListen> {
+    let gateway = item.table(&[GATEWAY])?;
+    let http = gateway.require("http", "write http = \"0.0.0.0:80\"").and_then(socket_address);
+    let https = gateway.get("https").and_then(socket_address);
+    let control = gateway.require("control", "write control = \"/run/windlass/gateway.sock\"").and_then(|item| {
+        let path = PathBuf::from(item.text()?);
+        if !path.has_root() {
+            item.refuse(
+                "the control socket's path is not absolute",
+                "begin it with `/`, such as /run/windlass/gateway.sock",
+            );
+        }
+        Some(path)
+    });
+    if let (Some(http), Some(https)) = (http, https)
+        && collide(http, https)
+    {
+        item.contradict(format!("http and https both listen at {http}"), "give each a port of its own, 80 and 443");
+    }
+    Some(GatewayListen { http: http?, https, control: control? })
+}
+
+type Gateway<'a> = (HostName, DockerEndpoint, GatewayListen, Item<'a>);
+
+/// Two gateways on one machine need two sockets and two ports.
+fn expect_room_for_each(gateways: &[Gateway<'_>]) {
+    for (index, (_, docker, gateway, item)) in gateways.iter().enumerate() {
+        for (other, other_docker, other_gateway, _) in &gateways[..index] {
+            if machine(docker) != machine(other_docker) {
+                continue;
+            }
+            if gateway.control == other_gateway.control {
+                let message = format!("the gateway of host `{other}` has the same control socket");
+                item.contradict(message, "give each gateway on a machine a socket of its own");
+            }
+            let taken = |address: &&SocketAddr| {
+                std::iter::once(other_gateway.http).chain(other_gateway.https).any(|other| collide(**address, other))
+            };
+            if docker == other_docker
+                && let Some(address) = std::iter::once(&gateway.http).chain(&gateway.https).find(taken)
+            {
+                let message = format!("the gateway of host `{other}` listens at {address} already");
+                item.contradict(message, "give each gateway on a machine ports of its own");
+            }
+        }
+    }
+}
+
+/// Which machine an engine is on, as far as the file tells.
+fn machine(docker: &DockerEndpoint) -> Option<String> {
+    match docker {
+        DockerEndpoint::Unix(_) => None,
+        DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => url.host_str().map(str::to_owned),
+    }
+}
+
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+}

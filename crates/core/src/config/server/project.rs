@@ -1,0 +1,225 @@
+//! What each project may ask for, and what may happen on its stages.
+
+use std::collections::BTreeMap;
+
+use super::host::Known;
+use super::secret::read_secret;
+use super::{Checks, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
+use crate::config::reader::{Item, check_variable, host_selector};
+use crate::names::{ProjectName, RepositoryId, StageName};
+use crate::quantity::Duration;
+
+pub(super) const PROJECT: &[&str] = &["id", "limits", "stages"];
+pub(super) const LIMITS: &[&str] = &["urls", "volumes", "ports", "memory", "cpu", "scale"];
+pub(super) const STAGE: &[&str] = &[
+    "branch",
+    "deploy-on",
+    "hosts",
+    "checks",
+    "ignore-checks",
+    "no-ci",
+    "gate-timeout",
+    "oidc",
+    "production",
+    "transient",
+    "secrets",
+    "keep",
+];
+pub(super) const NO_CI: &[&str] = &["wait", "then", "same-tree"];
+pub(super) const OIDC: &[&str] = &["events", "refs", "workflows"];
+
+pub(super) fn read_projects(item: Item<'_>, known: &Known) -> BTreeMap<ProjectName, ServerProject> {
+    let named = item.named::<ProjectName>();
+    if item.is_empty_table() {
+        item.contradict("there is no project", "add `[projects.\"owner/name\".stages.production]`");
+    }
+    let mut ids = BTreeMap::new();
+    let read = |(name, item): (ProjectName, Item<'_>)| {
+        let project = item.table(&[PROJECT])?;
+        let id = project.get("id").and_then(|id| id.integer(1..=i64::MAX)).map(RepositoryId);
+        if let (Some(id), Some(item)) = (id, project.get("id"))
+            && let Some(other) = ids.insert(id, name.clone())
+        {
+            item.contradict(
+                format!("the project `{other}` has this id already"),
+                "each repository has an id of its own on GitHub",
+            );
+        }
+        let hint = format!("add `[projects.\"{name}\".stages.production]`");
+        let stages =
+            project.require("stages", &hint).map(|stages| read_stages(stages, &hint, known)).unwrap_or_default();
+        Some((name, ServerProject { id, limits: read_limits(project.get("limits")), stages }))
+    };
+    named.into_iter().filter_map(read).collect()
+}
+
+fn read_limits(item: Option<Item<'_>>) -> Limits {
+    let default =
+        Limits { urls: Vec::new(), volumes: Vec::new(), ports: Vec::new(), memory: None, cpu: None, scale: 10 };
+    let Some(limits) = item.and_then(|item| item.table(&[LIMITS])) else { return default };
+    Limits {
+        urls: limits.get("urls").and_then(|urls| urls.list(host_pattern)).unwrap_or_default(),
+        volumes: limits.get("volumes").and_then(|volumes| volumes.list(volume_source)).unwrap_or_default(),
+        ports: limits.get("ports").and_then(|ports| ports.list(|port| port.integer(1..=65535))).unwrap_or_default(),
+        memory: limits.get("memory").and_then(|memory| memory.quantity("1g")),
+        cpu: limits.get("cpu").and_then(|cpu| cpu.positive()),
+        scale: limits.get("scale").and_then(|scale| scale.integer(0..=100)).unwrap_or(default.scale),
+    }
+}
+
+fn host_pattern(item: Item<'_>) -> Option<String> {
+    let text = item.text()?.to_lowercase();
+    let name = text.strip_prefix("*.").unwrap_or(&text);
+    if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        || name.starts_with('[')
+    {
+        return Some(text);
+    }
+    item.refuse(
+        format!("`{text}` is not a host name"),
+        "write the name only, shop.example.com, or *.example.com for any one name below it; no scheme, port or path",
+    );
+    None
+}
+
+fn volume_source(item: Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    let climbs = text.split('/').any(|part| part == "..");
+    let relative = text.contains('/') && !text.starts_with('/');
+    if climbs || relative {
+        item.refuse(
+            format!("`{text}` is not a source of mounts"),
+            "write a volume's name, or an absolute path without `..`",
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn read_stages(item: Item<'_>, hint: &str, known: &Known) -> BTreeMap<StageName, StagePolicy> {
+    let named = item.named::<StageName>();
+    if item.is_empty_table() {
+        item.contradict("the project has no stage", hint);
+    }
+    let read = |(name, item): (StageName, Item<'_>)| {
+        let policy = read_stage(&name, item, known)?;
+        Some((name, policy))
+    };
+    named.into_iter().filter_map(read).collect()
+}
+
+fn read_stage(name: &StageName, item: Item<'_>, known: &Known) -> Option<StagePolicy> {
+    let stage = item.table(&[STAGE])?;
+    let flag = |key| stage.get(key).and_then(|item| item.boolean());
+    let branch = stage.get("branch").and_then(branch_name).unwrap_or_else(|| "main".to_owned());
+    let triggers = [("merge", TriggerKind::Merge), ("push", TriggerKind::Push)];
+    let hosts = stage.get("hosts").and_then(|hosts| {
+        hosts.list(|item| {
+            let selector = host_selector(item)?;
+            known.check(&selector, item);
+            Some(selector)
+        })
+    });
+    Some(StagePolicy {
+        deploy_on: stage
+            .get("deploy-on")
+            .and_then(|list| list.list(|item| item.choice("trigger", &triggers)))
+            .unwrap_or_else(|| vec![TriggerKind::Merge]),
+        hosts: hosts.unwrap_or_default(),
+        checks: stage.get("checks").and_then(read_checks).unwrap_or(Checks::Required),
+        ignore_checks: stage.texts("ignore-checks"),
+        no_ci: read_no_ci(stage.get("no-ci")),
+        gate_timeout: stage.quantity_or("gate-timeout", Duration::from_secs(2 * 60 * 60)),
+        oidc: read_oidc(stage.get("oidc"), &branch),
+        production: flag("production").unwrap_or(name.as_str() == "production"),
+        transient: flag("transient").unwrap_or(false),
+        secrets: stage.get("secrets").map(read_secrets).unwrap_or_default(),
+        keep: stage.get("keep").and_then(|keep| keep.integer(1..=i64::MAX)).unwrap_or(5),
+        branch,
+    })
+}
+
+/// What Git allows as a branch's name.
+fn branch_name(item: Item<'_>) -> Option<String> {
+    let text = item.text()?;
+    if text.starts_with("refs/") {
+        item.refuse(format!("`{text}` is a full ref"), "write the branch's name only, such as main");
+        return None;
+    }
+    let part =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock") && !part.ends_with('.');
+    let character = |c: char| !c.is_whitespace() && !c.is_control() && !r"~^:?*[\".contains(c);
+    let sound =
+        text.split('/').all(part) && text.chars().all(character) && !text.contains("..") && !text.contains("@{");
+    if sound && !text.starts_with('-') && text != "@" {
+        return Some(text.to_owned());
+    }
+    item.refuse(
+        format!("`{text}` is not the name of a branch"),
+        "write one branch, such as main or release/2; patterns are not known here",
+    );
+    None
+}
+
+fn read_checks(item: Item<'_>) -> Option<Checks> {
+    if item.is_list() {
+        if item.is_empty_list() {
+            item.refuse(
+                "an empty list asks for no check at all",
+                "name the checks, or write \"required\" (what the branch's rules require) or \"all\"",
+            );
+        }
+        return item.list(|name| name.text().map(str::to_owned)).map(Checks::Named);
+    }
+    if !item.is_string() {
+        item.mistyped("a list of names, \"required\" or \"all\"", None);
+        return None;
+    }
+    if !matches!(item.string()?, "required" | "all") {
+        item.refuse("this is neither \"required\" nor \"all\"", "names of checks go in a list: [\"test\", \"lint\"]");
+        return None;
+    }
+    item.choice("rule for checks", &[("required", Checks::Required), ("all", Checks::All)])
+}
+
+fn read_no_ci(item: Option<Item<'_>>) -> NoCi {
+    let default = NoCi { wait: Duration::from_secs(300), then: NoCiThen::Deny, same_tree: true };
+    let Some(no_ci) = item.and_then(|item| item.table(&[NO_CI])) else { return default };
+    let then = [("deny", NoCiThen::Deny), ("allow", NoCiThen::Allow)];
+    NoCi {
+        wait: no_ci.quantity_or("wait", default.wait),
+        then: no_ci.get("then").and_then(|item| item.choice("way to go on", &then)).unwrap_or(default.then),
+        same_tree: no_ci.get("same-tree").and_then(|item| item.boolean()).unwrap_or(default.same_tree),
+    }
+}
+
+fn read_oidc(item: Option<Item<'_>>, branch: &str) -> OidcPolicy {
+    let default = OidcPolicy {
+        events: vec!["push".to_owned(), "workflow_dispatch".to_owned()],
+        refs: vec![format!("refs/heads/{branch}")],
+        workflows: Vec::new(),
+    };
+    let Some(oidc) = item.and_then(|item| item.table(&[OIDC])) else { return default };
+    let full_ref = |item: Item<'_>| {
+        let text = item.text()?;
+        if !text.starts_with("refs/") {
+            item.refuse(format!("`{text}` is not a full ref"), "write it whole: refs/heads/main or refs/tags/v1");
+        }
+        Some(text.to_owned())
+    };
+    OidcPolicy {
+        events: oidc.get("events").map_or(default.events, |_| oidc.texts("events")),
+        refs: oidc.get("refs").map_or(default.refs, |refs| refs.list(full_ref).unwrap_or_default()),
+        workflows: oidc.texts("workflows"),
+    }
+}
+
+fn read_secrets(item: Item<'_>) -> BTreeMap<String, super::SecretSource> {
+    let read = |(name, item): (&str, Item<'_>)| {
+        if let Err((message, hint)) = check_variable(name) {
+            item.refuse_key(message, Some(hint));
+        }
+        read_secret(item).map(|source| (name.to_owned(), source))
+    };
+    item.entries().into_iter().filter_map(read).collect()
+}
