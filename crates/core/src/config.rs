@@ -5,6 +5,7 @@
 //! at once, each with its line, column and key.
 
 pub mod diagnostic;
+pub mod limits;
 pub mod project;
 mod reader;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod reference;
 pub mod server;
 
 pub use diagnostic::{ConfigError, Diagnostic};
+pub use limits::Refusal;
 pub use project::{
     AppConfig, AppUrl, Boot, BootLimit, Build, Health, HealthCheck, HostSelector, Migrate, ProjectConfig, ProjectFile,
     Resources, RoleConfig, Stop, Strategy, Volume,

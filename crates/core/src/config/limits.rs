@@ -1,0 +1,116 @@
+//! What a repository's file asks for and the server's does not allow.
+
+use std::fmt;
+use std::path::Path;
+
+use super::{AppConfig, Limits, ProjectConfig, Resources, RoleConfig, ServerProject};
+use crate::hint::Hint;
+use crate::names::{AppName, RoleName};
+
+/// One thing that was asked for and is not allowed. Its `Display` is one sentence without a full stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose.
+    pub app: AppName,
+    /// `None`: the app's own.
+    pub role: Option<RoleName>,
+    /// As `windlass.toml` calls it, from the app or the role on: `url`, `resources.memory`.
+    pub key: &'static str,
+    /// What was asked for and what is allowed.
+    pub message: String,
+    /// What would allow it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "app `{}`", self.app)?;
+        if let Some(role) = &self.role {
+            write!(formatter, ", role `{role}`")?;
+        }
+        write!(formatter, ": `{}` {}", self.key, self.message)
+    }
+}
+
+impl Hint for Refusal {
+    fn hint(&self) -> Option<String> {
+        Some(self.remedy.clone())
+    }
+}
+
+impl ServerProject {
+    /// All that the project's file asks for and this installation does not allow; empty when it may be deployed.
+    #[must_use]
+    pub fn permits(&self, config: &ProjectConfig) -> Vec<Refusal> {
+        config.apps.iter().flat_map(|(name, app)| self.limits.refusals(name, app)).collect()
+    }
+}
+
+impl Limits {
+    /// What a task may use in the end: what its role asks for, or else as much as is allowed.
+    #[must_use]
+    pub fn cap(&self, resources: &Resources) -> Resources {
+        Resources {
+            memory: resources.memory.into_iter().chain(self.memory).min(),
+            cpu: resources.cpu.into_iter().chain(self.cpu).reduce(f64::min),
+        }
+    }
+
+    fn refusals(&self, name: &AppName, app: &AppConfig) -> Vec<Refusal> {
+        let unknown_hosts = app.url.iter().map(|url| url.route.host.as_str()).filter(|host| !self.allow_host(host));
+        let urls = unknown_hosts.map(|host| Refusal {
+            app: name.clone(),
+            role: None,
+            key: "url",
+            message: format!("has the host {host}, which the server does not allow"),
+            remedy: format!("add \"{host}\" to the project's `limits.urls` in windlass-server.toml"),
+        });
+        urls.chain(app.roles.iter().flat_map(|(role, config)| self.role_refusals(name, role, config))).collect()
+    }
+
+    fn role_refusals(&self, app: &AppName, role: &RoleName, config: &RoleConfig) -> Vec<Refusal> {
+        let refusal =
+            |key, message, remedy| Refusal { app: app.clone(), role: Some(role.clone()), key, message, remedy };
+        let over = |key, asked: String, limit: String, setting: &str| {
+            let remedy = format!("raise the project's `limits.{setting}` in windlass-server.toml, or lower it here");
+            refusal(key, format!("is {asked}, and the server allows {limit}"), remedy)
+        };
+        let mut refusals = Vec::new();
+        if config.scale > self.scale {
+            refusals.push(over("scale", config.scale.to_string(), self.scale.to_string(), "scale"));
+        }
+        if let (Some(asked), Some(limit)) = (config.resources.memory, self.memory)
+            && asked > limit
+        {
+            refusals.push(over("resources.memory", asked.to_string(), limit.to_string(), "memory"));
+        }
+        if let (Some(asked), Some(limit)) = (config.resources.cpu, self.cpu)
+            && asked > limit
+        {
+            refusals.push(over("resources.cpu", asked.to_string(), limit.to_string(), "cpu"));
+        }
+        let sources =
+            config.volumes.iter().map(|volume| volume.source.as_str()).filter(|source| !self.allow_source(source));
+        refusals.extend(sources.map(|source| {
+            let remedy = format!("add \"{source}\" to the project's `limits.volumes` in windlass-server.toml");
+            refusal("volumes", format!("mounts {source}, which the server does not allow"), remedy)
+        }));
+        refusals
+    }
+
+    fn allow_host(&self, host: &str) -> bool {
+        self.urls.iter().any(|pattern| match pattern.strip_prefix("*.") {
+            Some(domain) => host.split_once('.').is_some_and(|(name, rest)| !name.is_empty() && rest == domain),
+            None => pattern == host,
+        })
+    }
+
+    /// Paths compare by whole segments, and one that climbs is never below anything.
+    fn allow_source(&self, source: &str) -> bool {
+        let climbs = source.split('/').any(|part| part == "..");
+        self.volumes.iter().any(|allowed| match allowed.starts_with('/') {
+            true => !climbs && Path::new(source).starts_with(allowed),
+            false => source == allowed,
+        })
+    }
+}
