@@ -1,0 +1,86 @@
+//! What the server refuses of a repository's file.
+
+use windlass_core::config::{Limits, ProjectConfig, ProjectFile, Refusal, Resources, ServerProject};
+use windlass_core::quantity::Memory;
+
+fn project(urls: &[&str], volumes: &[&str]) -> ServerProject {
+    let limits = Limits {
+        urls: urls.iter().map(ToString::to_string).collect(),
+        volumes: volumes.iter().map(ToString::to_string).collect(),
+        ports: Vec::new(),
+        memory: Some(Memory(1 << 30)),
+        cpu: Some(2.0),
+        scale: 3,
+    };
+    ServerProject { id: None, limits, stages: std::collections::BTreeMap::new() }
+}
+
+fn config(text: &str) -> ProjectConfig {
+    ProjectFile::parse("windlass.toml", &format!("schema = 1\n{text}")).unwrap().resolve(&"production".parse().unwrap())
+}
+
+fn sentences(refusals: &[Refusal]) -> Vec<String> {
+    refusals.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn everything_over_a_limit_is_refused_in_a_sentence() {
+    let text = r#"
+        url = ["https://shop.example.com", "https://evil.example.org"]
+        [roles.web]
+        port = 3000
+        scale = 4
+        resources = { memory = "2g", cpu = 2.5 }
+        volumes = ["data:/data", "/etc:/host"]
+    "#;
+    let refusals = project(&["shop.example.com"], &["data"]).permits(&config(text));
+    assert_eq!(
+        sentences(&refusals),
+        [
+            "app `default`: `url` has the host evil.example.org, which the server does not allow",
+            "app `default`, role `web`: `scale` is 4, and the server allows 3",
+            "app `default`, role `web`: `resources.memory` is 2g, and the server allows 1g",
+            "app `default`, role `web`: `resources.cpu` is 2.5, and the server allows 2",
+            "app `default`, role `web`: `volumes` mounts /etc, which the server does not allow",
+        ]
+    );
+    assert_eq!(refusals[0].remedy, "add \"evil.example.org\" to the project's `limits.urls` in windlass-server.toml");
+}
+
+#[test]
+fn what_is_within_the_limits_is_permitted() {
+    let text = r#"
+        url = ["https://a.example.com", "https://b.example.com/x"]
+        scale = 3
+        resources = { memory = "1g", cpu = 2 }
+        volumes = ["data:/data", "/srv/app/files:/files"]
+    "#;
+    assert_eq!(project(&["*.example.com"], &["data", "/srv/app"]).permits(&config(text)), []);
+}
+
+#[test]
+fn a_star_is_one_name_and_a_path_is_whole_segments() {
+    let refused = |text: &str| project(&["*.example.com"], &["/srv/app", "data"]).permits(&config(text)).len();
+    assert_eq!(refused("url = \"https://example.com\""), 1);
+    assert_eq!(refused("url = \"https://a.b.example.com\""), 1);
+    assert_eq!(refused("url = \"https://a.badexample.com\""), 1);
+    assert_eq!(refused("port = 1\nvolumes = [\"/srv/app2:/x\", \"/srv:/y\", \"data2:/z\", \"/:/w\"]"), 4);
+}
+
+#[test]
+fn a_path_that_climbs_is_below_nothing_even_when_nobody_checked_it() {
+    let mut config = config("port = 1\nvolumes = [\"/srv/app/x:/x\"]");
+    for role in config.apps.values_mut().flat_map(|app| app.roles.values_mut()) {
+        role.volumes[0].source = "/srv/app/../../etc".to_owned();
+    }
+    assert_eq!(project(&[], &["/srv/app"]).permits(&config).len(), 1);
+}
+
+#[test]
+fn a_task_gets_what_it_asks_for_or_else_the_limit() {
+    let limits = project(&[], &[]).limits;
+    let capped = limits.cap(&Resources { memory: Some(Memory(1 << 20)), cpu: None });
+    assert_eq!(capped, Resources { memory: Some(Memory(1 << 20)), cpu: Some(2.0) });
+    let open = Limits { memory: None, cpu: None, ..limits };
+    assert_eq!(open.cap(&Resources::default()), Resources::default());
+}
