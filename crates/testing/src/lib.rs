@@ -3,5 +3,30 @@
 //! Nothing in here prints, and what is asked of a stand-in that makes no sense (a status for a commit that is not
 //! there) panics: it is a mistake of the test, not an answer of the system under test.
 
+// A pull request has more members than `json!` takes by default.
+#![recursion_limit = "256"]
+
+pub mod github;
 pub mod images;
 pub mod sample_app;
+
+pub use github::FakeGitHub;
+
+use std::path::{Path, PathBuf};
+
+/// Where a file of the repository's `fixtures/` is.
+#[must_use]
+pub fn fixture_path(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(path)
+}
+
+/// A file of the repository's `fixtures/`, as `webhook/push.json`.
+///
+/// # Panics
+///
+/// When it cannot be read: this is for tests, which run beside the sources.
+#[must_use]
+pub fn fixture(path: &str) -> Vec<u8> {
+    let path = fixture_path(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

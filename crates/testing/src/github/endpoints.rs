@@ -1,0 +1,7 @@
+//! What each endpoint does to the model and answers.
+
+pub(super) mod app;
+pub(super) mod checks;
+pub(super) mod commits;
+pub(super) mod deployments;
+pub(super) mod repositories;

@@ -1,0 +1,187 @@
+//! The REST API: its route table, and what every request passes on its way.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoints::{app, checks, commits, deployments, repositories};
+use super::exchange::{Answer, Call, Refusal};
+use super::faults::{Failure, Fault};
+use super::model::Model;
+use super::shared::{RequestRecord, Shared};
+use super::{authorization, json::time};
+
+/// An endpoint below a repository, which it is given the id of.
+type RepositoryEndpoint = fn(&mut Model, u64, &Call) -> Result<Answer, Refusal>;
+/// Any other.
+type Endpoint = fn(&mut Model, &Call) -> Result<Answer, Refusal>;
+/// One that reads what belongs to a commit, given as any reference to it.
+type CommitEndpoint = fn(&Model, u64, &str, &Call) -> Result<Answer, Refusal>;
+
+pub(super) fn router(shared: &Arc<Shared>, cut: CancellationToken) -> Router {
+    let repository = Router::new()
+        .route("/", get(in_repository(repositories::show)))
+        .route("/branches/{*rest}", get(in_repository(repositories::branch)))
+        .route("/rules/branches/{*rest}", get(in_repository(repositories::rules)))
+        .route("/commits/{*rest}", get(in_repository(commit)))
+        .route("/compare/{*rest}", get(in_repository(commits::compare)))
+        .route("/pulls/{rest}", get(in_repository(repositories::pull_request)))
+        .route("/deployments", get(in_repository(deployments::list)).post(in_repository(deployments::create)))
+        .route("/deployments/{rest}", get(in_repository(deployments::show)))
+        .route(
+            "/deployments/{rest}/statuses",
+            get(in_repository(deployments::list_statuses)).post(in_repository(deployments::create_status)),
+        )
+        .route("/installation", get(in_repository(app::repository_installation)));
+    let answer_faults = shared.clone();
+    let record = shared.clone();
+    Router::new()
+        .nest("/repos/{owner}/{repository}", repository.clone())
+        .nest("/repositories/{id}", repository)
+        .route("/app", get(anywhere(app::show)))
+        .route("/app/installations/{rest}", get(anywhere(app::installation)))
+        .route("/app/installations/{rest}/access_tokens", axum::routing::post(anywhere(app::create_token)))
+        .route("/rate_limit", get(anywhere(app::rate_limit)))
+        .fallback(|| async { Refusal::not_found() })
+        .method_not_allowed_fallback(|| async { Refusal::not_found() })
+        .with_state(shared.clone())
+        .layer(middleware::from_fn_with_state(shared.clone(), authorize))
+        .layer(middleware::from_fn_with_state(answer_faults, fail))
+        .layer(middleware::from_fn_with_state((record, cut), keep_record))
+}
+
+/// A branch's name may hold slashes, so what is asked of a commit is told by the path's end.
+fn commit(model: &mut Model, repository: u64, call: &Call) -> Result<Answer, Refusal> {
+    let of: [(&str, CommitEndpoint); 4] = [
+        ("/status", commits::combined_status),
+        ("/statuses", commits::statuses),
+        ("/check-runs", checks::runs),
+        ("/check-suites", checks::suites),
+    ];
+    for (end, endpoint) in of {
+        if let Some(reference) = call.rest.strip_suffix(end) {
+            return endpoint(model, repository, reference, call);
+        }
+    }
+    commits::show(model, repository, call)
+}
+
+fn in_repository(
+    endpoint: RepositoryEndpoint,
+) -> impl Fn(State<Arc<Shared>>, RawPathParams, Uri, Bytes) -> std::future::Ready<Response> + Clone + Send + Sync + 'static
+{
+    move |State(shared), parameters, uri, body| {
+        let answer = || {
+            let call = Call::new(parameter(&parameters, "rest").unwrap_or_default(), &uri, &body)?;
+            let mut model = shared.model();
+            let owner_and_name = (parameter(&parameters, "owner"), parameter(&parameters, "repository"));
+            let repository = match owner_and_name {
+                (Some(owner), Some(name)) => model.find(&format!("{owner}/{name}")).map(|it| it.id),
+                _ => parameter(&parameters, "id").and_then(|id| id.parse().ok()),
+            };
+            let known = repository.filter(|id| model.repositories.contains_key(id)).ok_or_else(Refusal::not_found)?;
+            endpoint(&mut model, known, &call)
+        };
+        std::future::ready(finish(answer(), &shared))
+    }
+}
+
+fn anywhere(
+    endpoint: Endpoint,
+) -> impl Fn(State<Arc<Shared>>, RawPathParams, Uri, Bytes) -> std::future::Ready<Response> + Clone + Send + Sync + 'static
+{
+    move |State(shared), parameters, uri, body| {
+        let answer = || {
+            let call = Call::new(parameter(&parameters, "rest").unwrap_or_default(), &uri, &body)?;
+            endpoint(&mut shared.model(), &call)
+        };
+        std::future::ready(finish(answer(), &shared))
+    }
+}
+
+fn parameter<'a>(parameters: &'a RawPathParams, name: &str) -> Option<&'a str> {
+    parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+fn finish(answer: Result<Answer, Refusal>, shared: &Shared) -> Response {
+    shared.changed.notify_waiters();
+    match answer {
+        Ok(answer) => answer.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Outermost: what was answered is what is recorded, and nothing is answered once the power is off.
+async fn keep_record(
+    State((shared, cut)): State<(Arc<Shared>, CancellationToken)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = request.method().clone();
+    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let mut answer = tokio::select! {
+        answer = next.run(request) => answer,
+        () = cut.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    };
+    shared.record(RequestRecord { method, path, query, status: answer.status().as_u16() });
+    let in_an_hour = (jiff::Timestamp::now().as_second() + 3600).to_string();
+    let headers = [
+        ("x-github-media-type", "github.v3; format=json"),
+        ("x-ratelimit-limit", "5000"),
+        ("x-ratelimit-remaining", "4999"),
+        ("x-ratelimit-used", "1"),
+        ("x-ratelimit-resource", "core"),
+        ("x-ratelimit-reset", in_an_hour.as_str()),
+        ("x-github-request-id", "ABCD:123456:7890AB:CDEF01:23456789"),
+        ("last-modified", &time(jiff::Timestamp::now())),
+    ];
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            answer.headers_mut().entry(name).or_insert(value);
+        }
+    }
+    answer
+}
+
+async fn fail(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    for fault in shared.strike(request.method(), request.uri().path()) {
+        match fault {
+            Fault::Delay(by) => tokio::time::sleep(by).await,
+            Fault::Hang => shared.healed.notified().await,
+            Fault::Fail(failure) => {
+                if failure.after_the_effect {
+                    next.run(request).await;
+                }
+                return failed(&failure);
+            }
+        }
+    }
+    next.run(request).await
+}
+
+fn failed(failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = Refusal::new(status, status.canonical_reason().unwrap_or("Unknown")).into_response();
+    for (name, value) in &failure.headers {
+        let header = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        if let (Ok(name), Ok(value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let refused = authorization::check(&request, &shared.model().tokens).err();
+    match refused {
+        None => next.run(request).await,
+        Some(refusal) => refusal.into_response(),
+    }
+}

@@ -1,0 +1,161 @@
+//! What the server, the courier and the tests' handles share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::Method;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{Notify, mpsc};
+
+use super::deliveries::{Attempt, DeliveryRecord, deliver};
+use super::events::Event;
+use super::faults::{Fault, Faults};
+use super::model::Model;
+
+/// One request that was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// Its method.
+    pub method: Method,
+    /// Its path, as it was written.
+    pub path: String,
+    /// Its query, without the question mark.
+    pub query: String,
+    /// What it was answered with.
+    pub status: u16,
+}
+
+/// What was waited for did not come.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("waited {waited:?} for {what}; there was {seen}")]
+pub struct TimedOut {
+    /// For what.
+    pub what: String,
+    /// How long.
+    pub waited: Duration,
+    /// What there was instead.
+    pub seen: String,
+}
+
+pub(super) struct Hook {
+    pub(super) url: String,
+    pub(super) secret: String,
+}
+
+pub(super) struct Shared {
+    model: Mutex<Model>,
+    faults: Mutex<Faults>,
+    requests: Mutex<Vec<RequestRecord>>,
+    hook: Mutex<Option<Hook>>,
+    deliveries: Mutex<Vec<DeliveryRecord>>,
+    courier: mpsc::UnboundedSender<String>,
+    /// Somebody may have seen something change.
+    pub(super) changed: Notify,
+    /// What hangs may go on.
+    pub(super) healed: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(model: Model, courier: mpsc::UnboundedSender<String>) -> Self {
+        Self {
+            model: Mutex::new(model),
+            faults: Mutex::default(),
+            requests: Mutex::default(),
+            hook: Mutex::default(),
+            deliveries: Mutex::default(),
+            courier,
+            changed: Notify::new(),
+            healed: Notify::new(),
+        }
+    }
+
+    pub(super) fn model(&self) -> MutexGuard<'_, Model> {
+        locked(&self.model)
+    }
+
+    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
+        locked(&self.faults)
+    }
+
+    pub(super) fn strike(&self, method: &Method, path: &str) -> Vec<Fault> {
+        self.faults().strike(method, path)
+    }
+
+    pub(super) fn record(&self, request: RequestRecord) {
+        locked(&self.requests).push(request);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn requests(&self) -> Vec<RequestRecord> {
+        locked(&self.requests).clone()
+    }
+
+    pub(super) fn set_hook(&self, hook: Hook) {
+        *locked(&self.hook) = Some(hook);
+    }
+
+    pub(super) fn hook_url(&self) -> Option<String> {
+        locked(&self.hook).as_ref().map(|hook| hook.url.clone())
+    }
+
+    /// Puts an event on its way. Without a webhook nobody is told, then or later.
+    pub(super) fn emit(&self, event: Event) {
+        if locked(&self.hook).is_none() {
+            return;
+        }
+        let mut deliveries = locked(&self.deliveries);
+        let guid = guid(deliveries.len());
+        deliveries.push(DeliveryRecord {
+            guid: guid.clone(),
+            event: event.name.to_owned(),
+            action: event.payload["action"].as_str().map(str::to_owned),
+            body: event.payload.to_string().into_bytes(),
+            attempts: Vec::new(),
+        });
+        // The courier ends with the GitHub it belongs to.
+        let _ = self.courier.send(guid);
+    }
+
+    pub(super) fn deliveries(&self) -> Vec<DeliveryRecord> {
+        locked(&self.deliveries).clone()
+    }
+
+    /// One attempt at a delivery, recorded. `None`: there is no such delivery, or nobody to deliver it to.
+    pub(super) async fn attempt(&self, guid: &str) -> Option<Attempt> {
+        let delivery = locked(&self.deliveries).iter().find(|it| it.guid == guid).cloned()?;
+        let (url, secret) = locked(&self.hook).as_ref().map(|hook| (hook.url.clone(), hook.secret.clone()))?;
+        let attempt = deliver(&url, &secret, &delivery.event, guid, &delivery.body).await;
+        if let Some(it) = locked(&self.deliveries).iter_mut().find(|it| it.guid == guid) {
+            it.attempts.push(attempt.clone());
+        }
+        self.changed.notify_waiters();
+        Some(attempt)
+    }
+
+    /// What `look` finds, as soon as it finds something.
+    pub(super) async fn until<T>(&self, timeout: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let wait = async {
+            loop {
+                let changed = self.changed.notified();
+                tokio::pin!(changed);
+                // Before looking: a change between the look and the wait must not be missed.
+                changed.as_mut().enable();
+                if let Some(found) = look() {
+                    return found;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(timeout, wait).await.ok()
+    }
+}
+
+/// Looks like a random one; the same doings give the same ones.
+fn guid(number: usize) -> String {
+    let hex = hex::encode(Sha256::digest(format!("delivery {number}")));
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
