@@ -1,0 +1,16 @@
+//! A gateway from outside: real sockets, real backends, and its control socket.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod backend;
+mod client;
+mod control;
+mod drain;
+mod forward;
+mod harness;
+mod health;
+mod hold;
+mod retry;
+mod routing;
+mod snapshot;
+mod streams;
+mod switch;

@@ -1,0 +1,64 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use windlass_core::gateway::TargetState;
+
+use crate::backend::Backend;
+use crate::harness::{Front, spec};
+
+#[tokio::test]
+async fn a_gateway_serves_again_after_a_restart_with_nobody_to_tell_it() {
+    let front = Front::start().await;
+    let (old, app) = (Backend::start("old").await, Backend::start("app").await);
+    front.control.switch(spec(1, &[&old])).await.unwrap();
+    front.control.switch(spec(2, &[&app])).await.unwrap();
+    app.set_healthy(false);
+    let front = Front::start_in(front.stop().await).await;
+    assert_eq!(front.get("/").await, (200, "app".to_owned()), "presumed healthy");
+    let status = front.control.status().await.services.remove(0);
+    assert_eq!((status.generation.0, status.release.0, status.targets.len()), (2, 2, 1));
+    assert_eq!(front.control.switch(spec(1, &[&old])).await.unwrap_err().code, "older_generation");
+    front.control.switch(spec(2, &[&app])).await.unwrap();
+    crate::harness::eventually("it is probed", async || {
+        front.control.state_of("app").await == Some(TargetState::Unhealthy)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broken_snapshot_is_put_aside_and_the_gateway_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("gateway.json"), "{\"services\": [").unwrap();
+    let front = Front::start_in(folder).await;
+    assert_eq!(front.get("/").await.0, 404);
+    assert!(front.folder().join("gateway.json.broken").exists());
+    let app = Backend::start("app").await;
+    front.control.switch(spec(1, &[&app])).await.unwrap();
+    let front = Front::start_in(front.stop().await).await;
+    assert_eq!(front.get("/").await.1, "app");
+}
+
+#[tokio::test]
+async fn a_switch_that_cannot_be_recorded_is_not_made() {
+    let front = Front::start().await;
+    let (old, new) = (Backend::start("old").await, Backend::start("new").await);
+    front.control.switch(spec(1, &[&old])).await.unwrap();
+    // A folder where the new file is to be written: that fails for root too.
+    fs::create_dir(front.folder().join("gateway.json.new")).unwrap();
+    let problem = front.control.switch(spec(2, &[&new])).await.unwrap_err();
+    assert_eq!((problem.status, problem.code.as_str()), (500, "snapshot_failed"));
+    assert_eq!(front.control.remove(&spec(2, &[])).await.unwrap_err().code, "snapshot_failed");
+    assert_eq!(front.get("/").await.1, "old");
+    assert_eq!(front.control.state_of("old").await, Some(TargetState::Healthy));
+
+    fs::remove_dir(front.folder().join("gateway.json.new")).unwrap();
+    front.control.switch(spec(2, &[&new])).await.unwrap();
+    assert_eq!(front.get("/").await.1, "new");
+}
+
+#[tokio::test]
+async fn the_control_socket_is_its_owners_alone() {
+    let front = Front::start().await;
+    let mode = fs::metadata(&front.control.path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
