@@ -3,6 +3,7 @@
 //! what it was told, is on record.
 
 mod authorization;
+mod changes;
 mod deliveries;
 mod endpoints;
 mod events;

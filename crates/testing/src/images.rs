@@ -26,16 +26,7 @@ mod tests {
     fn a_build_context_holds_the_dockerfile_and_the_files_with_their_modes() {
         let context = build_context("FROM scratch\n", &[("bin/app", b"program", 0o755)]);
         let mut archive = tar::Archive::new(context.as_slice());
-        let found: Vec<_> = archive
-            .entries()
-            .unwrap()
-            .map(|entry| {
-                let mut entry = entry.unwrap();
-                let mut content = String::new();
-                entry.read_to_string(&mut content).unwrap();
-                (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap(), content)
-            })
-            .collect();
+        let found: Vec<_> = archive.entries().expect("a tar").map(|entry| read(entry.expect("an entry"))).collect();
         assert_eq!(
             found,
             [
@@ -43,5 +34,12 @@ mod tests {
                 ("bin/app".to_owned(), 0o755, "program".to_owned()),
             ]
         );
+    }
+
+    fn read(mut entry: tar::Entry<'_, &[u8]>) -> (String, u32, String) {
+        let mut content = String::new();
+        entry.read_to_string(&mut content).expect("text");
+        let path = entry.path().expect("a path").display().to_string();
+        (path, entry.header().mode().expect("a mode"), content)
     }
 }

@@ -39,8 +39,20 @@ mod tests {
     }
 
     #[test]
-    fn the_program_needs_no_dynamic_linker() {
+    fn the_program_names_no_dynamic_linker() {
+        const INTERPRETER: [u8; 4] = 3_u32.to_le_bytes();
+        let (start, size, count) = (bytes(32), usize::from(short(54)), usize::from(short(56)));
+        let start = usize::try_from(u64::from_le_bytes(start)).expect("an offset into the program");
         assert_eq!(&BINARY[..4], b"\x7fELF");
-        assert!(!BINARY.windows(8).any(|bytes| bytes == b"ld-linux"));
+        assert!(count > 0);
+        assert!(!BINARY[start..].chunks(size).take(count).any(|segment| segment.starts_with(&INTERPRETER)));
+    }
+
+    fn short(at: usize) -> u16 {
+        u16::from_le_bytes(bytes(at))
+    }
+
+    fn bytes<const N: usize>(at: usize) -> [u8; N] {
+        BINARY[at..at + N].try_into().expect("as many bytes")
     }
 }

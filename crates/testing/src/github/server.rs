@@ -151,10 +151,12 @@ async fn keep_record(
 }
 
 async fn fail(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    // Before it is struck: a healing in between must not be missed.
+    let mut healed = std::pin::pin!(shared.healed.notified());
     for fault in shared.strike(request.method(), request.uri().path()) {
         match fault {
             Fault::Delay(by) => tokio::time::sleep(by).await,
-            Fault::Hang => shared.healed.notified().await,
+            Fault::Hang => healed.as_mut().await,
             Fault::Fail(failure) => {
                 if failure.after_the_effect {
                     next.run(request).await;
