@@ -47,7 +47,7 @@ impl Hosts {
         match self.gateway(&service.host)?.prepare(&request).await {
             Ok(_) => Ok(()),
             Err(GatewayError::Refused(problem)) if problem.code == "unhealthy" => {
-                Err(unhealthy(engine, &request.service, &problem, context).await)
+                Err(unhealthy(engine, &request, &problem, context).await)
             }
             Err(error) => Err(error.into_failure(&service.host, FailureCode::SwitchFailed)),
         }
@@ -94,23 +94,32 @@ fn no_address(engine: &Engine, name: &str) -> EngineError {
 }
 
 /// The last probe's answer, and what the app itself had to say.
-async fn unhealthy(engine: &Engine, service: &ServiceSpec, problem: &Problem, context: &StepContext) -> Failure {
-    let named = |target: &&Target| problem.errors.iter().any(|error| error.contains(&target.name));
-    let target = service.targets.iter().find(named).or(service.targets.first());
-    let mut failure = Failure::new(FailureCode::Unhealthy, said(service, target, problem));
-    failure.hint.clone_from(&problem.hint);
-    match target {
-        Some(target) => failure.log(engine.last_lines(&target.name, context.masker()).await),
-        None => failure,
+async fn unhealthy(engine: &Engine, request: &Prepare, problem: &Problem, context: &StepContext) -> Failure {
+    let targets = &request.service.targets;
+    let failing = targets.iter().find_map(|target| Some((target, answer(target, problem)?)));
+    let Some((target, answer)) = failing else {
+        let mut summary = problem.to_string();
+        if !problem.errors.is_empty() {
+            summary = format!("{summary}: {}", problem.errors.join("; "));
+        }
+        return Failure::new(FailureCode::Unhealthy, summary);
+    };
+    let Target { name, address } = target;
+    let asked = match &request.service.probe.path {
+        Some(path) => format!("http://{address}{path}"),
+        None => address.to_string(),
+    };
+    let verb = if answer.starts_with("HTTP") { " answered" } else { ":" };
+    let mut summary = format!("{asked}{verb} {answer} for {}", request.deadline);
+    if problem.errors.len() > 1 {
+        summary = format!("{summary}, and {} more failed", problem.errors.len() - 1);
     }
+    let failure = Failure::new(FailureCode::Unhealthy, summary).log(engine.last_lines(name, context.masker()).await);
+    failure.hint(format!("look at the lines above: {name} runs, but does not do its work"))
 }
 
-fn said(service: &ServiceSpec, target: Option<&Target>, problem: &Problem) -> String {
-    let errors = problem.errors.join("; ");
-    let said = if errors.is_empty() { problem.to_string() } else { errors };
-    match (target, &service.probe.path) {
-        (Some(Target { address, .. }), Some(path)) => format!("http://{address}{path} did not become healthy: {said}"),
-        (Some(Target { address, .. }), None) => format!("{address} did not become healthy: {said}"),
-        (None, _) => said,
-    }
+/// A gateway names each failing target: `name (address): answer`.
+fn answer<'a>(target: &Target, problem: &'a Problem) -> Option<&'a str> {
+    let prefix = format!("{} ({}): ", target.name, target.address);
+    problem.errors.iter().find_map(|error| error.strip_prefix(&prefix))
 }

@@ -92,8 +92,14 @@ impl Drop for Lab {
     }
 }
 
+pub(crate) const SOCKET: &str = "/var/run/docker.sock";
+
 pub(crate) async fn connect(installation: InstallationId) -> Engine {
-    let socket = DockerEndpoint::Unix(PathBuf::from("/var/run/docker.sock"));
+    connect_to(SOCKET.into(), installation).await
+}
+
+pub(crate) async fn connect_to(socket: PathBuf, installation: InstallationId) -> Engine {
+    let socket = DockerEndpoint::Unix(socket);
     let host: HostName = "a".parse().unwrap();
     Engine::connect(host, &socket, installation).await.expect("these tests need a Docker Engine on this machine")
 }

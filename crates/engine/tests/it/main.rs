@@ -1,10 +1,17 @@
 //! The engine against a real Docker daemon. Every test has an installation of its own and leaves nothing behind.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod boot;
 mod docker;
+mod execute;
+mod gateway;
 mod health;
 mod isolation;
 mod lab;
 mod logs;
 mod one_off;
+mod outage;
+mod registry;
+mod stage;
 mod stop;
