@@ -18,6 +18,7 @@ mod pages;
 pub(crate) mod payload;
 mod route;
 
+pub use connection::Patience;
 pub use deployments::{DeploymentState, NewDeployment, NewStatus, fit_description};
 pub use error::GitHubError;
 
@@ -76,7 +77,20 @@ impl GitHub {
     ///
     /// When the address or the private key cannot be used, or the machine has no root certificates.
     pub fn connect(api_url: &Url, credentials: GitHubCredentials) -> Result<Self, GitHubError> {
-        Ok(Self { connection: Connection::new(api_url, credentials)? })
+        Self::connect_with(api_url, credentials, Patience::default())
+    }
+
+    /// Makes a client that waits as long as is said.
+    ///
+    /// # Errors
+    ///
+    /// As for [`GitHub::connect`].
+    pub fn connect_with(
+        api_url: &Url,
+        credentials: GitHubCredentials,
+        patience: Patience,
+    ) -> Result<Self, GitHubError> {
+        Ok(Self { connection: Connection::new(api_url, credentials, patience)? })
     }
 
     /// Looks a repository up by its name; one that has moved is found by its old name too.

@@ -215,6 +215,9 @@ pub struct StageView {
     /// What a rollback left.
     #[serde(default)]
     pub hold: Option<HoldView>,
+    /// What could not be looked at, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// An app on a stage.
@@ -409,7 +412,7 @@ pub struct TokenView {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What a token may do; each includes the ones before it.
+/// What a token may do. Each includes [`Scope::Read`]; [`Scope::Admin`] includes all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {

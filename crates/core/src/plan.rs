@@ -3,9 +3,12 @@
 //! Every name, generation and order is chosen here, so that nothing is left to decide while a plan is executed, and a
 //! second try after a crash finds the first one's work. A plan holds no secret, only secrets' names.
 
+mod one_off;
 mod steps;
 #[cfg(test)]
 mod tests;
+
+pub use one_off::one_off;
 
 use std::collections::BTreeMap;
 use std::fmt;

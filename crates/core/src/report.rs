@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::deployment::{Event, Outcome, Wait};
+use crate::deployment::{Event, Failure, Outcome, Wait};
 use crate::names::{AppName, ReleaseNumber};
 use crate::plan::{DeploymentKind, Plan};
 
@@ -25,6 +25,42 @@ pub fn title(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) -
         DeploymentKind::Rollback => format!("Roll back to {what}"),
         DeploymentKind::Redeploy => format!("Deploy {what} again"),
     }
+}
+
+/// What GitHub is told while it waits.
+#[must_use]
+pub fn queued(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) -> String {
+    format!("{}: waiting for its turn and for CI", title(kind, numbers))
+}
+
+/// What GitHub is told when it starts.
+#[must_use]
+pub fn in_progress(plan: &Plan) -> String {
+    let numbers = plan.apps.iter().map(|(app, change)| (app.clone(), change.release)).collect();
+    let mut steps: Vec<&str> = plan.steps.iter().map(|step| step.kind().as_str()).collect();
+    steps.dedup();
+    format!("{}: {}", title(plan.kind, &numbers), steps.join(", "))
+}
+
+/// What GitHub is told at the end.
+#[must_use]
+pub fn ended(
+    kind: DeploymentKind,
+    numbers: &BTreeMap<AppName, ReleaseNumber>,
+    outcome: Outcome,
+    failure: Option<&Failure>,
+) -> String {
+    match failure {
+        Some(failure) => format!("{} {}: {failure}", title(kind, numbers), outcome_word(outcome)),
+        None if outcome == Outcome::Succeeded => format!("{}: done", title(kind, numbers)),
+        None => format!("{} {}", title(kind, numbers), outcome_word(outcome)),
+    }
+}
+
+/// What GitHub is told of the deployment that was there before.
+#[must_use]
+pub fn replaced(by: &BTreeMap<AppName, ReleaseNumber>) -> String {
+    format!("replaced by {}", releases(by))
 }
 
 /// One line for an event. `plan` is the stored one, once there is one.
@@ -66,7 +102,7 @@ const fn waiting_for(on: Wait) -> &'static str {
 const fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed, and what was there before is there again",
+        Outcome::Failed => "failed",
         Outcome::Refused => "refused",
         Outcome::Cancelled => "cancelled",
         Outcome::Superseded => "superseded",

@@ -23,10 +23,20 @@ mod answer;
 
 pub(super) use answer::Answer;
 
-const CONNECT: Duration = Duration::from_secs(5);
-const READ: Duration = Duration::from_secs(15);
-/// A whole request, also when each of its parts comes in time.
-const WHOLE: Duration = Duration::from_secs(30);
+/// How long GitHub is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For an answer, or more of it. A whole request gets twice as long, however lively it drips.
+    pub read: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), read: Duration::from_secs(15) }
+    }
+}
 
 /// The way to GitHub's API. Clones share what they learn: tokens, installations, limits.
 #[derive(Clone)]
@@ -36,19 +46,19 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    pub(super) fn new(api_url: &Url, credentials: GitHubCredentials) -> Result<Self, GitHubError> {
+    pub(super) fn new(api_url: &Url, credentials: GitHubCredentials, patience: Patience) -> Result<Self, GitHubError> {
         let builder = Octocrab::builder()
             .base_uri(api_url.as_str())
             .map_err(setup)?
-            .set_connect_timeout(Some(CONNECT))
-            .set_read_timeout(Some(READ))
+            .set_connect_timeout(Some(patience.connect))
+            .set_read_timeout(Some(patience.read))
             // A retry in here would hide limits from us and post twice what was lost half-way.
             .add_retry_config(RetryConfig::None)
             .add_header(HeaderName::from_static("x-github-api-version"), "2022-11-28".to_owned());
         match credentials {
             GitHubCredentials::Token(token) => {
                 let crab = builder.personal_token(token).build().map_err(setup)?;
-                Ok(Self::Token(Arc::new(Client::of(crab))))
+                Ok(Self::Token(Arc::new(Client::of(crab, patience.read * 2))))
             }
             GitHubCredentials::App { id, private_key } => {
                 let pem = private_key.expose_secret();
@@ -57,7 +67,7 @@ impl Connection {
                     why: "the App's private key is not an RSA key in PEM".to_owned(),
                 })?;
                 let crab = builder.build().map_err(setup)?;
-                Ok(Self::App { app: Arc::new(Client::of(crab)), installations: Arc::default() })
+                Ok(Self::App { app: Arc::new(Client::of(crab, patience.read * 2)), installations: Arc::default() })
             }
         }
     }
@@ -128,18 +138,19 @@ impl Failure {
 /// One identity towards GitHub, with its limit.
 pub(super) struct Client {
     crab: Octocrab,
+    patience: Duration,
     silent_until: Mutex<Option<Instant>>,
 }
 
 impl Client {
-    fn of(crab: Octocrab) -> Self {
-        Self { crab, silent_until: Mutex::new(None) }
+    fn of(crab: Octocrab, patience: Duration) -> Self {
+        Self { crab, patience, silent_until: Mutex::new(None) }
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
         let asked = ask.in_words();
         self.heed_silence(&asked).map_err(Failure::Answer)?;
-        let answer = timeout(WHOLE, self.send(&asked, ask)).await;
+        let answer = timeout(self.patience, self.send(&asked, ask)).await;
         let answer = answer.unwrap_or_else(|_| Err(Failure::Answer(GitHubError::Timeout { asked })));
         if let Err(Failure::Answer(error) | Failure::NoToken(error)) = &answer
             && let GitHubError::RateLimited { retry_after, .. } = error
@@ -175,10 +186,10 @@ impl Client {
         let answer = self.ask(Ask::Get(&route)).await.map_err(Failure::into_error)?;
         let installation: Wire = answer.json()?;
         let asked = format!("a token for {project}");
-        let exchange = timeout(WHOLE, self.crab.installation_and_token(installation.id)).await;
+        let exchange = timeout(self.patience, self.crab.installation_and_token(installation.id)).await;
         let exchange = exchange.map_err(|_| GitHubError::Timeout { asked: asked.clone() })?;
         let (crab, _) = exchange.map_err(|error| answer::failed(&asked, error))?;
-        Ok(Arc::new(Self::of(crab)))
+        Ok(Arc::new(Self::of(crab, self.patience)))
     }
 
     fn silence(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

@@ -14,7 +14,7 @@ mod tests;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PayloadError {
     /// Not JSON, or not of the shape that this event has.
-    #[error("the delivery's body is not what GitHub sends for the event `{event}`: {source}")]
+    #[error("the delivery's body is not what GitHub sends for the event `{event}`")]
     Json {
         /// The event's name.
         event: String,

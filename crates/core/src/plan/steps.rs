@@ -104,7 +104,7 @@ fn service_task(
 }
 
 /// What a release's service tasks and its migration have in common: the image, the environment, the limits.
-fn one_task(
+pub(super) fn one_task(
     desired: &DesiredState<'_>,
     app: &AppName,
     wanted: &DesiredApp,

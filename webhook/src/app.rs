@@ -1,0 +1,120 @@
+//! What the service can do, wired: its settings, store, GitHub, hosts, and what wakes its background work.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use windlass_core::config::{ServerProject, StagePolicy};
+use windlass_core::names::{DeploymentId, InstallationId, ProjectName, RepositoryId, TaskId};
+use windlass_engine::Hosts;
+
+use crate::background::Wake;
+use crate::config::Settings;
+use crate::github::GitHub;
+use crate::stage::StageKey;
+use crate::store::{Store, StoreError};
+
+/// The service's parts. Shared by its handlers and its background work.
+pub(crate) struct App {
+    pub(crate) settings: Settings,
+    pub(crate) store: Store,
+    pub(crate) github: GitHub,
+    pub(crate) hosts: Hosts,
+    pub(crate) installation: InstallationId,
+    /// Names this process in leases.
+    pub(crate) holder: String,
+    /// Keys the fingerprints of secrets.
+    pub(crate) fingerprint_key: Vec<u8>,
+    pub(crate) wake: Wake,
+    /// Ends when the process is asked to.
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) tracker: TaskTracker,
+    /// What is worked on in this process, so that nothing is twice.
+    pub(crate) at_work: AtWork,
+    /// When each waiting deployment's gate was looked at.
+    pub(crate) looks: Mutex<HashMap<DeploymentId, Look>>,
+    /// Wakes the runner of a deployment that somebody asked to cancel.
+    pub(crate) cancelled: Notify,
+}
+
+/// The last look at a gate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub(crate) at: Timestamp,
+    pub(crate) next: Timestamp,
+}
+
+impl App {
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// A deployment's id that nobody can guess.
+    pub(crate) fn new_deployment_id(&self) -> DeploymentId {
+        DeploymentId::from_random(rand::random())
+    }
+
+    /// A one-off task's id.
+    pub(crate) fn new_task_id(&self) -> TaskId {
+        TaskId::from_random(rand::random())
+    }
+
+    /// What the server's file says of a project.
+    pub(crate) fn project(&self, name: &ProjectName) -> Option<&ServerProject> {
+        self.settings.server.projects.get(name)
+    }
+
+    /// What the server's file says of a stage.
+    pub(crate) fn policy(&self, stage: &StageKey) -> Option<&StagePolicy> {
+        self.project(&stage.project)?.stages.get(&stage.stage)
+    }
+
+    /// Every stage of every project.
+    pub(crate) fn stages(&self) -> Vec<StageKey> {
+        let projects = self.settings.server.projects.iter();
+        let key = |project: &ProjectName, stage: &_| StageKey { project: project.clone(), stage: Clone::clone(stage) };
+        projects.flat_map(|(name, project)| project.stages.keys().map(move |stage| key(name, stage))).collect()
+    }
+
+    /// GitHub's ids of the projects: what the server's file says, else what was learnt.
+    pub(crate) async fn repository_ids(&self) -> Result<BTreeMap<ProjectName, RepositoryId>, StoreError> {
+        let learnt: BTreeMap<_, _> = self.store.known_projects().await?.into_iter().collect();
+        let projects = self.settings.server.projects.iter();
+        Ok(projects
+            .filter_map(|(name, project)| Some((name.clone(), project.id.or_else(|| learnt.get(name).copied())?)))
+            .collect())
+    }
+
+    /// A page's address, as GitHub and people are given it.
+    pub(crate) fn deployment_url(&self, id: &DeploymentId) -> String {
+        format!("{}/deployments/{id}", self.settings.server.public_url.as_str().trim_end_matches('/'))
+    }
+}
+
+/// What this process works on: stages, retiring deployments, one-off tasks.
+#[derive(Debug, Default)]
+pub(crate) struct AtWork(Mutex<HashSet<String>>);
+
+impl AtWork {
+    /// Claims a piece of work until the claim is dropped; `None` when somebody is at it.
+    pub(crate) fn claim<'a>(&'a self, what: String) -> Option<Claim<'a>> {
+        let mut at_work = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        at_work.insert(what.clone()).then_some(Claim { at_work: self, what })
+    }
+}
+
+/// A piece of work that nobody else in this process does meanwhile.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    at_work: &'a AtWork,
+    what: String,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.at_work.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.what);
+    }
+}

@@ -1,0 +1,94 @@
+//! Runs the one-off tasks that people started. After a restart it takes up those whose containers still run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use windlass_core::api::TaskMessage;
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::quantity;
+use windlass_core::task::{Exit, LogLine};
+use windlass_engine::{Secrets, TimeLimit};
+
+use super::BackgroundTask;
+use crate::app::App;
+use crate::store::StoreError;
+use crate::store::tasks::OneOffTask;
+
+pub(crate) struct Tasks(pub(crate) Arc<App>);
+
+/// The longest that a one-off task may run.
+const LIMIT: quantity::Duration = quantity::Duration::from_secs(24 * 60 * 60);
+
+impl BackgroundTask for Tasks {
+    const NAME: &'static str = "tasks";
+    const PERIOD: Duration = Duration::from_secs(30);
+
+    async fn activate(&self) -> anyhow::Result<Option<Duration>> {
+        for task in self.0.store.open_tasks().await? {
+            let app = Arc::clone(&self.0);
+            self.0.tracker.spawn(async move {
+                let Some(_claim) = app.at_work.claim(format!("task {}", task.id)) else { return };
+                let result = tokio::select! {
+                    result = run(&app, &task) => result,
+                    () = app.shutdown.cancelled() => Ok(()),
+                };
+                if let Err(error) = result {
+                    tracing::error!(task.id = %task.id, error = %error, "one-off task cannot be written down");
+                }
+            });
+        }
+        Ok(None)
+    }
+}
+
+async fn run(app: &App, task: &OneOffTask) -> Result<(), StoreError> {
+    let (lines, receiver) = mpsc::channel(256);
+    let (end, written) = tokio::join!(to_its_end(app, task, lines), write_log(app, task, receiver));
+    written?;
+    app.store.end_task(&task.id, end.as_ref().map(|exit| exit.code), app.now()).await?;
+    if let Some(host) = app.hosts.get(&task.spec.host)
+        && let Err(error) = host.engine.remove(&task.spec.name).await
+    {
+        tracing::warn!(task.id = %task.id, error = %error, "its container could not be removed");
+    }
+    Ok(())
+}
+
+async fn to_its_end(app: &App, task: &OneOffTask, lines: mpsc::Sender<LogLine>) -> Result<Exit, Failure> {
+    let Some(host) = app.hosts.get(&task.spec.host) else {
+        let why = format!("host {} is not in the server's file any more", task.spec.host);
+        return Err(Failure::new(FailureCode::HostUnreachable, why));
+    };
+    let registry = task.spec.image.name.as_ref().map(|name| name.registry().to_owned());
+    let credentials = registry.and_then(|registry| app.registries().remove(&registry));
+    host.engine.prepare(&task.spec.image, credentials.as_ref()).await?;
+    let secrets: Secrets = app.secrets_for(&task.stage, &task.spec.secrets).into_iter().collect();
+    let limit = TimeLimit { time: LIMIT, code: FailureCode::Internal };
+    host.engine.run_to_end(&task.spec, &secrets, limit, lines).await
+}
+
+/// A container tells its log from the beginning, also to a service that was away: what is stored already is passed over.
+async fn write_log(app: &App, task: &OneOffTask, mut lines: mpsc::Receiver<LogLine>) -> Result<(), StoreError> {
+    let mut known = 0;
+    loop {
+        let stored = app.store.task_log(&task.id, known).await?;
+        let Some((last, _)) = stored.last() else { break };
+        known = *last;
+    }
+    let mut batch = Vec::new();
+    let mut seen = 0;
+    while lines.recv_many(&mut batch, 200).await > 0 {
+        let mut new = Vec::new();
+        for line in batch.drain(..) {
+            seen += 1;
+            if seen > known {
+                new.push(TaskMessage::Line(line));
+            }
+        }
+        if !new.is_empty() {
+            app.store.append_task_log(&task.id, &new).await?;
+        }
+    }
+    Ok(())
+}

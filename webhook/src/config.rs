@@ -1,0 +1,157 @@
+//! The server's file with its secrets read: all that is missing is reported at once, before anything starts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+
+use secrecy::{ExposeSecret, SecretString};
+use windlass_core::config::{GitHubAuth, SecretSource, ServerConfig};
+use windlass_core::names::StageName;
+
+use crate::github::GitHubCredentials;
+use crate::stage::StageKey;
+
+/// Where the API's address may come from instead of the file.
+const GITHUB_API_URL: &str = "GITHUB_API_URL";
+
+/// The configuration as the service runs with it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The file.
+    pub(crate) server: ServerConfig,
+    /// As what the service speaks to GitHub.
+    pub(crate) github: GitHubCredentials,
+    /// Any of them signs a delivery.
+    pub(crate) webhook_secrets: Vec<SecretString>,
+    /// By registry: account and password.
+    pub(crate) registries: BTreeMap<String, (String, SecretString)>,
+    /// By stage: the values of the app's secrets.
+    pub(crate) stage_secrets: BTreeMap<StageKey, BTreeMap<String, SecretString>>,
+}
+
+/// Where the process' environment is read; a test brings its own.
+pub(crate) type Environment<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
+
+/// Everything that is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", problems.join("\n"))]
+pub struct SettingsError {
+    /// One sentence each, with the key.
+    pub problems: Vec<String>,
+}
+
+impl Settings {
+    /// Reads every secret that the file names.
+    pub(crate) async fn load(mut server: ServerConfig, environment: Environment<'_>) -> Result<Self, SettingsError> {
+        let mut reader = Reader { environment, problems: Vec::new() };
+        if let Some(url) = environment(GITHUB_API_URL).filter(|url| !url.is_empty()) {
+            match url.parse() {
+                Ok(url) => server.github.api_url = url,
+                Err(error) => reader.problems.push(format!("{GITHUB_API_URL}: `{url}` is not a URL: {error}")),
+            }
+        }
+        let github = match &server.github.auth {
+            GitHubAuth::Token(source) => GitHubCredentials::Token(reader.secret("github.token", source).await),
+            GitHubAuth::App { id, private_key } => {
+                GitHubCredentials::App { id: *id, private_key: reader.secret("github.private-key", private_key).await }
+            }
+        };
+        let mut webhook_secrets = Vec::new();
+        for (index, source) in server.github.webhook_secrets.iter().enumerate() {
+            webhook_secrets.push(reader.secret(&format!("github.webhook-secrets[{index}]"), source).await);
+        }
+        let mut registries = BTreeMap::new();
+        for (registry, credentials) in &server.registries {
+            let password = reader.secret(&format!("registries.\"{registry}\".password"), &credentials.password).await;
+            registries.insert(registry.clone(), (credentials.username.clone(), password));
+        }
+        let mut stage_secrets = BTreeMap::new();
+        for (project, policy) in &server.projects {
+            for (stage, policy) in &policy.stages {
+                let key = StageKey { project: project.clone(), stage: stage.clone() };
+                let values = reader.stage(&key.project.to_string(), stage, &policy.secrets).await;
+                stage_secrets.insert(key, values);
+            }
+        }
+        if reader.problems.is_empty() {
+            Ok(Self { server, github, webhook_secrets, registries, stage_secrets })
+        } else {
+            Err(SettingsError { problems: reader.problems })
+        }
+    }
+}
+
+/// Reads secrets and collects what goes wrong.
+struct Reader<'a> {
+    environment: Environment<'a>,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    async fn stage(
+        &mut self,
+        project: &str,
+        stage: &StageName,
+        sources: &BTreeMap<String, SecretSource>,
+    ) -> BTreeMap<String, SecretString> {
+        let mut values = BTreeMap::new();
+        for (name, source) in sources {
+            let key = format!("projects.\"{project}\".stages.{stage}.secrets.{name}");
+            values.insert(name.clone(), self.secret(&key, source).await);
+        }
+        values
+    }
+
+    /// An empty secret is as good as none: it would accept everybody.
+    async fn secret(&mut self, key: &str, source: &SecretSource) -> SecretString {
+        let read = match source {
+            SecretSource::File(path) => file(path).await,
+            SecretSource::Env(name) => {
+                (self.environment)(name).ok_or_else(|| format!("the environment variable {name} is not set"))
+            }
+            SecretSource::Command(command) => output(command).await,
+        };
+        match read.map(|value| value.strip_suffix('\n').map(ToOwned::to_owned).unwrap_or(value)) {
+            Ok(value) if !value.trim().is_empty() => value.into(),
+            Ok(_) => self.missing(key, "it is empty"),
+            Err(why) => self.missing(key, &why),
+        }
+    }
+
+    fn missing(&mut self, key: &str, why: &str) -> SecretString {
+        self.problems.push(format!("{key}: there is no secret: {why}"));
+        SecretString::default()
+    }
+}
+
+async fn file(path: &Path) -> Result<String, String> {
+    tokio::fs::read_to_string(path).await.map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
+async fn output(command: &[String]) -> Result<String, String> {
+    let (program, arguments) = command.split_first().ok_or("its command is empty")?;
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .map_err(|error| format!("`{program}` cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("`{program}` ended with {}", output.status));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("what `{program}` printed is not text"))
+}
+
+/// A keyed fingerprint of a stage's secrets: tells whether they changed, and nothing of what they are.
+pub(crate) fn fingerprint(key: &[u8], secrets: &BTreeMap<String, SecretString>) -> String {
+    use hmac::{Hmac, KeyInit, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for (name, value) in secrets {
+        for part in [name.as_bytes(), value.expose_secret().as_bytes()] {
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+    }
+    hex::encode(mac.finalize().into_bytes())
+}

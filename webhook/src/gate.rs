@@ -1,0 +1,198 @@
+//! The gate: may this deployment run now? CI read fresh from GitHub, a person's lock, a rollback's hold, the order of
+//! commits. Decides nothing about how; that is the plan's.
+
+use jiff::{SignedDuration, Timestamp};
+use windlass_core::config::StagePolicy;
+use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
+use windlass_core::names::CommitSha;
+use windlass_core::plan::DeploymentKind;
+use windlass_core::verdict::{GatePolicy, Item, Verdict, VerdictKind, verdict};
+
+use crate::app::{App, Look};
+use crate::github::Ancestry;
+use crate::stage::StageKey;
+use crate::store::StoreError;
+use crate::store::deployments::{Source, StoredDeployment};
+
+/// The gate's decision on a deployment.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// It may run.
+    Go,
+    /// Not now.
+    Wait { on: Wait, why: String, items: Vec<Item> },
+    /// Never.
+    End { outcome: Outcome, failure: Failure },
+    /// Nothing has changed since the last look, which said wait.
+    Unchanged,
+}
+
+/// How long a look at GitHub is good for when nothing is heard: the safety net behind its webhooks.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+
+impl App {
+    /// Decides on a deployment that waits.
+    pub(crate) async fn decide(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
+        let stage = &deployment.stage;
+        let Some(policy) = self.policy(stage) else {
+            let failure =
+                Failure::new(FailureCode::PolicyRefused, format!("{stage} is not in the server's file any more"));
+            return Ok(Decision::End { outcome: Outcome::Refused, failure });
+        };
+        if let Some(lock) = self.store.lock(stage).await? {
+            return Ok(wait(Wait::Lock, format!("{} locked {stage}: {}", lock.by, lock.reason)));
+        }
+        if deployment.source.is_automatic()
+            && let Some(hold) = self.store.hold(stage).await?
+        {
+            let why = format!("rollback {} holds {stage} until somebody lifts it", hold.deployment);
+            return Ok(wait(Wait::Hold, why));
+        }
+        match deployment.kind {
+            DeploymentKind::Rollback | DeploymentKind::Redeploy if self.has_served(deployment).await? => {
+                Ok(Decision::Go)
+            }
+            DeploymentKind::Deploy | DeploymentKind::Rollback | DeploymentKind::Redeploy => {
+                self.decide_by_github(deployment, policy).await
+            }
+        }
+    }
+
+    /// The verdict on a commit, read fresh.
+    pub(crate) async fn verdict(&self, stage: &StageKey, commit: &CommitSha) -> Result<Verdict, StoreError> {
+        let Some(policy) = self.policy(stage) else { return Ok(Verdict::unavailable("the stage is unknown")) };
+        let now = self.now();
+        let first_seen = match self.store.commit_times(&stage.project, commit).await? {
+            Some(times) => times.first_seen,
+            None => {
+                self.store.saw_commit(&stage.project, commit, false, now).await?;
+                now
+            }
+        };
+        let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
+        Ok(match self.github.commit_facts(&stage.project, commit, &policy.branch, first_seen).await {
+            Ok(facts) => verdict(&facts, &gate, now),
+            Err(error) => Verdict::unavailable(&format!("{:#}", anyhow::Error::new(error))),
+        })
+    }
+
+    async fn decide_by_github(
+        &self,
+        deployment: &StoredDeployment,
+        policy: &StagePolicy,
+    ) -> Result<Decision, StoreError> {
+        let now = self.now();
+        let waited = now.duration_since(deployment.created_at);
+        let timeout = SignedDuration::try_from(policy.gate_timeout.0).unwrap_or(SignedDuration::MAX);
+        if waited < timeout && !self.look_is_due(deployment, now).await? {
+            return Ok(Decision::Unchanged);
+        }
+        let verdict = self.verdict(&deployment.stage, &deployment.commit).await?;
+        let next = now.checked_add(LOOK_AGAIN).unwrap_or(now);
+        self.remember_look(deployment, Look { at: now, next });
+        let summary = verdict.summary();
+        match verdict.verdict {
+            VerdictKind::Green => self.decide_by_order(deployment).await,
+            VerdictKind::Blocked => Ok(Decision::End {
+                outcome: Outcome::Refused,
+                failure: Failure::new(FailureCode::GateBlocked, summary)
+                    .hint("when the check is green after a new run, the commit is deployed by itself"),
+            }),
+            VerdictKind::Waiting | VerdictKind::Unavailable if waited >= timeout => Ok(Decision::End {
+                outcome: Outcome::Cancelled,
+                failure: Failure::new(
+                    FailureCode::GateTimeout,
+                    format!("CI said no last word within {}: {summary}", policy.gate_timeout),
+                ),
+            }),
+            VerdictKind::Waiting | VerdictKind::Unavailable => {
+                Ok(Decision::Wait { on: Wait::Gate, why: summary, items: verdict.items })
+            }
+        }
+    }
+
+    /// Order is ancestry: an older commit that turns green late never replaces a newer one. A person may.
+    async fn decide_by_order(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
+        if !deployment.source.is_automatic() {
+            return Ok(Decision::Go);
+        }
+        let Some(active) = self.active_commit(&deployment.stage).await? else { return Ok(Decision::Go) };
+        match self.github.compare(&deployment.stage.project, &active, &deployment.commit).await {
+            Ok(Ancestry::Identical | Ancestry::Behind) => Ok(Decision::End {
+                outcome: Outcome::Superseded,
+                failure: Failure::new(
+                    FailureCode::NotNewer,
+                    format!("{} is not newer than {}, which is active", deployment.commit.short(), active.short()),
+                ),
+            }),
+            Ok(Ancestry::Ahead | Ancestry::Diverged) => Ok(Decision::Go),
+            Err(error) => {
+                let why = format!("GitHub does not say how it stands to what is active: {error}");
+                Ok(wait(Wait::Gate, why))
+            }
+        }
+    }
+
+    /// The commit of what the stage serves.
+    pub(crate) async fn active_commit(&self, stage: &StageKey) -> Result<Option<CommitSha>, StoreError> {
+        let Some(active) = self.store.active_releases(stage).await?.into_iter().next() else { return Ok(None) };
+        Ok(self.store.release(stage, &active.app, active.release).await?.map(|release| release.commit))
+    }
+
+    async fn has_served(&self, deployment: &StoredDeployment) -> Result<bool, StoreError> {
+        for (app, release) in &deployment.releases {
+            if !self.store.has_served(&deployment.stage, app, *release).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// GitHub is asked when something was heard of the commit, and else once a minute.
+    async fn look_is_due(&self, deployment: &StoredDeployment, now: Timestamp) -> Result<bool, StoreError> {
+        let last = {
+            let looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            looks.get(&deployment.id).copied()
+        };
+        let Some(last) = last else { return Ok(true) };
+        let times = self.store.commit_times(&deployment.stage.project, &deployment.commit).await?;
+        let heard = times.and_then(|times| times.checks_changed_at).is_some_and(|heard| heard >= last.at);
+        Ok(heard || now >= last.next)
+    }
+
+    fn remember_look(&self, deployment: &StoredDeployment, look: Look) {
+        let mut looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        looks.insert(deployment.id.clone(), look);
+    }
+
+    /// A commit whose checks were red is given another chance when GitHub says that they changed and they are green.
+    pub(crate) async fn turned_green(&self, refused: &StoredDeployment) -> Result<bool, StoreError> {
+        let Some(ended_at) = refused.ended_at else { return Ok(false) };
+        let times = self.store.commit_times(&refused.stage.project, &refused.commit).await?;
+        if times.and_then(|times| times.checks_changed_at).is_none_or(|changed| changed <= ended_at) {
+            return Ok(false);
+        }
+        let due = self.look_is_due(refused, self.now()).await?;
+        if !due {
+            return Ok(false);
+        }
+        let now = self.now();
+        self.remember_look(refused, Look { at: now, next: now.checked_add(LOOK_AGAIN).unwrap_or(now) });
+        Ok(self.verdict(&refused.stage, &refused.commit).await?.verdict == VerdictKind::Green)
+    }
+}
+
+fn wait(on: Wait, why: String) -> Decision {
+    Decision::Wait { on, why, items: Vec::new() }
+}
+
+impl Source {
+    /// What asked, for people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Push => "push",
+            Self::Person => "person",
+        }
+    }
+}

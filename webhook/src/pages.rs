@@ -1,0 +1,3 @@
+//! What people look at rather than read.
+
+pub(crate) mod deployment;

@@ -1,0 +1,40 @@
+"use strict";
+// Follows the deployment: new lines go to the log; when an event changes the steps, they are read again.
+(function () {
+  const log = document.getElementById("log");
+  const last = log.lastElementChild ? Number(log.lastElementChild.dataset.seq) : 0;
+  const final = ["succeeded", "failed", "refused", "cancelled", "superseded"];
+  if (final.includes(document.body.dataset.state)) return;
+
+  async function refresh() {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ["steps", "state"]) {
+      document.getElementById(id).replaceWith(fresh.getElementById(id));
+    }
+    document.body.dataset.state = fresh.body.dataset.state;
+    if (final.includes(fresh.body.dataset.state)) location.reload();
+  }
+
+  function append(event, line) {
+    const message = JSON.parse(event.data);
+    if (message.seq <= last) return;
+    const span = document.createElement("span");
+    span.textContent = new Date(message.at).toISOString().slice(11, 19) + " " + line(message) + "\n";
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    log.append(span);
+    if (atEnd) log.scrollTop = log.scrollHeight;
+    return span;
+  }
+
+  const source = new EventSource(location.pathname + "/events");
+  source.addEventListener("log", (event) => append(event, (m) => m.source + ": " + m.line));
+  source.addEventListener("event", (event) => {
+    const span = append(event, (m) => m.text);
+    if (!span) return;
+    span.className = "event";
+    refresh();
+    if (JSON.parse(event.data).body.event === "ended") source.close();
+  });
+})();

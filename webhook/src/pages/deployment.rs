@@ -1,0 +1,135 @@
+//! A deployment's page: its steps and its live log. Without scripts it still shows all that there is.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use windlass_core::api::{DeploymentMessage, DeploymentView, MessageBody, StepState, StepView};
+use windlass_core::report;
+
+use crate::app::App;
+use crate::server;
+
+const STYLE: &str = include_str!("deployment.css");
+const SCRIPT: &str = include_str!("deployment.js");
+
+/// The page. Its address cannot be guessed, and it holds no secret.
+pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    match content(&app, &id).await {
+        Ok(markup) => {
+            // One random word a page: only this page's own script runs.
+            let nonce = hex::encode(rand::random::<[u8; 16]>());
+            let policy = format!(
+                "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; \
+                 base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            );
+            let headers = [
+                (header::CONTENT_SECURITY_POLICY, policy),
+                (header::REFERRER_POLICY, "no-referrer".to_owned()),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+            ];
+            (headers, Html(layout(&markup, &nonce).into_string())).into_response()
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+struct Content {
+    view: DeploymentView,
+    messages: Vec<DeploymentMessage>,
+}
+
+async fn content(app: &App, id: &str) -> Result<Content, server::ApiError> {
+    let deployment = server::find_deployment(app, id).await?;
+    let plan = app.store.plan(&deployment.id).await?;
+    let mut messages = Vec::new();
+    loop {
+        let after = messages.last().map_or(0, |message: &DeploymentMessage| message.seq);
+        let more = app.store.messages(&deployment.id, after, plan.as_ref()).await?;
+        if more.is_empty() {
+            break;
+        }
+        messages.extend(more);
+    }
+    Ok(Content { view: app.deployment_view(&deployment).await?, messages })
+}
+
+fn layout(content: &Content, nonce: &str) -> Markup {
+    let Content { view, messages } = content;
+    let title = report::title(view.kind, &view.releases);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " · " (view.project) " · " (view.stage) }
+                style nonce=(nonce) { (PreEscaped(STYLE)) }
+            }
+            body data-state=(view.state) {
+                header {
+                    p .where { (view.project) " · " (view.stage) }
+                    h1 { (title) }
+                    p #state .state { (view.state) }
+                }
+                (summary(view))
+                section aria-label="Steps" { ol #steps { @for step in &view.steps { (step_line(step)) } } }
+                section aria-label="Log" { pre #log { @for message in messages { (log_line(message)) } } }
+                script nonce=(nonce) { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+fn summary(view: &DeploymentView) -> Markup {
+    html! {
+        dl {
+            dt { "Commit" } dd { code { (view.commit) } }
+            dt { "Asked for by" } dd { (view.requested_by) }
+            dt { "At" } dd { time { (format!("{:.0}", view.created_at)) } }
+            @if let Some(url) = &view.environment_url { dt { "URL" } dd { a href=(url) { (url) } } }
+        }
+        @if let Some(failure) = &view.failure {
+            section .failure role="alert" {
+                p { strong { (failure.summary) } }
+                @if let Some(hint) = &failure.hint { p { (hint) } }
+                @if !failure.log.is_empty() { pre { @for line in &failure.log { (line) "\n" } } }
+            }
+        } @else if let Some(why) = &view.why {
+            p .waiting { (why) }
+        }
+    }
+}
+
+fn step_line(step: &StepView) -> Markup {
+    let state = match step.state {
+        StepState::Pending => "pending",
+        StepState::Running => "running",
+        StepState::Done => "done",
+        StepState::Failed => "failed",
+        StepState::Skipped => "skipped",
+    };
+    html! {
+        li class=(state) {
+            span .mark { (state) } " "
+            strong { (step.step) } " " (step.title)
+            @if let (Some(started), Some(ended)) = (step.started_at, step.ended_at) {
+                " " span .time { (format!("{:.1} s", ended.duration_since(started).as_secs_f64())) }
+            }
+            @if let Some(note) = &step.note { p { (note) } }
+        }
+    }
+}
+
+fn log_line(message: &DeploymentMessage) -> Markup {
+    let time = message.at.strftime("%H:%M:%S");
+    html! {
+        @match &message.body {
+            MessageBody::Event { text, .. } => { span .event data-seq=(message.seq) { (time) " " (text) "\n" } }
+            MessageBody::Log { source, line } => { span data-seq=(message.seq) { (time) " " (source) ": " (line) "\n" } }
+        }
+    }
+}

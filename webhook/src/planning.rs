@@ -1,0 +1,203 @@
+//! Gathers what the planner needs: the releases with their configuration, the stage's settings and secrets, and what
+//! runs on its hosts.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+use secrecy::SecretString;
+use windlass_core::config::{ProjectConfig, ProjectFile, StagePolicy};
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::hint::Hint;
+use windlass_core::names::{AppName, DeploymentId, Generation, ReleaseNumber};
+use windlass_core::plan::{
+    DeploymentKind, DesiredApp, DesiredState, GatewayPresence, Plan, PlanHost, PreviousRelease, hosts_of, plan,
+};
+use windlass_core::task::{Image, ObservedTask};
+
+use crate::app::App;
+use crate::config::fingerprint;
+use crate::stage::StageKey;
+use crate::store::StoreError;
+
+/// Why there can be no plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanningError {
+    /// For a reason that people can mend.
+    #[error(transparent)]
+    Refused(#[from] Failure),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is to become active.
+#[derive(Debug, Clone)]
+pub(crate) struct Intent<'a> {
+    pub(crate) deployment: DeploymentId,
+    pub(crate) kind: DeploymentKind,
+    pub(crate) stage: &'a StageKey,
+    pub(crate) releases: &'a BTreeMap<AppName, ReleaseNumber>,
+}
+
+impl App {
+    /// Plans how to make the releases active, from what runs at this moment.
+    pub(crate) async fn plan(&self, intent: &Intent<'_>, generation: Generation) -> Result<Plan, PlanningError> {
+        let desired = self.desired_state(intent, generation).await?;
+        let observed = self.observe_stage(intent.stage).await?;
+        plan(&desired, &observed).map_err(|error| {
+            let failure = Failure::new(FailureCode::PolicyRefused, error.to_string());
+            match error.hint() {
+                Some(hint) => failure.hint(hint).into(),
+                None => failure.into(),
+            }
+        })
+    }
+
+    /// What should run.
+    pub(crate) async fn desired_state(
+        &self,
+        intent: &Intent<'_>,
+        generation: Generation,
+    ) -> Result<DesiredState<'_>, PlanningError> {
+        let stage = intent.stage;
+        let (Some(project), Some(policy)) = (self.project(&stage.project), self.policy(stage)) else {
+            return Err(refused(format!("{stage} is not in the server's file any more")).into());
+        };
+        let repository = self.repository_ids().await?.get(&stage.project).copied().ok_or_else(|| {
+            Failure::new(FailureCode::Internal, format!("GitHub's id of {} is not known yet", stage.project))
+                .hint("it is learnt as soon as GitHub answers; or set `id` in the server's file")
+        })?;
+        let mut apps = BTreeMap::new();
+        for (app, release) in intent.releases {
+            apps.insert(app.clone(), self.desired_app(stage, app, *release).await?);
+        }
+        Ok(DesiredState {
+            deployment: intent.deployment.clone(),
+            kind: intent.kind,
+            installation: self.installation,
+            project: stage.project.clone(),
+            repository,
+            stage: stage.stage.clone(),
+            generation,
+            limits: &project.limits,
+            apps,
+            hosts: self.plan_hosts(policy),
+        })
+    }
+
+    async fn desired_app(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        number: ReleaseNumber,
+    ) -> Result<DesiredApp, PlanningError> {
+        let release = self
+            .store
+            .release(stage, app, number)
+            .await?
+            .ok_or_else(|| refused(format!("app {app} has no release {number} on {stage}")))?;
+        let config = self.stored_config(stage, &release.config)?;
+        if let Some(project) = self.project(&stage.project)
+            && let [first, ..] = &project.permits(&config)[..]
+        {
+            return Err(refused(first.to_string()).into());
+        }
+        let config = config
+            .apps
+            .get(app)
+            .cloned()
+            .ok_or_else(|| refused(format!("the configuration of release {number} has no app {app}")))?;
+        self.check_secrets(stage, &config.secrets)?;
+        let active = self.store.active_releases(stage).await?.into_iter().find(|active| active.app == *app);
+        let previous = match active {
+            Some(active) => self.previous(stage, app, active.release, active.deployment).await?,
+            None => None,
+        };
+        let secrets = self.settings.stage_secrets.get(stage);
+        let fingerprint = fingerprint(&self.fingerprint_key, secrets.unwrap_or(&BTreeMap::new()));
+        Ok(DesiredApp {
+            release: number,
+            commit: release.commit,
+            image: Image { name: release.image, digest: release.digest },
+            config,
+            settings: self.store.stage_settings(stage, app).await?,
+            secrets: self.store.secrets_version(stage, &fingerprint, self.now()).await?,
+            migrated: self.store.is_migrated(stage, app, number).await?,
+            previous,
+        })
+    }
+
+    async fn previous(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        release: ReleaseNumber,
+        deployment: DeploymentId,
+    ) -> Result<Option<PreviousRelease>, PlanningError> {
+        let Some(stored) = self.store.release(stage, app, release).await? else { return Ok(None) };
+        let config = self.stored_config(stage, &stored.config)?.apps.get(app).cloned();
+        Ok(config.map(|config| PreviousRelease { release, deployment, config }))
+    }
+
+    /// A release's configuration as the stage has it. It was checked when it was registered.
+    pub(crate) fn stored_config(&self, stage: &StageKey, text: &str) -> Result<ProjectConfig, Failure> {
+        let file = ProjectFile::parse("windlass.toml", text).map_err(|error| refused(error.to_string()))?;
+        Ok(file.resolve(&stage.stage))
+    }
+
+    fn check_secrets(&self, stage: &StageKey, names: &[String]) -> Result<(), Failure> {
+        let known = self.settings.stage_secrets.get(stage);
+        let missing: Vec<&str> = names
+            .iter()
+            .filter(|name| known.is_none_or(|known| !known.contains_key(*name)))
+            .map(String::as_str)
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let summary = format!("the server has no value for secret {} of {stage}", missing.join(", "));
+        Err(Failure::new(FailureCode::SecretMissing, summary).hint(format!(
+            "add it under `[projects.\"{}\".stages.{}] secrets` in the server's file",
+            stage.project, stage.stage
+        )))
+    }
+
+    /// The values that an app's tasks get.
+    pub(crate) fn secrets_for(&self, stage: &StageKey, names: &[String]) -> BTreeMap<String, SecretString> {
+        let Some(known) = self.settings.stage_secrets.get(stage) else { return BTreeMap::new() };
+        names.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone()))).collect()
+    }
+
+    fn plan_hosts(&self, policy: &StagePolicy) -> Vec<PlanHost> {
+        let all: Vec<PlanHost> = self
+            .settings
+            .server
+            .hosts
+            .iter()
+            .map(|(name, host)| PlanHost {
+                name: name.clone(),
+                labels: host.labels.clone(),
+                gateway: if host.gateway.is_some() { GatewayPresence::Present } else { GatewayPresence::Absent },
+            })
+            .collect();
+        let selectors = (!policy.hosts.is_empty()).then_some(&policy.hosts[..]);
+        hosts_of(selectors, &all).into_iter().cloned().collect()
+    }
+
+    /// What runs of a stage, on all its hosts.
+    pub(crate) async fn observe_stage(&self, stage: &StageKey) -> Result<Vec<ObservedTask>, PlanningError> {
+        let ids = self.repository_ids().await?;
+        let observed = try_join_all(self.hosts.iter().map(|(_, host)| host.engine.observe())).await;
+        let observed = observed.map_err(|error| error.into_failure(FailureCode::HostUnreachable))?;
+        let ours = ids.get(&stage.project);
+        Ok(observed
+            .into_iter()
+            .flatten()
+            .filter(|task| Some(&task.labels.project) == ours && task.labels.stage == stage.stage)
+            .collect())
+    }
+}
+
+fn refused(summary: String) -> Failure {
+    Failure::new(FailureCode::PolicyRefused, summary)
+}

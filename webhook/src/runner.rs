@@ -1,0 +1,275 @@
+//! The runner: takes a deployment from its open gate to its last word, one step at a time. Whatever happens is on
+//! record before the next thing happens; after a crash it reads the record and goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::SignedDuration;
+use tokio::sync::mpsc;
+use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase};
+use windlass_core::plan::{DeploymentKind, Plan, Step, StepKind};
+use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
+
+use crate::app::App;
+use crate::planning::{Intent, PlanningError};
+use crate::store::deployments::StoredDeployment;
+use crate::store::journal::Effect;
+
+/// How long a claim on a stage lasts without being prolonged.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// How often it is prolonged.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long to wait before a way back that is blocked is tried again.
+const REVERT_AGAIN: Duration = Duration::from_secs(5);
+
+/// Runs a deployment to its last word, or as far as this process lives.
+pub(crate) async fn run(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    if !hold_lease(app, deployment).await? {
+        anyhow::bail!("the lease of {} is held by somebody else", deployment.stage);
+    }
+    let result = tokio::select! {
+        result = journey(app, deployment) => result,
+        result = keep_lease(app, deployment) => result,
+        () = app.shutdown.cancelled() => Ok(()),
+    };
+    app.store.release_lease(&deployment.stage, &app.holder).await?;
+    result
+}
+
+/// Drains and stops what a success left behind. Its failure is no failure of the deployment: it is tried again.
+pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    let plan = app.store.plan(&deployment.id).await?.context("it has no plan")?;
+    let index = plan.retire_index();
+    let Some(step) = plan.steps.get(index) else { return Ok(()) };
+    record(app, deployment, &Event::StepStarted { step: index }, &Effect::None).await?;
+    let event = match execute(app, deployment, &plan, step).await {
+        Ok(note) => Event::StepFinished { step: index, note },
+        Err(failure) => Event::StepFailed { step: index, failure },
+    };
+    record(app, deployment, &event, &Effect::None).await
+}
+
+async fn hold_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<bool> {
+    let now = app.now();
+    let expires_at = now.checked_add(LEASE)?;
+    Ok(app.store.take_lease(&deployment.stage, &app.holder, &deployment.id, expires_at, now).await?)
+}
+
+/// Ends only when the lease is lost.
+async fn keep_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        if !hold_lease(app, deployment).await? {
+            anyhow::bail!("the lease of {} was lost", deployment.stage);
+        }
+    }
+}
+
+async fn journey(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    let Some(plan) = stored_plan(app, deployment).await? else { return Ok(()) };
+    loop {
+        let standing = app.store.standing(&deployment.id).await?;
+        let before_switch = !standing.has_begun_switch();
+        match standing.phase() {
+            Phase::Waiting => anyhow::bail!("it has a plan but never began"),
+            Phase::Ended { .. } => return Ok(()),
+            Phase::Running { next, .. } if *next == plan.retire_index() => {
+                succeed(app, deployment).await?;
+            }
+            Phase::Running { next, .. } => match standing.cancelled_by() {
+                Some(by) if before_switch => {
+                    let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
+                    record(app, deployment, &Event::RevertStarted { failure }, &Effect::None).await?;
+                }
+                _ => take_step(app, deployment, &plan, *next).await?,
+            },
+            Phase::Failing { failure, .. } => {
+                let event = Event::RevertStarted { failure: failure.clone() };
+                record(app, deployment, &event, &Effect::None).await?;
+            }
+            Phase::Reverting { failure, .. } => {
+                go_back(app, deployment, &plan, standing.has_begun_switch(), failure).await?;
+            }
+        }
+    }
+}
+
+/// The plan, made and stored now if there is none yet. `None`: there can be none, and that was its last word.
+async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result<Option<Plan>> {
+    if let Some(plan) = app.store.plan(&deployment.id).await? {
+        return Ok(Some(plan));
+    }
+    let generation = app.store.next_generation(&deployment.stage).await?;
+    let intent = Intent {
+        deployment: deployment.id.clone(),
+        kind: deployment.kind,
+        stage: &deployment.stage,
+        releases: &deployment.releases,
+    };
+    match app.plan(&intent, generation).await {
+        Ok(plan) => {
+            app.store.append_plan(deployment, &plan, app.now()).await?;
+            app.wake.outbox.notify_one();
+            Ok(Some(plan))
+        }
+        Err(PlanningError::Refused(failure)) => {
+            let outcome = match failure.code {
+                FailureCode::PolicyRefused | FailureCode::SecretMissing => Outcome::Refused,
+                _ => Outcome::Failed,
+            };
+            record(app, deployment, &Event::Ended { outcome, failure: Some(failure) }, &Effect::None).await?;
+            Ok(None)
+        }
+        Err(PlanningError::Store(error)) => Err(error.into()),
+    }
+}
+
+async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, index: usize) -> anyhow::Result<()> {
+    let step = plan.steps.get(index).context("the plan has no such step")?;
+    record(app, deployment, &Event::StepStarted { step: index }, &Effect::None).await?;
+    let interruptible = index < plan.switch_index();
+    let result = tokio::select! {
+        result = execute(app, deployment, plan, step) => result,
+        // What was begun is undone by the way back, which the next look at the record leads to.
+        () = asked_to_cancel(app, deployment), if interruptible => return Ok(()),
+    };
+    match result {
+        Ok(note) => {
+            let effect = match step {
+                Step::Migrate { app, task, .. } => Effect::Migrated(app.clone(), task.labels.release),
+                Step::Switch { .. } => Effect::Activated,
+                _ => Effect::None,
+            };
+            record(app, deployment, &Event::StepFinished { step: index, note }, &effect).await
+        }
+        Err(failure) => record(app, deployment, &Event::StepFailed { step: index, failure }, &Effect::None).await,
+    }
+}
+
+async fn asked_to_cancel(app: &App, deployment: &StoredDeployment) {
+    loop {
+        let notified = app.cancelled.notified();
+        if let Ok(standing) = app.store.standing(&deployment.id).await
+            && standing.cancelled_by().is_some()
+        {
+            return;
+        }
+        notified.await;
+    }
+}
+
+async fn succeed(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    if deployment.kind == DeploymentKind::Rollback {
+        app.store.hold_stage(&deployment.stage, &deployment.id, app.now()).await?;
+    }
+    let event = Event::Ended { outcome: Outcome::Succeeded, failure: None };
+    record(app, deployment, &event, &Effect::None).await
+}
+
+/// Puts everything back as it was. A way back that is blocked is tried until it is free: a deployment that cannot be
+/// undone never says that it was.
+async fn go_back(
+    app: &Arc<App>,
+    deployment: &StoredDeployment,
+    plan: &Plan,
+    switched: bool,
+    failure: &Failure,
+) -> anyhow::Result<()> {
+    loop {
+        let (context, log) = step_context(app, deployment, plan);
+        let result = app.hosts.revert(plan, switched, &context).await;
+        drop(context);
+        log.await?;
+        let Err(blocked) = result else { break };
+        let line = format!("the way back is blocked, trying again: {blocked}");
+        app.store.append_log(&deployment.id, &[(StepKind::Revert.to_string(), line)], app.now()).await?;
+        tokio::time::sleep(REVERT_AGAIN).await;
+    }
+    let outcome = if failure.code == FailureCode::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
+    let effect = if switched { Effect::Deactivated } else { Effect::None };
+    record(app, deployment, &Event::Ended { outcome, failure: Some(failure.clone()) }, &effect).await
+}
+
+async fn execute(
+    app: &Arc<App>,
+    deployment: &StoredDeployment,
+    plan: &Plan,
+    step: &Step,
+) -> Result<Option<String>, Failure> {
+    let (context, log) = step_context(app, deployment, plan);
+    let result = app.hosts.execute(step, &context).await;
+    drop(context);
+    // The log is whole before the step's end is on record.
+    if let Err(error) = log.await {
+        tracing::error!(deployment.id = %deployment.id, error = %error, "the log of a step was lost");
+    }
+    result
+}
+
+/// What a step needs, and the task that writes down what it says.
+fn step_context(
+    app: &Arc<App>,
+    deployment: &StoredDeployment,
+    plan: &Plan,
+) -> (StepContext, tokio::task::JoinHandle<()>) {
+    let (progress, receiver) = mpsc::unbounded_channel();
+    let log = app.tracker.spawn(write_log(Arc::clone(app), deployment.clone(), receiver));
+    let secrets = plan
+        .steps
+        .iter()
+        .flat_map(|step| match step {
+            Step::Boot { tasks } => tasks.iter().collect(),
+            Step::Migrate { task, .. } => vec![&**task],
+            _ => Vec::new(),
+        })
+        .map(|task| {
+            let values = app.secrets_for(&deployment.stage, &task.secrets);
+            (task.labels.app.clone(), values.into_iter().collect::<Secrets>())
+        })
+        .collect::<BTreeMap<_, _>>();
+    (StepContext::new(plan, secrets, app.registries(), progress), log)
+}
+
+async fn write_log(app: Arc<App>, deployment: StoredDeployment, mut progress: mpsc::UnboundedReceiver<Progress>) {
+    let mut batch = Vec::new();
+    while progress.recv_many(&mut batch, 200).await > 0 {
+        let lines: Vec<(String, String)> = batch
+            .drain(..)
+            .map(|progress| match progress {
+                Progress::Log { source, line } => (source, line.line),
+                Progress::Note(note) => ("windlass".to_owned(), note),
+            })
+            .collect();
+        if let Err(error) = app.store.append_log(&deployment.id, &lines, app.now()).await {
+            tracing::error!(deployment.id = %deployment.id, error = %error, "log lines could not be stored");
+        }
+    }
+}
+
+async fn record(app: &App, deployment: &StoredDeployment, event: &Event, effect: &Effect) -> anyhow::Result<()> {
+    app.store.append(deployment, event, effect, app.now()).await?;
+    let plan = app.store.plan(&deployment.id).await?;
+    let text = windlass_core::report::event(event, plan.as_ref());
+    tracing::info!(deployment.id = %deployment.id, stage.name = %deployment.stage, "{text}");
+    if matches!(event, Event::Ended { .. }) {
+        app.wake.outbox.notify_one();
+        // What succeeded has something to retire, and the next in line may have its turn.
+        app.wake.stages.notify_one();
+    }
+    Ok(())
+}
+
+impl App {
+    /// How registries are logged in to.
+    pub(crate) fn registries(&self) -> BTreeMap<String, RegistryCredentials> {
+        let credentials = self.settings.registries.iter();
+        credentials
+            .map(|(registry, (username, password))| {
+                let credentials = RegistryCredentials { username: username.clone(), password: password.clone() };
+                (registry.clone(), credentials)
+            })
+            .collect()
+    }
+}

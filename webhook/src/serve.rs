@@ -1,0 +1,200 @@
+//! The service's life: read the secrets, claim the data folder, open the store, find the hosts, answer, and end.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use windlass_core::config::ServerConfig;
+use windlass_engine::{EngineError, Hosts};
+
+use crate::app::{App, AtWork};
+use crate::background::{Wake, deliveries, drive, outbox, projects, stages, tasks};
+use crate::config::{Settings, SettingsError};
+use crate::github::{GitHub, GitHubError};
+use crate::server;
+use crate::store::{Store, StoreError};
+
+/// Why the service cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A secret is missing.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The data folder cannot be used.
+    #[error("the data folder {} cannot be used", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another service works with the same folder.
+    #[error("another windlass service uses the data folder {}", folder.display())]
+    AlreadyRunning {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A host's engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// GitHub's client.
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A service that answers.
+#[derive(Debug)]
+pub struct Service {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+    store: Store,
+    _folder: std::fs::File,
+}
+
+/// So long may handlers and background work take to end.
+const END: Duration = Duration::from_secs(10);
+
+/// Starts the service. It answers when this returns.
+///
+/// # Errors
+///
+/// When a secret is missing, the data folder is in use, an engine does not answer, or the address is taken.
+pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
+    let settings = Settings::load(config, &environment).await?;
+    let data = settings.server.data.clone();
+    let folder = claim_folder(&data)?;
+    let store = Store::open(&data, Timestamp::now()).await?;
+    let installation = store.installation().await?;
+    let holder = uuid::Uuid::new_v4().to_string();
+    // The folder is ours alone, so whoever held a lease is dead.
+    store.end_leases_of_the_dead(&holder).await?;
+
+    let address = settings.server.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let app = Arc::new(App {
+        github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
+        hosts: Hosts::connect(&settings.server.hosts, installation).await?,
+        fingerprint_key: fingerprint_key(&data)?,
+        installation,
+        holder,
+        store: store.clone(),
+        wake: Wake::default(),
+        shutdown: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+        at_work: AtWork::default(),
+        looks: Mutex::new(HashMap::new()),
+        cancelled: Notify::new(),
+        settings,
+    });
+    start_background(&app);
+    let (shutdown, tracker) = (app.shutdown.clone(), app.tracker.clone());
+    let stop = shutdown.clone();
+    let router = server::router(app);
+    tracker.spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the service stopped listening");
+        }
+    });
+    tracing::info!(%address, %installation, "the service answers");
+    Ok(Service { address, shutdown, tracker, store, _folder: folder })
+}
+
+impl Service {
+    /// Ends it: no new requests, what is under way is left where a restart finds it.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(END, self.tracker.wait()).await.is_err() {
+            tracing::warn!("some work did not end in time; the next start takes it up");
+        }
+        self.store.close().await;
+    }
+}
+
+fn start_background(app: &Arc<App>) {
+    let (tracker, stop) = (&app.tracker, || app.shutdown.clone());
+    let wake = &app.wake;
+    drive(deliveries::Deliveries(Arc::clone(app)), Arc::clone(&wake.deliveries), tracker, stop());
+    drive(outbox::Outbox(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
+    drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
+    drive(stages::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());
+    drive(tasks::Tasks(Arc::clone(app)), Arc::clone(&wake.tasks), tracker, stop());
+}
+
+/// The process' environment: the one place where it is read.
+#[expect(clippy::disallowed_methods, reason = "this is where the service begins")]
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Makes the folder, for the service's eyes only, and locks it for as long as the file lives.
+fn claim_folder(folder: &Path) -> Result<std::fs::File, ServeError> {
+    let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
+    make_folder(folder).map_err(failed)?;
+    let path = folder.join("serve.lock");
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(ServeError::AlreadyRunning { folder: folder.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// A random key of the installation's own, in a file beside the store.
+fn fingerprint_key(folder: &Path) -> Result<Vec<u8>, ServeError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
+    let path = folder.join("fingerprint.key");
+    match std::fs::read(&path) {
+        Ok(key) if key.len() == 32 => Ok(key),
+        Ok(_) => Err(failed(std::io::Error::other("fingerprint.key does not have 32 bytes"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key: [u8; 32] = rand::random();
+            let beside = folder.join("fingerprint.key.new");
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&beside)
+                .map_err(failed)?;
+            file.write_all(&key).and_then(|()| file.sync_all()).map_err(failed)?;
+            std::fs::rename(&beside, &path).map_err(failed)?;
+            Ok(key.to_vec())
+        }
+        Err(error) => Err(failed(error)),
+    }
+}

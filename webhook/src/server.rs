@@ -1,0 +1,80 @@
+//! The route table, and what all handlers share.
+
+mod auth;
+mod deployments;
+mod error;
+mod hosts;
+mod releases;
+mod stages;
+mod stream;
+mod tasks;
+mod webhooks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
+use tower_http::trace::{DefaultMakeSpan, TraceLayer};
+
+use crate::app::App;
+use crate::pages;
+
+pub(crate) use deployments::find as find_deployment;
+pub(crate) use error::ApiError;
+
+/// GitHub sends no payload above 25 MB; axum's default of 2 MB would lose large pushes.
+const DELIVERY_LIMIT: usize = 25 * 1024 * 1024;
+/// Releases carry a configuration file, nothing larger.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// How long an event stream stays silent at the most.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/webhooks/github", post(webhooks::receive).layer(DefaultBodyLimit::max(DELIVERY_LIMIT)))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/deployments/{id}", get(pages::deployment::page))
+        .route("/deployments/{id}/events", get(deployments::page_events))
+        .nest("/api/v1", api())
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        // Paths only: neither headers nor queries belong in a log.
+        .layer(TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().level(tracing::Level::DEBUG)))
+        .with_state(app)
+}
+
+fn api() -> Router<Arc<App>> {
+    const S: &str = "/projects/{owner}/{repository}/stages/{stage}";
+    let below = |path: &str| format!("{S}{path}");
+    Router::new()
+        .route("/version", get(hosts::version))
+        .route("/hosts", get(hosts::list))
+        .route(S, get(stages::show))
+        .route(&below("/gate"), get(stages::gate))
+        .route(&below("/plan"), post(stages::plan))
+        .route(&below("/hold"), delete(stages::lift_hold))
+        .route(&below("/apps/{app}/releases"), get(releases::list).post(releases::create))
+        .route(&below("/deployments"), get(deployments::list).post(deployments::create))
+        .route("/deployments/{id}", get(deployments::show))
+        .route("/deployments/{id}/events", get(deployments::events))
+        .route("/deployments/{id}/log", get(deployments::log))
+        .route("/deployments/{id}/cancel", post(deployments::cancel))
+        .route(&below("/tasks"), get(tasks::list).post(tasks::create))
+        .route("/tasks/{id}/log", get(tasks::log))
+        .route("/tasks/{id}/stop", post(tasks::stop))
+}
+
+/// Ready to take deliveries: the store answers.
+async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
+    app.store.installation().await?;
+    Ok("ok\n")
+}
+
+async fn not_found() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+}

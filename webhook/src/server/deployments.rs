@@ -1,0 +1,203 @@
+//! Deployments: ask for one, look at it, follow it, cancel it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::Event as SseEvent;
+use futures_util::Stream;
+use serde::Deserialize;
+use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
+use windlass_core::deployment::Event;
+use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
+use windlass_core::plan::DeploymentKind;
+
+use super::auth::Actor;
+use super::error::ApiError;
+use super::stream::{self, Events};
+use crate::app::App;
+use crate::stage::StageKey;
+use crate::store::deployments::{Request, Source, StoredDeployment};
+use crate::store::journal::Effect;
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    cursor: Option<u64>,
+    limit: Option<u32>,
+}
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Json(new): Json<NewDeployment>,
+) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
+    actor.may(Scope::Deploy, &stage)?;
+    let releases = chosen_releases(&app, &stage, &new).await?;
+    let (name, number) = releases.iter().next().ok_or_else(|| nothing_to(new.kind, &stage))?;
+    let release = app.store.release(&stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
+    let request = Request {
+        id: app.new_deployment_id(),
+        stage: stage.clone(),
+        kind: new.kind,
+        source: Source::Person,
+        requested_by: actor.name().to_owned(),
+        reason: new.reason,
+        commit: release.commit,
+        environment_url: app.environment_url(&stage, &releases).await?,
+        releases,
+    };
+    let deployment = app.store.create_deployment(&request, app.now()).await?;
+    let detail = windlass_core::report::title(deployment.kind, &deployment.releases);
+    app.store.record(actor.name(), "deployment.create", Some(&stage), &detail, app.now()).await?;
+    app.wake.stages.notify_one();
+    app.wake.outbox.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(app.deployment_view(&deployment).await?)))
+}
+
+/// The releases that were asked for; where none were, what the kind of deployment means by itself.
+pub(super) async fn chosen_releases(
+    app: &App,
+    stage: &StageKey,
+    new: &NewDeployment,
+) -> Result<BTreeMap<AppName, ReleaseNumber>, ApiError> {
+    let mut releases = new.releases.clone();
+    for (name, number) in &releases {
+        app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
+    }
+    if releases.is_empty() {
+        for name in app.store.apps(stage).await? {
+            let number = match new.kind {
+                DeploymentKind::Deploy => {
+                    app.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)
+                }
+                DeploymentKind::Rollback => app.store.previous_release(stage, &name).await?,
+                DeploymentKind::Redeploy => {
+                    let active = app.store.active_releases(stage).await?;
+                    active.into_iter().find(|active| active.app == name).map(|active| active.release)
+                }
+            };
+            releases.extend(number.map(|number| (name, number)));
+        }
+    }
+    if releases.is_empty() {
+        return Err(nothing_to(new.kind, stage));
+    }
+    Ok(releases)
+}
+
+fn nothing_to(kind: DeploymentKind, stage: &StageKey) -> ApiError {
+    let (title, hint) = match kind {
+        DeploymentKind::Deploy => (format!("{stage} has no release"), "register one first: `windlass release create`"),
+        DeploymentKind::Rollback => {
+            (format!("{stage} has no earlier release that succeeded"), "`windlass release list` shows what there is")
+        }
+        DeploymentKind::Redeploy => (format!("{stage} serves no release"), "deploy one first: `windlass deploy`"),
+    };
+    ApiError::new(StatusCode::CONFLICT, "nothing_to_deploy", title).hint(hint)
+}
+
+fn unknown_release(app: &AppName, number: ReleaseNumber) -> ApiError {
+    ApiError::not_found("release_unknown", format!("app {app} has no release {number} on this stage"))
+        .hint("`windlass release list` shows what there is")
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<DeploymentView>>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    let limit = query.limit.unwrap_or(30).clamp(1, 100);
+    let deployments = app.store.deployments(&stage, query.cursor, limit).await?;
+    let full = deployments.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = deployments.last().filter(|_| full).map(|deployment| deployment.number.to_string());
+    let mut items = Vec::new();
+    for deployment in &deployments {
+        items.push(app.deployment_view(deployment).await?);
+    }
+    Ok(Json(Page { items, next }))
+}
+
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<Json<DeploymentView>, ApiError> {
+    let deployment = find(&app, &id).await?;
+    actor.may(Scope::Read, &deployment.stage)?;
+    Ok(Json(app.deployment_view(&deployment).await?))
+}
+
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
+    let deployment = find(&app, &id).await?;
+    actor.may(Scope::Read, &deployment.stage)?;
+    Ok(stream::deployment(app, deployment.id, stream::last_event_id(&headers)))
+}
+
+/// The same for the deployment's page: whoever has the address, which cannot be guessed, may look.
+pub(crate) async fn page_events(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
+    let deployment = find(&app, &id).await?;
+    Ok(stream::deployment(app, deployment.id, stream::last_event_id(&headers)))
+}
+
+/// The whole log so far, as text.
+pub(crate) async fn log(State(app): State<Arc<App>>, actor: Actor, Path(id): Path<String>) -> Result<String, ApiError> {
+    let deployment = find(&app, &id).await?;
+    actor.may(Scope::Read, &deployment.stage)?;
+    let plan = app.store.plan(&deployment.id).await?;
+    let mut text = String::new();
+    let mut after = 0;
+    loop {
+        let messages = app.store.messages(&deployment.id, after, plan.as_ref()).await?;
+        let Some(last) = messages.last() else { return Ok(text) };
+        after = last.seq;
+        for message in &messages {
+            let line = match &message.body {
+                MessageBody::Event { text, .. } => text.clone(),
+                MessageBody::Log { source, line } => format!("  {source}: {line}"),
+            };
+            text.push_str(&format!("{:.3} {line}\n", message.at));
+        }
+    }
+}
+
+/// Before the switch the deployment is undone; after it the message changes nothing.
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
+    let deployment = find(&app, &id).await?;
+    actor.may(Scope::Deploy, &deployment.stage)?;
+    if deployment.state.is_final() {
+        let title = format!("deployment {id} has ended already: it {}", deployment.state);
+        return Err(ApiError::new(StatusCode::CONFLICT, "already_ended", title));
+    }
+    let event = Event::CancelRequested { by: actor.name().to_owned() };
+    app.store.append(&deployment, &event, &Effect::None, app.now()).await?;
+    app.store.record(actor.name(), "deployment.cancel", Some(&deployment.stage), &id, app.now()).await?;
+    app.cancelled.notify_waiters();
+    app.wake.stages.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(app.deployment_view(&find(&app, &id).await?).await?)))
+}
+
+/// A deployment by its id.
+pub(crate) async fn find(app: &App, id: &str) -> Result<StoredDeployment, ApiError> {
+    let unknown = || ApiError::not_found("deployment_unknown", format!("there is no deployment {id}"));
+    let parsed: DeploymentId = id.parse().map_err(|_| unknown())?;
+    app.store.deployment(&parsed).await?.ok_or_else(unknown)
+}

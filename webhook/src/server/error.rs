@@ -1,0 +1,90 @@
+//! Errors as problem+json. What went wrong inside is logged and not told.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::problem::{MEDIA_TYPE, Problem};
+
+use crate::planning::PlanningError;
+use crate::store::StoreError;
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(crate) struct ApiError(Problem);
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
+        Self(Problem::new(status.as_u16(), code, title))
+    }
+
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
+        Self(self.0.detail(detail))
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self(self.0.hint(hint))
+    }
+
+    pub(crate) fn errors(self, errors: Vec<String>) -> Self {
+        Self(self.0.errors(errors))
+    }
+
+    pub(crate) fn not_found(code: &str, title: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, title)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the store failed a request");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the service cannot read or write its store")
+            .hint("nothing was changed; try again, and look into the service's log if it stays so")
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.code {
+            FailureCode::HostUnreachable | FailureCode::Internal => StatusCode::SERVICE_UNAVAILABLE,
+            FailureCode::GateBlocked
+            | FailureCode::GateTimeout
+            | FailureCode::PolicyRefused
+            | FailureCode::NotNewer
+            | FailureCode::Superseded
+            | FailureCode::Cancelled
+            | FailureCode::ImageMissing
+            | FailureCode::PullFailed
+            | FailureCode::MigrationFailed
+            | FailureCode::MigrationTimeout
+            | FailureCode::BootFailed
+            | FailureCode::TaskExited
+            | FailureCode::Unhealthy
+            | FailureCode::SwitchFailed
+            | FailureCode::SecretMissing => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let error = Self::new(status, failure.code.as_str(), failure.summary).errors(failure.log);
+        match failure.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl From<PlanningError> for ApiError {
+    fn from(error: PlanningError) -> Self {
+        match error {
+            PlanningError::Refused(failure) => failure.into(),
+            PlanningError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        response
+    }
+}

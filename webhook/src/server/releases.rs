@@ -1,0 +1,92 @@
+//! Releases: register, list.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use windlass_core::api::{NewRelease, Page, Release, Scope};
+use windlass_core::config::ProjectFile;
+use windlass_core::names::{AppName, ReleaseNumber};
+
+use super::auth::Actor;
+use super::error::ApiError;
+use crate::app::App;
+use crate::stage::StageKey;
+use crate::store::releases::Registration;
+
+#[derive(Deserialize)]
+pub(crate) struct AppPath {
+    app: AppName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    cursor: Option<ReleaseNumber>,
+    limit: Option<u32>,
+}
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Path(AppPath { app: name }): Path<AppPath>,
+    Json(new): Json<NewRelease>,
+) -> Result<(StatusCode, Json<Release>), ApiError> {
+    actor.may(Scope::Release, &stage)?;
+    check(&app, &stage, &name, &new)?;
+    let registration = app.store.register_release(&stage, &name, &new, actor.name(), app.now()).await?;
+    match registration {
+        Registration::Created(release) => {
+            app.store.saw_commit(&stage.project, &release.commit, false, app.now()).await?;
+            let detail = format!("release {} of {name} from {}", release.number, release.commit);
+            app.store.record(actor.name(), "release.create", Some(&stage), &detail, app.now()).await?;
+            app.wake.stages.notify_one();
+            Ok((StatusCode::CREATED, Json(release)))
+        }
+        Registration::Existing(release) => Ok((StatusCode::OK, Json(release))),
+        Registration::Conflict(release) => {
+            let title = format!("commit {} is registered already, with another image", release.commit);
+            Err(ApiError::new(StatusCode::CONFLICT, "digest_conflict", title)
+                .detail(format!("release {} has {}", release.number, release.digest))
+                .hint("deploy that release, or register again with `rebuild` for a new number"))
+        }
+    }
+}
+
+/// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.
+fn check(app: &App, stage: &StageKey, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
+    let invalid = |errors: Vec<String>| {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "config_invalid", "the release's windlass.toml is not valid")
+            .errors(errors)
+    };
+    let file = ProjectFile::parse("windlass.toml", &new.config).map_err(|error| invalid(vec![error.to_string()]))?;
+    let config = file.resolve(&stage.stage);
+    let refusals = app.project(&stage.project).map(|project| project.permits(&config)).unwrap_or_default();
+    if !refusals.is_empty() {
+        let title = "this server does not allow what windlass.toml asks for";
+        let errors = refusals.iter().map(ToString::to_string).collect();
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", title).errors(errors));
+    }
+    if !config.apps.contains_key(name) {
+        let known: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
+        return Err(invalid(vec![format!("there is no app `{name}` in it; it has {}", known.join(", "))]));
+    }
+    Ok(())
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Path(AppPath { app: name }): Path<AppPath>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Release>>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    let limit = query.limit.unwrap_or(30).clamp(1, 100);
+    let items = app.store.releases(&stage, &name, query.cursor, limit).await?;
+    let full = items.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = items.last().filter(|_| full).map(|release| release.number.to_string());
+    Ok(Json(Page { items, next }))
+}

@@ -1,0 +1,71 @@
+//! Stages: what runs, the verdict on a commit, what a deployment would do, lifting a hold.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use windlass_core::api::{NewDeployment, PlanView, Scope, StageView};
+use windlass_core::names::{CommitSha, Generation};
+use windlass_core::verdict::Verdict;
+
+use super::auth::Actor;
+use super::deployments::chosen_releases;
+use super::error::ApiError;
+use crate::app::App;
+use crate::planning::Intent;
+use crate::stage::StageKey;
+
+#[derive(Deserialize)]
+pub(crate) struct GateQuery {
+    commit: CommitSha,
+}
+
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+) -> Result<Json<StageView>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    Ok(Json(app.stage_view(&stage).await?))
+}
+
+pub(crate) async fn gate(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Query(query): Query<GateQuery>,
+) -> Result<Json<Verdict>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    Ok(Json(app.verdict(&stage, &query.commit).await?))
+}
+
+/// Nothing of it is stored: the next deployment plans afresh.
+pub(crate) async fn plan(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Json(new): Json<NewDeployment>,
+) -> Result<Json<PlanView>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    let releases = chosen_releases(&app, &stage, &new).await?;
+    let intent = Intent { deployment: app.new_deployment_id(), kind: new.kind, stage: &stage, releases: &releases };
+    let plan = app.plan(&intent, Generation(0)).await?;
+    let lines = plan.steps.iter().map(|step| format!("{}: {step}", step.kind())).collect();
+    Ok(Json(PlanView { lines, plan }))
+}
+
+pub(crate) async fn lift_hold(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+) -> Result<StatusCode, ApiError> {
+    actor.may(Scope::Deploy, &stage)?;
+    if !app.store.lift_hold(&stage).await? {
+        return Err(ApiError::not_found("no_hold", format!("nothing holds {stage}")));
+    }
+    app.store.record(actor.name(), "hold.lift", Some(&stage), "", app.now()).await?;
+    app.wake.stages.notify_one();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,163 @@
+//! Tasks: start a one-off one, list what runs, read a log, stop.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as SseEvent, KeepAlive};
+use axum::response::{IntoResponse, Response, Sse};
+use futures_util::StreamExt;
+use windlass_core::api::{LogQuery, NewTask, Scope, StartedTask, TaskMessage, TaskView};
+use windlass_core::hint::Hint;
+use windlass_core::names::{DeploymentId, Generation, TaskId};
+use windlass_core::plan::{DeploymentKind, one_off};
+use windlass_core::task::ObservedTask;
+use windlass_engine::{LogOptions, Masker};
+
+use super::auth::Actor;
+use super::error::ApiError;
+use super::{KEEP_ALIVE, stream};
+use crate::app::App;
+use crate::planning::Intent;
+use crate::stage::StageKey;
+use crate::store::tasks::OneOffTask;
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Json(new): Json<NewTask>,
+) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
+    actor.may(Scope::Deploy, &stage)?;
+    if new.command.is_empty() {
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_command", "there is no command to run"));
+    }
+    let active = app.store.active_releases(&stage).await?.into_iter().find(|active| active.app == new.app);
+    let release = new.release.or(active.map(|active| active.release)).ok_or_else(|| {
+        ApiError::new(StatusCode::CONFLICT, "no_release", format!("app {} serves no release on {stage}", new.app))
+            .hint("name one with `--release N`; it need not be active")
+    })?;
+    let id = app.new_task_id();
+    let releases = BTreeMap::from([(new.app.clone(), release)]);
+    let named_alike: DeploymentId = id.as_str().parse().map_err(|_| ApiError::not_found("internal", "an id"))?;
+    let intent = Intent { deployment: named_alike, kind: DeploymentKind::Deploy, stage: &stage, releases: &releases };
+    let desired = app.desired_state(&intent, Generation(0)).await?;
+    let spec = one_off(&desired, &new.app, &id, new.command)
+        .map_err(|error| {
+            let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", error.to_string());
+            match error.hint() {
+                Some(hint) => refused.hint(hint),
+                None => refused,
+            }
+        })?
+        .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no app {}", new.app)))?;
+    app.store.create_task(&id, &stage, &spec, actor.name(), app.now()).await?;
+    let detail = format!("{id} on release {release}");
+    app.store.record(actor.name(), "task.run", Some(&stage), &detail, app.now()).await?;
+    app.wake.tasks.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(StartedTask { id, release })))
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+) -> Result<Json<Vec<TaskView>>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    let observed = app.observe_stage(&stage).await?;
+    Ok(Json(app.task_views(&stage, &observed).await?))
+}
+
+/// A task by what people know it by.
+enum Found {
+    OneOff(Box<OneOffTask>),
+    Container(Box<ObservedTask>, StageKey),
+}
+
+impl Found {
+    fn stage(&self) -> &StageKey {
+        match self {
+            Self::OneOff(task) => &task.stage,
+            Self::Container(_, stage) => stage,
+        }
+    }
+}
+
+/// By a one-off task's id, a container's name, or the beginning of its id.
+async fn find(app: &App, id: &str) -> Result<Found, ApiError> {
+    if let Ok(id) = id.parse::<TaskId>()
+        && let Some(task) = app.store.task(&id).await?
+    {
+        return Ok(Found::OneOff(Box::new(task)));
+    }
+    for stage in app.stages() {
+        let observed = app.observe_stage(&stage).await?;
+        let is_it = |task: &ObservedTask| task.name == id || (id.len() >= 12 && task.container.starts_with(id));
+        if let Some(task) = observed.into_iter().find(is_it) {
+            return Ok(Found::Container(Box::new(task), stage));
+        }
+    }
+    Err(ApiError::not_found("task_unknown", format!("there is no task {id}")).hint("`windlass app ps` lists them"))
+}
+
+pub(crate) async fn log(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+    Query(query): Query<LogQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let found = find(&app, &id).await?;
+    actor.may(Scope::Read, found.stage())?;
+    match found {
+        Found::OneOff(task) => Ok(stream::task(app, task.id, stream::last_event_id(&headers)).into_response()),
+        Found::Container(task, stage) => Ok(container_log(&app, &task, &stage, &query)?),
+    }
+}
+
+fn container_log(
+    app: &Arc<App>,
+    task: &ObservedTask,
+    stage: &StageKey,
+    query: &LogQuery,
+) -> Result<Response, ApiError> {
+    let host = app.hosts.get(&task.host).ok_or_else(|| {
+        ApiError::not_found("host_unknown", format!("host {} is not in the server's file any more", task.host))
+    })?;
+    let secrets = app.settings.stage_secrets.get(stage);
+    let masker = Masker::new(secrets.into_iter().flat_map(BTreeMap::values));
+    let options = LogOptions { follow: query.follow, tail: query.lines.map(u64::from), since: query.since };
+    let lines = host.engine.logs(&task.name, options, &masker);
+    let shutdown = app.shutdown.clone();
+    let events = lines.filter_map(|line| {
+        let event = line.ok().and_then(|line| stream::task_event(None, &TaskMessage::Line(line)));
+        async move { event.map(Ok::<SseEvent, Infallible>) }
+    });
+    let events = events.take_until(async move { shutdown.cancelled().await });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+pub(crate) async fn stop(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let found = find(&app, &id).await?;
+    actor.may(Scope::Deploy, found.stage())?;
+    let Found::OneOff(task) = &found else {
+        return Err(ApiError::new(StatusCode::CONFLICT, "not_one_off", format!("{id} serves; it is no one-off task"))
+            .hint("deploy another release, or roll back"));
+    };
+    let unknown = || ApiError::not_found("host_unknown", "its host is not in the server's file any more");
+    let host = app.hosts.get(&task.spec.host).ok_or_else(unknown)?;
+    let stop = &task.spec.stop;
+    host.engine
+        .stop(&task.spec.name, &stop.signal, stop.grace.0)
+        .await
+        .map_err(|error| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", error.to_string()))?;
+    app.store.record(actor.name(), "task.stop", Some(&task.stage), &id, app.now()).await?;
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,220 @@
+//! The store: SQLite in the data folder, one writer, several readers. SQL stays within what PostgreSQL also speaks.
+//!
+//! No transaction is held while GitHub, Docker or a gateway is asked: claim, commit, work, commit.
+
+pub(crate) mod deliveries;
+pub(crate) mod deployments;
+pub(crate) mod journal;
+pub(crate) mod outbox;
+pub(crate) mod releases;
+pub(crate) mod stages;
+pub(crate) mod tasks;
+pub(crate) mod tokens;
+
+use std::path::Path;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row, Sqlite, Transaction};
+use tokio::sync::watch;
+use windlass_core::names::InstallationId;
+
+/// A write under way. Dropped without `commit`, it never was.
+pub(crate) type Write = Transaction<'static, Sqlite>;
+
+/// The store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    changes: watch::Sender<u64>,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no.
+    #[error("the store failed")]
+    Database(#[from] sqlx::Error),
+    /// Its schema could not be brought forward.
+    #[error("the store's schema could not be brought forward")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The copy before that could not be made.
+    #[error("the store could not be copied before its schema is brought forward")]
+    Backup(#[source] std::io::Error),
+    /// What is stored is not what this version writes.
+    #[error("the store holds {what} that cannot be read: {why}")]
+    Corrupt {
+        /// Which value.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An event that cannot follow what happened before it.
+    #[error(transparent)]
+    IllegalTransition(#[from] windlass_core::deployment::IllegalTransition),
+}
+
+const FILE: &str = "windlass.db";
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+impl Store {
+    /// Opens the store in a folder, which must exist, and brings its schema forward.
+    pub(crate) async fn open(folder: &Path, now: Timestamp) -> Result<Self, StoreError> {
+        let file = folder.join(FILE);
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(std::time::Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        bring_forward(&writer, &file).await?;
+        let reader = SqlitePoolOptions::new().max_connections(8).connect_with(options.read_only(true)).await?;
+        let (changes, _) = watch::channel(0);
+        let store = Self { writer, reader, changes };
+        store.found_installation(now).await?;
+        Ok(store)
+    }
+
+    /// Which installation this store is of.
+    pub(crate) async fn installation(&self) -> Result<InstallationId, StoreError> {
+        let row = sqlx::query("SELECT id FROM installation").fetch_one(&self.reader).await?;
+        parse("an installation's id", row.get::<&str, _>("id"), uuid::Uuid::from_str).map(InstallationId)
+    }
+
+    /// Told of every write: for whoever streams what happens.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Closes the files. Writes that were committed are on disk in any case.
+    pub(crate) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    async fn begin(&self) -> Result<Write, StoreError> {
+        // IMMEDIATE: the one writer may have a neighbour, `windlass token create` beside a running service.
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn commit(&self, write: Write) -> Result<(), StoreError> {
+        write.commit().await?;
+        self.changes.send_modify(|change| *change += 1);
+        Ok(())
+    }
+
+    async fn found_installation(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO installation (id, created_at) SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM installation)",
+        )
+        .bind(uuid::Uuid::new_v4().to_string())
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+}
+
+/// The schema only goes forward, and the store copies itself first.
+async fn bring_forward(writer: &SqlitePool, file: &Path) -> Result<(), StoreError> {
+    let applied = sqlx::query("SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'")
+        .fetch_one(writer)
+        .await?
+        .get::<i64, _>("n");
+    if applied > 0 {
+        let done =
+            sqlx::query("SELECT COUNT(*) AS n FROM _sqlx_migrations").fetch_one(writer).await?.get::<i64, _>("n");
+        if usize::try_from(done).unwrap_or(0) < MIGRATIONS.iter().count() {
+            let copy = file.with_extension(format!("before-{}.db", done + 1));
+            match tokio::fs::remove_file(&copy).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::Backup(error)),
+                Ok(()) | Err(_) => {}
+            }
+            sqlx::query("VACUUM INTO ?").bind(copy.to_string_lossy().into_owned()).execute(writer).await?;
+        }
+    }
+    MIGRATIONS.run(writer).await?;
+    Ok(())
+}
+
+/// The next value of a counter that only ever grows.
+async fn count_up(write: &mut Write, name: &str, by: i64) -> Result<i64, StoreError> {
+    let row = sqlx::query(
+        "INSERT INTO counters (name, value) VALUES (?, ?)
+         ON CONFLICT (name) DO UPDATE SET value = counters.value + excluded.value RETURNING value",
+    )
+    .bind(name)
+    .bind(by)
+    .fetch_one(&mut **write)
+    .await?;
+    Ok(row.get("value"))
+}
+
+/// As times are stored: of one length, so that they sort as text.
+fn text(time: Timestamp) -> String {
+    format!("{time:.6}")
+}
+
+fn time(value: &str) -> Result<Timestamp, StoreError> {
+    parse("a time", value, Timestamp::from_str)
+}
+
+fn optional_time(value: Option<&str>) -> Result<Option<Timestamp>, StoreError> {
+    value.map(time).transpose()
+}
+
+fn parse<'a, T, E: std::fmt::Display>(
+    what: &'static str,
+    value: &'a str,
+    read: impl FnOnce(&'a str) -> Result<T, E>,
+) -> Result<T, StoreError> {
+    read(value).map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
+}
+
+/// A word that was checked when it was stored.
+fn word<T: FromStr<Err: std::fmt::Display>>(what: &'static str, value: &str) -> Result<T, StoreError> {
+    parse(what, value, T::from_str)
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(what: &'static str, value: &str) -> Result<T, StoreError> {
+    parse(what, value, serde_json::from_str)
+}
+
+fn to_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
+}
+
+/// SQLite's integers are signed; ours are counts.
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_keeps_its_installation_and_counts_only_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let store = Store::open(folder.path(), now).await.unwrap();
+        let installation = store.installation().await.unwrap();
+        let mut write = store.begin().await.unwrap();
+        assert_eq!(count_up(&mut write, "x", 1).await.unwrap(), 1);
+        assert_eq!(count_up(&mut write, "x", 2).await.unwrap(), 3);
+        store.commit(write).await.unwrap();
+        store.close().await;
+        let again = Store::open(folder.path(), now).await.unwrap();
+        assert_eq!(again.installation().await.unwrap(), installation);
+    }
+}

@@ -1,0 +1,222 @@
+//! Deployments: what was asked for. What became of it is in the journal.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use windlass_core::deployment::DeploymentState;
+use windlass_core::names::{AppName, CommitSha, DeploymentId, ReleaseNumber};
+use windlass_core::plan::{DeploymentKind, Plan};
+use windlass_core::report;
+
+use super::outbox::{Notice, enqueue};
+use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use crate::github::DeploymentState as GitHubState;
+use crate::stage::StageKey;
+
+/// What asked for a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    /// A pull request merged into the stage's branch.
+    Merge,
+    /// A push to the stage's branch.
+    Push,
+    /// Somebody, through the API.
+    Person,
+}
+
+impl Source {
+    /// Whether nobody in particular asked: then holds and newer commits stop it.
+    pub(crate) const fn is_automatic(self) -> bool {
+        matches!(self, Self::Merge | Self::Push)
+    }
+}
+
+/// A deployment as it was asked for, and where its journal has come to.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredDeployment {
+    pub(crate) id: DeploymentId,
+    /// The order in which they were asked for.
+    pub(crate) number: u64,
+    pub(crate) stage: StageKey,
+    pub(crate) kind: DeploymentKind,
+    pub(crate) source: Source,
+    pub(crate) requested_by: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) commit: CommitSha,
+    pub(crate) environment_url: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) state: DeploymentState,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) releases: BTreeMap<AppName, ReleaseNumber>,
+}
+
+/// A deployment to be asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) id: DeploymentId,
+    pub(crate) stage: StageKey,
+    pub(crate) kind: DeploymentKind,
+    pub(crate) source: Source,
+    pub(crate) requested_by: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) commit: CommitSha,
+    pub(crate) environment_url: Option<String>,
+    pub(crate) releases: BTreeMap<AppName, ReleaseNumber>,
+}
+
+const COLUMNS: &str = "id, number, project, stage, kind, source, requested_by, reason, commit_sha, environment_url, \
+     created_at, state, ended_at";
+
+impl Store {
+    /// Stores a deployment and what GitHub is to be told of it.
+    pub(crate) async fn create_deployment(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<StoredDeployment, StoreError> {
+        let mut write = self.begin().await?;
+        let number = count_up(&mut write, "deployment", 1).await?;
+        let deployment = StoredDeployment {
+            id: request.id.clone(),
+            number: unsigned(number),
+            stage: request.stage.clone(),
+            kind: request.kind,
+            source: request.source,
+            requested_by: request.requested_by.clone(),
+            reason: request.reason.clone(),
+            commit: request.commit.clone(),
+            environment_url: request.environment_url.clone(),
+            created_at: now,
+            state: DeploymentState::Waiting,
+            ended_at: None,
+            releases: request.releases.clone(),
+        };
+        sqlx::query(
+            "INSERT INTO deployments (id, number, project, stage, kind, source, requested_by, reason, commit_sha,
+             environment_url, created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+        )
+        .bind(deployment.id.as_str())
+        .bind(number)
+        .bind(deployment.stage.project.as_str())
+        .bind(deployment.stage.stage.as_str())
+        .bind(to_json("a kind", &deployment.kind)?)
+        .bind(to_json("a source", &deployment.source)?)
+        .bind(&deployment.requested_by)
+        .bind(&deployment.reason)
+        .bind(deployment.commit.as_str())
+        .bind(&deployment.environment_url)
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?;
+        for (app, release) in &deployment.releases {
+            sqlx::query("INSERT INTO deployment_releases (deployment, app, release_number) VALUES (?, ?, ?)")
+                .bind(deployment.id.as_str())
+                .bind(app.as_str())
+                .bind(signed(release.0))
+                .execute(&mut *write)
+                .await?;
+        }
+        let description = report::queued(deployment.kind, &deployment.releases);
+        enqueue(&mut write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
+        self.commit(write).await?;
+        Ok(deployment)
+    }
+
+    /// One deployment.
+    pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<Option<StoredDeployment>, StoreError> {
+        Ok(self.find_deployments("id = ?", &[id.as_str()], 1).await?.pop())
+    }
+
+    /// A stage's deployments below a number (all where there is none), newest first.
+    pub(crate) async fn deployments(
+        &self,
+        stage: &StageKey,
+        below: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<StoredDeployment>, StoreError> {
+        let below = below.map_or(i64::MAX, signed).to_string();
+        let found = "project = ? AND stage = ? AND number < CAST(? AS BIGINT)";
+        self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str(), &below], limit).await
+    }
+
+    /// Deployments that have not said their last word, of all stages, newest first.
+    pub(crate) async fn open_deployments(&self) -> Result<Vec<StoredDeployment>, StoreError> {
+        self.find_deployments("state IN ('waiting', 'running')", &[], 1000).await
+    }
+
+    /// Deployments that succeeded and whose predecessors' tasks are not retired yet.
+    pub(crate) async fn unretired_deployments(&self) -> Result<Vec<StoredDeployment>, StoreError> {
+        self.find_deployments("state = 'succeeded' AND retired = 0", &[], 1000).await
+    }
+
+    /// The newest deployment of a commit that a delivery asked for.
+    pub(crate) async fn automatic_deployment(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+    ) -> Result<Option<StoredDeployment>, StoreError> {
+        let found = "project = ? AND stage = ? AND commit_sha = ? AND source IN ('\"merge\"', '\"push\"')";
+        let arguments = [stage.project.as_str(), stage.stage.as_str(), commit.as_str()];
+        Ok(self.find_deployments(found, &arguments, 1).await?.pop())
+    }
+
+    /// The stored plan.
+    pub(crate) async fn plan(&self, id: &DeploymentId) -> Result<Option<Plan>, StoreError> {
+        let row = sqlx::query("SELECT body FROM plans WHERE deployment = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| from_json("a plan", row.get("body"))).transpose()
+    }
+
+    async fn find_deployments(
+        &self,
+        condition: &'static str,
+        arguments: &[&str],
+        limit: u32,
+    ) -> Result<Vec<StoredDeployment>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM deployments WHERE {condition} ORDER BY number DESC LIMIT {limit}");
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for argument in arguments {
+            query = query.bind((*argument).to_owned());
+        }
+        let rows = query.fetch_all(&self.reader).await?;
+        let mut deployments = rows.iter().map(deployment).collect::<Result<Vec<_>, _>>()?;
+        for deployment in &mut deployments {
+            deployment.releases = self.releases_of(&deployment.id).await?;
+        }
+        Ok(deployments)
+    }
+
+    async fn releases_of(&self, id: &DeploymentId) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
+        let rows = sqlx::query("SELECT app, release_number FROM deployment_releases WHERE deployment = ?")
+            .bind(id.as_str())
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((word("an app's name", row.get("app"))?, ReleaseNumber(unsigned(row.get("release_number"))))))
+            .collect()
+    }
+}
+
+fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {
+    Ok(StoredDeployment {
+        id: word("a deployment's id", row.get("id"))?,
+        number: unsigned(row.get("number")),
+        stage: StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? },
+        kind: from_json("a kind", row.get("kind"))?,
+        source: from_json("a source", row.get("source"))?,
+        requested_by: row.get("requested_by"),
+        reason: row.get("reason"),
+        commit: word("a commit", row.get("commit_sha"))?,
+        environment_url: row.get("environment_url"),
+        created_at: time(row.get("created_at"))?,
+        state: from_json("a state", &format!("\"{}\"", row.get::<&str, _>("state")))?,
+        ended_at: optional_time(row.get("ended_at"))?,
+        releases: BTreeMap::new(),
+    })
+}

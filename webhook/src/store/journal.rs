@@ -1,0 +1,304 @@
+//! The journal: a deployment's events, appended. Every append goes through the one transition function, and whatever
+//! follows from it (the active release, a finished migration, what GitHub is told) is written in the same transaction.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use windlass_core::api::{DeploymentMessage, MessageBody};
+use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase};
+use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
+use windlass_core::plan::Plan;
+use windlass_core::report;
+
+use super::deployments::StoredDeployment;
+use super::outbox::{Notice, enqueue};
+use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
+use crate::github::DeploymentState as GitHubState;
+
+/// What follows from an event beside the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// The release's migration has succeeded, and never runs again.
+    Migrated(AppName, ReleaseNumber),
+    /// The deployment's releases are what the stage serves.
+    Activated,
+    /// What the stage served before is what it serves.
+    Deactivated,
+}
+
+impl Store {
+    /// Appends an event and returns where the deployment stands then.
+    pub(crate) async fn append(
+        &self,
+        deployment: &StoredDeployment,
+        event: &Event,
+        effect: &Effect,
+        now: Timestamp,
+    ) -> Result<Deployment, StoreError> {
+        let mut write = self.begin().await?;
+        let before = replay(&mut write, &deployment.id).await?;
+        let was = before.state();
+        let after = before.apply(&deployment.id, event)?;
+        insert(&mut write, &deployment.id, &[("event", to_json("an event", event)?)], now).await?;
+        self.apply_effect(&mut write, deployment, effect, now).await?;
+        if after.state() != was {
+            tell_github(&mut write, deployment, event, after.state(), now).await?;
+        }
+        let retired = matches!(after.phase(), Phase::Ended { retired: true, .. });
+        sqlx::query("UPDATE deployments SET state = ?, retired = ?, ended_at = COALESCE(ended_at, ?) WHERE id = ?")
+            .bind(after.state().as_str())
+            .bind(i64::from(retired))
+            .bind(after.state().is_final().then(|| text(now)))
+            .bind(deployment.id.as_str())
+            .execute(&mut *write)
+            .await?;
+        self.commit(write).await?;
+        Ok(after)
+    }
+
+    /// Stores the plan together with the event that it exists.
+    pub(crate) async fn append_plan(
+        &self,
+        deployment: &StoredDeployment,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<Deployment, StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query("INSERT INTO plans (deployment, generation, body, created_at) VALUES (?, ?, ?, ?)")
+            .bind(deployment.id.as_str())
+            .bind(signed(plan.generation.0))
+            .bind(to_json("a plan", plan)?)
+            .bind(text(now))
+            .execute(&mut *write)
+            .await?;
+        let event =
+            Event::Planned { steps: plan.steps.len(), switch: plan.switch_index(), retire: plan.retire_index() };
+        let after = replay(&mut write, &deployment.id).await?.apply(&deployment.id, &event)?;
+        insert(&mut write, &deployment.id, &[("event", to_json("an event", &event)?)], now).await?;
+        let notice = Notice::status(GitHubState::InProgress, report::in_progress(plan));
+        enqueue(&mut write, &deployment.id, &notice, now).await?;
+        sqlx::query("UPDATE deployments SET state = ? WHERE id = ?")
+            .bind(after.state().as_str())
+            .bind(deployment.id.as_str())
+            .execute(&mut *write)
+            .await?;
+        self.commit(write).await?;
+        Ok(after)
+    }
+
+    /// Appends lines to the deployment's log.
+    pub(crate) async fn append_log(
+        &self,
+        deployment: &DeploymentId,
+        lines: &[(String, String)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let bodies = lines
+            .iter()
+            .map(|(source, line)| {
+                let body = MessageBody::Log { source: source.clone(), line: line.clone() };
+                Ok(("log", to_json("a log line", &body)?))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let mut write = self.begin().await?;
+        insert(&mut write, deployment, &bodies, now).await?;
+        self.commit(write).await
+    }
+
+    /// Where a deployment stands.
+    pub(crate) async fn standing(&self, id: &DeploymentId) -> Result<Deployment, StoreError> {
+        let events = self.events(id).await?;
+        Ok(Deployment::replay(id, events.iter().map(|(_, event)| event))?)
+    }
+
+    /// All that happened, with its time.
+    pub(crate) async fn events(&self, id: &DeploymentId) -> Result<Vec<(Timestamp, Event)>, StoreError> {
+        let rows =
+            sqlx::query("SELECT at, body FROM deployment_events WHERE deployment = ? AND kind = 'event' ORDER BY seq")
+                .bind(id.as_str())
+                .fetch_all(&self.reader)
+                .await?;
+        rows.iter().map(|row| Ok((time(row.get("at"))?, from_json("an event", row.get("body"))?))).collect()
+    }
+
+    /// Events and log lines after a place in the sequence, in order.
+    pub(crate) async fn messages(
+        &self,
+        id: &DeploymentId,
+        after: u64,
+        plan: Option<&Plan>,
+    ) -> Result<Vec<DeploymentMessage>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, kind, body FROM deployment_events WHERE deployment = ? AND seq > ? ORDER BY seq LIMIT 1000",
+        )
+        .bind(id.as_str())
+        .bind(signed(after))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| message(row, plan)).collect()
+    }
+
+    async fn apply_effect(
+        &self,
+        write: &mut Write,
+        deployment: &StoredDeployment,
+        effect: &Effect,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let stage = &deployment.stage;
+        match effect {
+            Effect::None => {}
+            Effect::Migrated(app, release) => {
+                sqlx::query(
+                    "INSERT INTO migrations_done (project, stage, app, release_number, deployment, done_at)
+                     VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (project, stage, app, release_number) DO NOTHING",
+                )
+                .bind(stage.project.as_str())
+                .bind(stage.stage.as_str())
+                .bind(app.as_str())
+                .bind(signed(release.0))
+                .bind(deployment.id.as_str())
+                .bind(text(now))
+                .execute(&mut **write)
+                .await?;
+            }
+            Effect::Activated => {
+                for (app, release) in &deployment.releases {
+                    sqlx::query(
+                        "INSERT INTO active_releases (project, stage, app, release_number, deployment, since)
+                         VALUES (?, ?, ?, ?, ?, ?)
+                         ON CONFLICT (project, stage, app) DO UPDATE SET
+                         previous_release = active_releases.release_number,
+                         previous_deployment = active_releases.deployment,
+                         previous_since = active_releases.since,
+                         release_number = excluded.release_number,
+                         deployment = excluded.deployment,
+                         since = excluded.since
+                         WHERE active_releases.deployment <> excluded.deployment",
+                    )
+                    .bind(stage.project.as_str())
+                    .bind(stage.stage.as_str())
+                    .bind(app.as_str())
+                    .bind(signed(release.0))
+                    .bind(deployment.id.as_str())
+                    .bind(text(now))
+                    .execute(&mut **write)
+                    .await?;
+                }
+            }
+            Effect::Deactivated => {
+                let mine = "deployment = ? AND project = ? AND stage = ?";
+                for sql in [
+                    format!("DELETE FROM active_releases WHERE {mine} AND previous_deployment IS NULL"),
+                    format!(
+                        "UPDATE active_releases SET release_number = previous_release, deployment = previous_deployment,
+                         since = previous_since, previous_release = NULL, previous_deployment = NULL,
+                         previous_since = NULL WHERE {mine}"
+                    ),
+                ] {
+                    sqlx::query(sqlx::AssertSqlSafe(sql))
+                        .bind(deployment.id.as_str())
+                        .bind(stage.project.as_str())
+                        .bind(stage.stage.as_str())
+                        .execute(&mut **write)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn replay(write: &mut Write, id: &DeploymentId) -> Result<Deployment, StoreError> {
+    let rows = sqlx::query("SELECT body FROM deployment_events WHERE deployment = ? AND kind = 'event' ORDER BY seq")
+        .bind(id.as_str())
+        .fetch_all(&mut **write)
+        .await?;
+    let events =
+        rows.iter().map(|row| from_json("an event", row.get("body"))).collect::<Result<Vec<Event>, StoreError>>()?;
+    Ok(Deployment::replay(id, &events)?)
+}
+
+async fn insert(
+    write: &mut Write,
+    id: &DeploymentId,
+    bodies: &[(&str, String)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS last FROM deployment_events WHERE deployment = ?")
+        .bind(id.as_str())
+        .fetch_one(&mut **write)
+        .await?;
+    for (seq, (kind, body)) in (row.get::<i64, _>("last") + 1..).zip(bodies) {
+        sqlx::query(
+            "INSERT INTO deployment_events (deployment, seq, at, version, kind, body) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(id.as_str())
+        .bind(seq)
+        .bind(text(now))
+        .bind(EVENT_VERSION)
+        .bind(*kind)
+        .bind(body)
+        .execute(&mut **write)
+        .await?;
+    }
+    Ok(())
+}
+
+/// The one place that says which deployment status follows from what happened.
+async fn tell_github(
+    write: &mut Write,
+    deployment: &StoredDeployment,
+    event: &Event,
+    state: DeploymentState,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Event::Ended { outcome, failure } = event else { return Ok(()) };
+    let timed_out = failure.as_ref().is_some_and(|f| f.code == windlass_core::deployment::FailureCode::GateTimeout);
+    let github = match outcome {
+        Outcome::Succeeded => GitHubState::Success,
+        Outcome::Refused if timed_out => GitHubState::Error,
+        Outcome::Failed | Outcome::Refused => GitHubState::Failure,
+        Outcome::Cancelled => GitHubState::Error,
+        Outcome::Superseded => GitHubState::Inactive,
+    };
+    let description = report::ended(deployment.kind, &deployment.releases, *outcome, failure.as_ref());
+    let environment_url = deployment.environment_url.clone().filter(|_| github == GitHubState::Success);
+    let notice = Notice { state: github, description, environment_url };
+    enqueue(write, &deployment.id, &notice, now).await?;
+    if state == DeploymentState::Succeeded {
+        for predecessor in predecessors(write, deployment).await? {
+            let notice = Notice::status(GitHubState::Inactive, report::replaced(&deployment.releases));
+            enqueue(write, &predecessor, &notice, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The stage's earlier deployments whose last word was success.
+async fn predecessors(write: &mut Write, deployment: &StoredDeployment) -> Result<Vec<DeploymentId>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id FROM deployments d WHERE project = ? AND stage = ? AND state = 'succeeded' AND id <> ?
+         AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.deployment = d.id AND o.message LIKE '{\"state\":\"inactive\"%')
+         ORDER BY number",
+    )
+    .bind(deployment.stage.project.as_str())
+    .bind(deployment.stage.stage.as_str())
+    .bind(deployment.id.as_str())
+    .fetch_all(&mut **write)
+    .await?;
+    rows.iter().map(|row| word("a deployment's id", row.get("id"))).collect()
+}
+
+fn message(row: &SqliteRow, plan: Option<&Plan>) -> Result<DeploymentMessage, StoreError> {
+    let body = if row.get::<&str, _>("kind") == "log" {
+        from_json("a log line", row.get("body"))?
+    } else {
+        let event: Event = from_json("an event", row.get("body"))?;
+        let text = report::event(&event, plan);
+        MessageBody::Event { body: event, text }
+    };
+    Ok(DeploymentMessage { seq: unsigned(row.get("seq")), at: time(row.get("at"))?, body })
+}

@@ -1,0 +1,169 @@
+//! Releases: number + digest + commit + configuration, immutable.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use windlass_core::api::{NewRelease, Release};
+use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
+
+use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
+use crate::stage::StageKey;
+
+const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
+     EXISTS (SELECT 1 FROM active_releases a WHERE a.project = r.project AND a.stage = r.stage AND a.app = r.app \
+     AND a.release_number = r.number) AS active";
+
+/// What became of a registration.
+#[derive(Debug)]
+pub(crate) enum Registration {
+    /// A new number.
+    Created(Release),
+    /// The commit was registered with this digest already.
+    Existing(Release),
+    /// The commit was registered with another digest.
+    Conflict(Release),
+}
+
+impl Store {
+    /// Registers a release, once per commit unless a rebuild is asked for.
+    pub(crate) async fn register_release(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        new: &NewRelease,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Registration, StoreError> {
+        let mut write = self.begin().await?;
+        let newest = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.commit_sha = ?
+             ORDER BY r.number DESC LIMIT 1"
+        )))
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(new.commit.as_str())
+        .fetch_optional(&mut *write)
+        .await?;
+        if let Some(existing) = newest.as_ref().map(release).transpose()?
+            && !new.rebuild
+        {
+            let same = existing.digest == new.digest && existing.image == new.image;
+            return Ok(if same { Registration::Existing(existing) } else { Registration::Conflict(existing) });
+        }
+        let number = count_up(&mut write, &format!("release/{stage}/{app}"), 1).await?;
+        sqlx::query(
+            "INSERT INTO releases (project, stage, app, number, commit_sha, digest, image, config, created_at, created_by)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(number)
+        .bind(new.commit.as_str())
+        .bind(new.digest.as_str())
+        .bind(new.image.as_ref().map(|image| image.as_str()))
+        .bind(&new.config)
+        .bind(text(now))
+        .bind(by)
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await?;
+        Ok(Registration::Created(Release {
+            number: ReleaseNumber(unsigned(number)),
+            app: app.clone(),
+            commit: new.commit.clone(),
+            digest: new.digest.clone(),
+            image: new.image.clone(),
+            config: new.config.clone(),
+            created_at: now,
+            created_by: by.to_owned(),
+            active: false,
+        }))
+    }
+
+    /// One release by its number.
+    pub(crate) async fn release(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        number: ReleaseNumber,
+    ) -> Result<Option<Release>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.number = ?"
+        )))
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(signed(number.0))
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(release).transpose()
+    }
+
+    /// The newest release of a commit.
+    pub(crate) async fn release_of_commit(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        commit: &CommitSha,
+    ) -> Result<Option<Release>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.commit_sha = ?
+             ORDER BY r.number DESC LIMIT 1"
+        )))
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(commit.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(release).transpose()
+    }
+
+    /// Releases below a number (all where there is none), newest first.
+    pub(crate) async fn releases(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        below: Option<ReleaseNumber>,
+        limit: u32,
+    ) -> Result<Vec<Release>, StoreError> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.number < ?
+             ORDER BY r.number DESC LIMIT ?"
+        )))
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(below.map_or(i64::MAX, |number| signed(number.0)))
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(release).collect()
+    }
+
+    /// The apps that have releases on a stage.
+    pub(crate) async fn apps(&self, stage: &StageKey) -> Result<Vec<AppName>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT app FROM releases WHERE project = ? AND stage = ? ORDER BY app")
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| word("an app's name", row.get("app"))).collect()
+    }
+}
+
+fn release(row: &SqliteRow) -> Result<Release, StoreError> {
+    Ok(Release {
+        number: ReleaseNumber(unsigned(row.get("number"))),
+        app: word("an app's name", row.get("app"))?,
+        commit: word("a commit", row.get("commit_sha"))?,
+        digest: word("a digest", row.get("digest"))?,
+        image: row.get::<Option<&str>, _>("image").map(|image| word("an image", image)).transpose()?,
+        config: row.get("config"),
+        created_at: time(row.get("created_at"))?,
+        created_by: row.get("created_by"),
+        active: row.get("active"),
+    })
+}

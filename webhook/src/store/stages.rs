@@ -1,0 +1,441 @@
+//! What is known of a stage beside its releases and deployments: what its branch wants, what it serves, who works on
+//! it, who locked or holds it, its settings and the versions of its secrets.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use windlass_core::api::{HoldView, LeaseView, LockView};
+use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
+use windlass_core::plan::StageSettings;
+
+use super::deployments::Source;
+use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use crate::stage::StageKey;
+
+/// What a stage's branch wants.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedCommit {
+    pub(crate) commit: CommitSha,
+    pub(crate) source: Source,
+    pub(crate) requested_by: String,
+}
+
+/// What a stage's app serves.
+#[derive(Debug, Clone)]
+pub(crate) struct ActiveRelease {
+    pub(crate) app: AppName,
+    pub(crate) release: ReleaseNumber,
+    pub(crate) deployment: DeploymentId,
+}
+
+/// When a commit was first heard of, and when something about its checks changed last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CommitTimes {
+    pub(crate) first_seen: Timestamp,
+    pub(crate) checks_changed_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Remembers GitHub's id of a repository. The first name an id was learnt under keeps it.
+    pub(crate) async fn remember_project(
+        &self,
+        name: &ProjectName,
+        id: RepositoryId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query("INSERT INTO projects (name, repository_id, learnt_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(name.as_str())
+            .bind(signed(id.0))
+            .bind(text(now))
+            .execute(&mut *write)
+            .await?;
+        self.commit(write).await
+    }
+
+    /// GitHub's ids of the repositories that were learnt.
+    pub(crate) async fn known_projects(&self) -> Result<Vec<(ProjectName, RepositoryId)>, StoreError> {
+        let rows = sqlx::query("SELECT name, repository_id FROM projects").fetch_all(&self.reader).await?;
+        rows.iter()
+            .map(|row| Ok((word("a project", row.get("name"))?, RepositoryId(unsigned(row.get("repository_id"))))))
+            .collect()
+    }
+
+    /// The stage's branch wants this commit from now on.
+    pub(crate) async fn want_commit(
+        &self,
+        stage: &StageKey,
+        wanted: &WantedCommit,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO wanted_commits (project, stage, commit_sha, source, requested_by, wanted_at)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (project, stage) DO UPDATE SET commit_sha = excluded.commit_sha, source = excluded.source,
+             requested_by = excluded.requested_by, wanted_at = excluded.wanted_at
+             WHERE wanted_commits.commit_sha <> excluded.commit_sha",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(wanted.commit.as_str())
+        .bind(to_json("a source", &wanted.source)?)
+        .bind(&wanted.requested_by)
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+
+    /// What the stage's branch wants, if it was ever said.
+    pub(crate) async fn wanted_commit(&self, stage: &StageKey) -> Result<Option<WantedCommit>, StoreError> {
+        let row = self
+            .stage_row(
+                "SELECT commit_sha, source, requested_by FROM wanted_commits WHERE project = ? AND stage = ?",
+                stage,
+            )
+            .await?;
+        row.map(|row| {
+            Ok(WantedCommit {
+                commit: word("a commit", row.get("commit_sha"))?,
+                source: from_json("a source", row.get("source"))?,
+                requested_by: row.get("requested_by"),
+            })
+        })
+        .transpose()
+    }
+
+    /// A commit was heard of.
+    pub(crate) async fn saw_commit(
+        &self,
+        project: &ProjectName,
+        commit: &CommitSha,
+        checks_changed: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let changed = checks_changed.then(|| text(now));
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO commits (project, commit_sha, first_seen, checks_changed_at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (project, commit_sha)
+             DO UPDATE SET checks_changed_at = COALESCE(excluded.checks_changed_at, commits.checks_changed_at)",
+        )
+        .bind(project.as_str())
+        .bind(commit.as_str())
+        .bind(text(now))
+        .bind(changed)
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+
+    /// What is known of a commit.
+    pub(crate) async fn commit_times(
+        &self,
+        project: &ProjectName,
+        commit: &CommitSha,
+    ) -> Result<Option<CommitTimes>, StoreError> {
+        let row = sqlx::query("SELECT first_seen, checks_changed_at FROM commits WHERE project = ? AND commit_sha = ?")
+            .bind(project.as_str())
+            .bind(commit.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| {
+            Ok(CommitTimes {
+                first_seen: time(row.get("first_seen"))?,
+                checks_changed_at: optional_time(row.get("checks_changed_at"))?,
+            })
+        })
+        .transpose()
+    }
+
+    /// What the stage serves.
+    pub(crate) async fn active_releases(&self, stage: &StageKey) -> Result<Vec<ActiveRelease>, StoreError> {
+        let rows =
+            sqlx::query("SELECT app, release_number, deployment FROM active_releases WHERE project = ? AND stage = ?")
+                .bind(stage.project.as_str())
+                .bind(stage.stage.as_str())
+                .fetch_all(&self.reader)
+                .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ActiveRelease {
+                    app: word("an app's name", row.get("app"))?,
+                    release: ReleaseNumber(unsigned(row.get("release_number"))),
+                    deployment: word("a deployment's id", row.get("deployment"))?,
+                })
+            })
+            .collect()
+    }
+
+    /// The release that a stage's app served before the active one, by the deployments that succeeded.
+    pub(crate) async fn previous_release(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+    ) -> Result<Option<ReleaseNumber>, StoreError> {
+        let row = sqlx::query(
+            "SELECT r.release_number FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
+             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND d.state = 'succeeded'
+             AND NOT EXISTS (SELECT 1 FROM active_releases a WHERE a.project = d.project AND a.stage = d.stage
+             AND a.app = r.app AND a.release_number = r.release_number)
+             ORDER BY d.number DESC LIMIT 1",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(row.map(|row| ReleaseNumber(unsigned(row.get("release_number")))))
+    }
+
+    /// Whether a release has been active here before.
+    pub(crate) async fn has_served(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        release: ReleaseNumber,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS n FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
+             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = 'succeeded'",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(signed(release.0))
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(row.get::<i64, _>("n") > 0)
+    }
+
+    /// Whether a release's migration has succeeded here.
+    pub(crate) async fn is_migrated(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        release: ReleaseNumber,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS n FROM migrations_done WHERE project = ? AND stage = ? AND app = ? AND release_number = ?",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(signed(release.0))
+        .fetch_one(&self.reader)
+        .await?;
+        Ok(row.get::<i64, _>("n") > 0)
+    }
+
+    /// Two generations that no plan of this stage had before: one to go forward with, one to go back with.
+    pub(crate) async fn next_generation(&self, stage: &StageKey) -> Result<Generation, StoreError> {
+        let mut write = self.begin().await?;
+        let last = count_up(&mut write, &format!("generation/{stage}"), 2).await?;
+        self.commit(write).await?;
+        Ok(Generation(unsigned(last - 1)))
+    }
+
+    /// Claims the stage for a deployment, or prolongs the claim. `false`: somebody else's claim has not expired.
+    pub(crate) async fn take_lease(
+        &self,
+        stage: &StageKey,
+        holder: &str,
+        deployment: &DeploymentId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.begin().await?;
+        let changed = sqlx::query(
+            "INSERT INTO leases (project, stage, holder, deployment, expires_at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (project, stage) DO UPDATE SET holder = excluded.holder, deployment = excluded.deployment,
+             expires_at = excluded.expires_at
+             WHERE (leases.holder = excluded.holder AND leases.deployment = excluded.deployment)
+             OR leases.expires_at < ?",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(holder)
+        .bind(deployment.as_str())
+        .bind(text(expires_at))
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?
+        .rows_affected();
+        self.commit(write).await?;
+        Ok(changed > 0)
+    }
+
+    /// Gives the claim back; only the one that is held.
+    pub(crate) async fn release_lease(&self, stage: &StageKey, holder: &str) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query("DELETE FROM leases WHERE project = ? AND stage = ? AND holder = ?")
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .bind(holder)
+            .execute(&mut *write)
+            .await?;
+        self.commit(write).await
+    }
+
+    /// Ends the claims of every other process. Only for a process that knows that it is alone, having locked the folder.
+    pub(crate) async fn end_leases_of_the_dead(&self, holder: &str) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query("DELETE FROM leases WHERE holder <> ?").bind(holder).execute(&mut *write).await?;
+        self.commit(write).await
+    }
+
+    /// Who works on the stage.
+    pub(crate) async fn lease(&self, stage: &StageKey) -> Result<Option<LeaseView>, StoreError> {
+        let row =
+            self.stage_row("SELECT deployment, expires_at FROM leases WHERE project = ? AND stage = ?", stage).await?;
+        row.map(|row| {
+            Ok(LeaseView {
+                deployment: word("a deployment's id", row.get("deployment"))?,
+                expires_at: time(row.get("expires_at"))?,
+            })
+        })
+        .transpose()
+    }
+
+    /// A person's lock.
+    pub(crate) async fn lock(&self, stage: &StageKey) -> Result<Option<LockView>, StoreError> {
+        let row = self
+            .stage_row("SELECT locked_by, reason, locked_at FROM locks WHERE project = ? AND stage = ?", stage)
+            .await?;
+        row.map(|row| {
+            Ok(LockView { by: row.get("locked_by"), reason: row.get("reason"), since: time(row.get("locked_at"))? })
+        })
+        .transpose()
+    }
+
+    /// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
+    pub(crate) async fn hold_stage(
+        &self,
+        stage: &StageKey,
+        deployment: &DeploymentId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO holds (project, stage, deployment, held_at) VALUES (?, ?, ?, ?)
+             ON CONFLICT (project, stage) DO UPDATE SET deployment = excluded.deployment, held_at = excluded.held_at",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(deployment.as_str())
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+
+    /// Lifts the hold. `false`: there was none.
+    pub(crate) async fn lift_hold(&self, stage: &StageKey) -> Result<bool, StoreError> {
+        let mut write = self.begin().await?;
+        let changed = sqlx::query("DELETE FROM holds WHERE project = ? AND stage = ?")
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .execute(&mut *write)
+            .await?
+            .rows_affected();
+        self.commit(write).await?;
+        Ok(changed > 0)
+    }
+
+    /// The hold that a rollback left.
+    pub(crate) async fn hold(&self, stage: &StageKey) -> Result<Option<HoldView>, StoreError> {
+        let row =
+            self.stage_row("SELECT deployment, held_at FROM holds WHERE project = ? AND stage = ?", stage).await?;
+        row.map(|row| {
+            Ok(HoldView {
+                deployment: word("a deployment's id", row.get("deployment"))?,
+                since: time(row.get("held_at"))?,
+            })
+        })
+        .transpose()
+    }
+
+    /// The newest version of the stage's own settings for an app.
+    pub(crate) async fn stage_settings(&self, stage: &StageKey, app: &AppName) -> Result<StageSettings, StoreError> {
+        let row = sqlx::query(
+            "SELECT version, settings FROM stage_settings WHERE project = ? AND stage = ? AND app = ?
+             ORDER BY version DESC LIMIT 1",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map_or_else(|| Ok(StageSettings::default()), |row| from_json("settings", row.get("settings")))
+    }
+
+    /// The number of the stage's secrets as they are now; a new one when their fingerprint has changed.
+    pub(crate) async fn secrets_version(
+        &self,
+        stage: &StageKey,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut write = self.begin().await?;
+        let newest = sqlx::query(
+            "SELECT version, fingerprint FROM secret_versions WHERE project = ? AND stage = ?
+             ORDER BY version DESC LIMIT 1",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .fetch_optional(&mut *write)
+        .await?;
+        if let Some(row) = &newest
+            && row.get::<&str, _>("fingerprint") == fingerprint
+        {
+            return Ok(unsigned(row.get("version")));
+        }
+        let version = newest.map_or(1, |row| row.get::<i64, _>("version") + 1);
+        sqlx::query(
+            "INSERT INTO secret_versions (project, stage, version, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(version)
+        .bind(fingerprint)
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await?;
+        Ok(unsigned(version))
+    }
+
+    /// Who did what, for the audit.
+    pub(crate) async fn record(
+        &self,
+        actor: &str,
+        action: &str,
+        stage: Option<&StageKey>,
+        detail: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        let id = count_up(&mut write, "audit", 1).await?;
+        sqlx::query("INSERT INTO audit (id, at, actor, action, project, stage, detail) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(id)
+            .bind(text(now))
+            .bind(actor)
+            .bind(action)
+            .bind(stage.map(|stage| stage.project.as_str()))
+            .bind(stage.map(|stage| stage.stage.as_str()))
+            .bind(detail)
+            .execute(&mut *write)
+            .await?;
+        self.commit(write).await
+    }
+
+    async fn stage_row(&self, sql: &'static str, stage: &StageKey) -> Result<Option<SqliteRow>, StoreError> {
+        let row = sqlx::query(sql)
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row)
+    }
+}

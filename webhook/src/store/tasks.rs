@@ -1,0 +1,146 @@
+//! One-off tasks that people start: what they are, how they ended, and what they wrote.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use windlass_core::api::TaskMessage;
+use windlass_core::deployment::Failure;
+use windlass_core::names::TaskId;
+use windlass_core::task::TaskSpec;
+
+use super::{Store, StoreError, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use crate::stage::StageKey;
+
+/// A one-off task.
+#[derive(Debug, Clone)]
+pub(crate) struct OneOffTask {
+    pub(crate) id: TaskId,
+    pub(crate) stage: StageKey,
+    pub(crate) spec: TaskSpec,
+    pub(crate) created_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) exit_code: Option<i64>,
+}
+
+const COLUMNS: &str = "id, project, stage, spec, created_at, ended_at, exit_code";
+
+impl Store {
+    /// Stores a task before its container exists.
+    pub(crate) async fn create_task(
+        &self,
+        id: &TaskId,
+        stage: &StageKey,
+        spec: &TaskSpec,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO one_off_tasks (id, project, stage, app, release_number, spec, requested_by, created_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(id.as_str())
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(spec.labels.app.as_str())
+        .bind(signed(spec.labels.release.0))
+        .bind(to_json("a task", spec)?)
+        .bind(by)
+        .bind(text(now))
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+
+    /// One task.
+    pub(crate) async fn task(&self, id: &TaskId) -> Result<Option<OneOffTask>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM one_off_tasks WHERE id = ?");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.as_str()).fetch_optional(&self.reader).await?;
+        row.as_ref().map(task).transpose()
+    }
+
+    /// Tasks that have not ended, as far as is known.
+    pub(crate) async fn open_tasks(&self) -> Result<Vec<OneOffTask>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM one_off_tasks WHERE ended_at IS NULL ORDER BY created_at");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.reader).await?;
+        rows.iter().map(task).collect()
+    }
+
+    /// A stage's tasks, newest first.
+    pub(crate) async fn tasks(&self, stage: &StageKey, limit: u32) -> Result<Vec<OneOffTask>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM one_off_tasks WHERE project = ? AND stage = ? ORDER BY created_at DESC LIMIT ?"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(task).collect()
+    }
+
+    /// Appends what it wrote, or how it ended.
+    pub(crate) async fn append_task_log(&self, id: &TaskId, messages: &[TaskMessage]) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?")
+            .bind(id.as_str())
+            .fetch_one(&mut *write)
+            .await?;
+        for (seq, message) in (row.get::<i64, _>("last") + 1..).zip(messages) {
+            sqlx::query("INSERT INTO task_log (task, seq, body) VALUES (?, ?, ?)")
+                .bind(id.as_str())
+                .bind(seq)
+                .bind(to_json("a task's message", message)?)
+                .execute(&mut *write)
+                .await?;
+        }
+        self.commit(write).await
+    }
+
+    /// What it wrote after a place in the sequence.
+    pub(crate) async fn task_log(&self, id: &TaskId, after: u64) -> Result<Vec<(u64, TaskMessage)>, StoreError> {
+        let rows = sqlx::query("SELECT seq, body FROM task_log WHERE task = ? AND seq > ? ORDER BY seq LIMIT 1000")
+            .bind(id.as_str())
+            .bind(signed(after))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok((unsigned(row.get("seq")), from_json("a task's message", row.get("body"))?))).collect()
+    }
+
+    /// Writes down how it ended, once.
+    pub(crate) async fn end_task(
+        &self,
+        id: &TaskId,
+        end: Result<i64, &Failure>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let message = match end {
+            Ok(code) => TaskMessage::Exit { code },
+            Err(failure) => TaskMessage::Failed(failure.clone()),
+        };
+        self.append_task_log(id, &[message]).await?;
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "UPDATE one_off_tasks SET ended_at = ?, exit_code = ?, failure = ? WHERE id = ? AND ended_at IS NULL",
+        )
+        .bind(text(now))
+        .bind(end.ok())
+        .bind(end.err().map(|failure| to_json("a failure", failure)).transpose()?)
+        .bind(id.as_str())
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+}
+
+fn task(row: &SqliteRow) -> Result<OneOffTask, StoreError> {
+    Ok(OneOffTask {
+        id: word("a task's id", row.get("id"))?,
+        stage: StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? },
+        spec: from_json("a task", row.get("spec"))?,
+        created_at: time(row.get("created_at"))?,
+        ended_at: optional_time(row.get("ended_at"))?,
+        exit_code: row.get("exit_code"),
+    })
+}

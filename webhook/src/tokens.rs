@@ -1,0 +1,58 @@
+//! Tokens, made on the server beside a running service: whoever may write its data folder may make them.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use windlass_core::api::TokenView;
+use windlass_core::config::ServerConfig;
+
+use crate::serve::make_folder;
+use crate::store::Store;
+use crate::{ServeError, TokenRequest};
+
+/// What tokens begin with, so that scanners for leaked secrets know them.
+const PREFIX: &str = "wnd_";
+
+/// Makes a token. Its value is given once and never kept.
+///
+/// # Errors
+///
+/// When the store cannot be opened or written.
+pub async fn create(config: &ServerConfig, request: &TokenRequest) -> Result<(SecretString, TokenView), ServeError> {
+    let store = open(config).await?;
+    let token = format!("{PREFIX}{}", hex::encode(rand::random::<[u8; 32]>()));
+    let view = store.create_token(&token, request, Timestamp::now()).await?;
+    let project = request.project.as_ref().map_or("any project", |project| project.as_str());
+    store.record("server", "token.create", None, &format!("{} for {project}", request.name), Timestamp::now()).await?;
+    store.close().await;
+    Ok((token.into(), view))
+}
+
+/// All tokens.
+///
+/// # Errors
+///
+/// When the store cannot be opened or read.
+pub async fn list(config: &ServerConfig) -> Result<Vec<TokenView>, ServeError> {
+    let store = open(config).await?;
+    let tokens = store.tokens().await?;
+    store.close().await;
+    Ok(tokens)
+}
+
+/// Ends a token from this moment on. `false`: there is none of that number, or it was ended before.
+///
+/// # Errors
+///
+/// When the store cannot be opened or written.
+pub async fn revoke(config: &ServerConfig, id: i64) -> Result<bool, ServeError> {
+    let store = open(config).await?;
+    let revoked = store.revoke_token(id, Timestamp::now()).await?;
+    store.record("server", "token.revoke", None, &id.to_string(), Timestamp::now()).await?;
+    store.close().await;
+    Ok(revoked)
+}
+
+async fn open(config: &ServerConfig) -> Result<Store, ServeError> {
+    make_folder(&config.data).map_err(|source| ServeError::Folder { folder: config.data.clone(), source })?;
+    Ok(Store::open(&config.data, Timestamp::now()).await?)
+}

@@ -1,0 +1,267 @@
+//! What is stored, as the API and the pages show it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use windlass_core::api::{AppView, DeploymentView, StageView, StepState, StepView, TaskView};
+use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
+use windlass_core::labels::Kind;
+use windlass_core::names::AppName;
+use windlass_core::plan::{Plan, Step, StepKind};
+use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
+
+use crate::app::App;
+use crate::planning::PlanningError;
+use crate::stage::StageKey;
+use crate::store::StoreError;
+use crate::store::deployments::StoredDeployment;
+use crate::store::tasks::OneOffTask;
+
+/// So many one-off tasks that have ended are shown.
+const RECENT_TASKS: u32 = 20;
+
+impl App {
+    /// A deployment with its journal.
+    pub(crate) async fn deployment_view(&self, deployment: &StoredDeployment) -> Result<DeploymentView, StoreError> {
+        let events = self.store.events(&deployment.id).await?;
+        let standing = self.store.standing(&deployment.id).await?;
+        let plan = self.store.plan(&deployment.id).await?;
+        let state = standing.state();
+        let waits = events.iter().rev().find_map(|(_, event)| match event {
+            Event::Waiting { on, why, .. } if state == DeploymentState::Waiting => Some((wait_code(*on), why.clone())),
+            _ => None,
+        });
+        let failed = standing.failure().map(|failure| (failure.code.as_str(), failure.summary.clone()));
+        let (reason, why) = failed.or(waits).unzip();
+        Ok(DeploymentView {
+            id: deployment.id.clone(),
+            project: deployment.stage.project.clone(),
+            stage: deployment.stage.stage.clone(),
+            kind: deployment.kind,
+            state,
+            reason: reason.map(str::to_owned),
+            why,
+            failure: standing.failure().cloned(),
+            releases: deployment.releases.clone(),
+            commit: deployment.commit.clone(),
+            requested_by: deployment.requested_by.clone(),
+            created_at: deployment.created_at,
+            ended_at: deployment.ended_at,
+            url: self.deployment_url(&deployment.id),
+            environment_url: deployment.environment_url.clone(),
+            steps: journal(deployment, &events, plan.as_ref(), standing.phase()),
+        })
+    }
+
+    /// A stage: what it serves, what runs, what is under way.
+    pub(crate) async fn stage_view(&self, stage: &StageKey) -> Result<StageView, StoreError> {
+        let mut warnings = Vec::new();
+        let observed = match self.observe_stage(stage).await {
+            Ok(observed) => observed,
+            Err(PlanningError::Refused(failure)) => {
+                warnings.push(failure.summary);
+                Vec::new()
+            }
+            Err(PlanningError::Store(error)) => return Err(error),
+        };
+        let tasks = self.task_views(stage, &observed).await?;
+        let mut apps = BTreeMap::new();
+        for app in self.store.apps(stage).await? {
+            let view = self.app_view(stage, &app, &tasks).await?;
+            apps.insert(app, view);
+        }
+        let open = self.store.open_deployments().await?;
+        let mut open: Vec<_> = open.into_iter().filter(|deployment| deployment.stage == *stage).collect();
+        open.sort_by_key(|deployment| (deployment.state != DeploymentState::Running, deployment.number));
+        let deployment = match open.first() {
+            Some(deployment) => Some(self.deployment_view(deployment).await?),
+            None => None,
+        };
+        Ok(StageView {
+            project: stage.project.clone(),
+            stage: stage.stage.clone(),
+            apps,
+            deployment,
+            lease: self.store.lease(stage).await?,
+            lock: self.store.lock(stage).await?,
+            hold: self.store.hold(stage).await?,
+            warnings,
+        })
+    }
+
+    /// A stage's tasks: what its hosts have, and one-off tasks that ended not long ago.
+    pub(crate) async fn task_views(
+        &self,
+        stage: &StageKey,
+        observed: &[ObservedTask],
+    ) -> Result<Vec<TaskView>, StoreError> {
+        let mut views: Vec<TaskView> = observed.iter().map(observed_view).collect();
+        for task in self.store.tasks(stage, RECENT_TASKS).await? {
+            match views.iter_mut().find(|view| view.name == task.spec.name) {
+                Some(view) => view.id = task.id.to_string(),
+                None => views.push(ended_view(&task)),
+            }
+        }
+        Ok(views)
+    }
+
+    async fn app_view(&self, stage: &StageKey, app: &AppName, tasks: &[TaskView]) -> Result<AppView, StoreError> {
+        let active = self.store.active_releases(stage).await?.into_iter().find(|active| active.app == *app);
+        let release = match &active {
+            Some(active) => self.store.release(stage, app, active.release).await?,
+            None => None,
+        };
+        let plan = match &active {
+            Some(active) => self.store.plan(&active.deployment).await?,
+            None => None,
+        };
+        let config = release.as_ref().and_then(|release| self.stored_config(stage, &release.config).ok());
+        let urls = config.and_then(|mut config| config.apps.remove(app)).map(|config| config.url);
+        Ok(AppView {
+            active: active.map(|active| active.release),
+            active_commit: release.map(|release| release.commit),
+            wanted_commit: self.store.wanted_commit(stage).await?.map(|wanted| wanted.commit),
+            latest: self.store.releases(stage, app, None, 1).await?.first().map(|release| release.number),
+            desired_tasks: plan.as_ref().map_or(0, |plan| desired_tasks(plan, app)),
+            urls: urls.unwrap_or_default().into_iter().map(|url| url.url).collect(),
+            tasks: tasks.iter().filter(|task| task.app == *app).cloned().collect(),
+        })
+    }
+}
+
+const fn wait_code(on: Wait) -> &'static str {
+    match on {
+        Wait::Gate => "gate",
+        Wait::Queue => "queue",
+        Wait::Lock => "lock",
+        Wait::Hold => "hold",
+    }
+}
+
+fn desired_tasks(plan: &Plan, app: &AppName) -> u32 {
+    let booted = plan.steps.iter().filter_map(|step| match step {
+        Step::Boot { tasks } => Some(tasks),
+        _ => None,
+    });
+    u32::try_from(booted.flatten().filter(|task| task.labels.app == *app).count()).unwrap_or(u32::MAX)
+}
+
+fn observed_view(task: &ObservedTask) -> TaskView {
+    TaskView {
+        id: task.container.chars().take(12).collect(),
+        name: task.name.clone(),
+        app: task.labels.app.clone(),
+        role: task.labels.role.clone(),
+        kind: task.labels.kind,
+        release: task.labels.release,
+        host: task.host.clone(),
+        last_status: task.status,
+        health: task.health,
+        started_at: task.started,
+        stopped_at: task.stopped,
+        exit_code: task.exit.map(|exit| exit.code),
+    }
+}
+
+fn ended_view(task: &OneOffTask) -> TaskView {
+    TaskView {
+        id: task.id.to_string(),
+        name: task.spec.name.clone(),
+        app: task.spec.labels.app.clone(),
+        role: task.spec.labels.role.clone(),
+        kind: Kind::Task,
+        release: task.spec.labels.release,
+        host: task.spec.host.clone(),
+        last_status: if task.ended_at.is_some() { TaskStatus::Stopped } else { TaskStatus::Provisioning },
+        health: TaskHealth::Unknown,
+        started_at: Some(task.created_at),
+        stopped_at: task.ended_at,
+        exit_code: task.exit_code,
+    }
+}
+
+/// The gate, the plan's steps, and the way back if it was walked.
+fn journal(
+    deployment: &StoredDeployment,
+    events: &[(Timestamp, Event)],
+    plan: Option<&Plan>,
+    phase: &Phase,
+) -> Vec<StepView> {
+    let mut views = vec![gate(deployment, events)];
+    let over = matches!(phase, Phase::Ended { .. } | Phase::Reverting { .. });
+    for (index, step) in plan.iter().flat_map(|plan| plan.steps.iter().enumerate()) {
+        let state = if over { StepState::Skipped } else { StepState::Pending };
+        let mut view = StepView {
+            step: step.kind(),
+            title: step.to_string(),
+            state,
+            note: None,
+            started_at: None,
+            ended_at: None,
+        };
+        if step.kind() == StepKind::Retire && matches!(phase, Phase::Ended { retired: false, .. }) {
+            view.state = StepState::Pending;
+        }
+        for (at, event) in events {
+            match event {
+                Event::StepStarted { step } if *step == index => {
+                    view.state =
+                        if over && view.step != StepKind::Retire { StepState::Skipped } else { StepState::Running };
+                    view.started_at.get_or_insert(*at);
+                }
+                Event::StepFinished { step, note } if *step == index => {
+                    (view.state, view.note, view.ended_at) = (StepState::Done, note.clone(), Some(*at));
+                }
+                Event::StepFailed { step, failure } if *step == index => {
+                    view.state = StepState::Failed;
+                    view.note = Some(failure.summary.clone());
+                    view.ended_at = Some(*at);
+                }
+                _ => {}
+            }
+        }
+        views.push(view);
+    }
+    views.extend(revert(events));
+    views
+}
+
+fn gate(deployment: &StoredDeployment, events: &[(Timestamp, Event)]) -> StepView {
+    let mut view = StepView {
+        step: StepKind::Gate,
+        title: "may this commit run here?".to_owned(),
+        state: StepState::Running,
+        note: None,
+        started_at: Some(deployment.created_at),
+        ended_at: None,
+    };
+    for (at, event) in events {
+        match event {
+            Event::Waiting { why, .. } => view.note = Some(why.clone()),
+            Event::Planned { .. } => (view.state, view.note, view.ended_at) = (StepState::Done, None, Some(*at)),
+            Event::Ended { failure, .. } if view.state == StepState::Running => {
+                view.state = StepState::Failed;
+                view.note = failure.as_ref().map(|failure| failure.summary.clone());
+                view.ended_at = Some(*at);
+            }
+            _ => {}
+        }
+    }
+    view
+}
+
+fn revert(events: &[(Timestamp, Event)]) -> Option<StepView> {
+    let (started, failure) = events.iter().find_map(|(at, event)| match event {
+        Event::RevertStarted { failure } => Some((*at, failure)),
+        _ => None,
+    })?;
+    let ended = events.iter().find_map(|(at, event)| matches!(event, Event::Ended { .. }).then_some(*at));
+    Some(StepView {
+        step: StepKind::Revert,
+        title: "put everything back as it was".to_owned(),
+        state: if ended.is_some() { StepState::Done } else { StepState::Running },
+        note: Some(failure.summary.clone()),
+        started_at: Some(started),
+        ended_at: ended,
+    })
+}
