@@ -206,3 +206,19 @@ pub(super) async fn create_status(
     let made: Wire = answer.json()?;
     Ok(made.id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fit_description;
+
+    #[test]
+    fn rule_062_a_description_is_one_line_of_140_characters_at_most() {
+        assert_eq!(fit_description("release 3 serves"), "release 3 serves");
+        assert_eq!(fit_description(" a\r\n\n  b\tc\u{2028}d "), "a b c d");
+        for letter in ["a", "é", "漢", "🚀"] {
+            assert_eq!(fit_description(&letter.repeat(140)), letter.repeat(140));
+            assert_eq!(fit_description(&letter.repeat(141)), format!("{}…", letter.repeat(139)));
+        }
+        assert_eq!(fit_description(&format!("{} end of it", "a".repeat(138))), format!("{}…", "a".repeat(138)));
+    }
+}
