@@ -1,11 +1,14 @@
 //! Whole plans, as the planner makes them, on one host with a real gateway.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use windlass_core::config::{DockerEndpoint, HostConfig};
 use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::hint::Hint;
 use windlass_core::plan::{Step, StepKind};
 use windlass_core::task::TaskStatus;
-use windlass_engine::{Progress, Secrets};
+use windlass_engine::{EngineError, Hosts, Progress, Secrets};
 
 use crate::docker::docker;
 use crate::lab::secret;
@@ -161,6 +164,56 @@ async fn a_gateway_that_does_not_answer_fails_the_step_and_is_no_reason_to_keep_
     assert_eq!(stage.names().await.len(), 1, "the gateway may still send to it");
     stage.revert(&first, false).await;
     assert!(stage.names().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_migration_that_is_cancelled_is_stopped_and_removed_on_the_way_back() {
+    let mut stage = active_release_1().await;
+    let file = format!("migrate = {{ command = [\"sleep\", \"60000\"], timeout = \"90s\" }}\n{WEB}");
+    let second = stage.plan(&file, Secrets::default()).await;
+    let (prepare, migrate) = (&second.plan.steps[0], &second.plan.steps[1]);
+    stage.step(prepare, &second).await.unwrap();
+    let cancelled = tokio::time::timeout(Duration::from_secs(1), stage.step(migrate, &second)).await;
+    assert!(cancelled.is_err(), "{cancelled:?}");
+    assert_eq!(stage.names().await.len(), 2);
+    stage.revert(&second, false).await;
+    only_release_1_is_left(&stage).await;
+}
+
+#[tokio::test]
+async fn a_late_switch_of_an_older_generation_is_refused_by_the_gateway() {
+    let mut stage = active_release_1().await;
+    let (late, newer) = (stage.plan(WEB, Secrets::default()).await, stage.plan(WEB, Secrets::default()).await);
+    for deployment in [&late, &newer] {
+        for step in &deployment.plan.steps[..deployment.plan.switch_index()] {
+            stage.step(step, deployment).await.unwrap();
+        }
+    }
+    let switch = |deployment: &Deployment| deployment.plan.steps[deployment.plan.switch_index()].clone();
+    stage.step(&switch(&newer), &newer).await.unwrap();
+    let failure = stage.step(&switch(&late), &late).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::SwitchFailed, "{failure:?}");
+    assert!(failure.summary.contains("did not switch to release 2"), "{failure:?}");
+    assert!(stage.get("/").await.contains("release 3 "));
+}
+
+#[tokio::test]
+async fn hosts_are_found_as_the_servers_file_has_them() {
+    let stage = Stage::open().await;
+    let engine = &stage.lab.engine;
+    let docker = DockerEndpoint::Unix(crate::lab::SOCKET.into());
+    let config = HostConfig { docker, labels: Vec::new(), gateway: None };
+    let hosts = BTreeMap::from([(engine.host().clone(), config.clone())]);
+    let hosts = Hosts::connect(&hosts, engine.installation()).await.unwrap();
+    let found = hosts.get(engine.host()).unwrap();
+    assert!(found.gateway.is_none() && found.engine.ping().await.is_ok());
+
+    let url = "tcp://10.0.0.1:2376".parse().unwrap();
+    let docker = DockerEndpoint::Tcp { url, ca: "ca".into(), cert: "cert".into(), key: "key".into() };
+    let hosts = BTreeMap::from([("far".parse().unwrap(), HostConfig { docker, ..config })]);
+    let error = Hosts::connect(&hosts, engine.installation()).await.unwrap_err();
+    assert!(matches!(&error, EngineError::Unsupported { host, .. } if host.as_str() == "far"), "{error}");
+    assert!(error.hint().unwrap().contains("unix:///var/run/docker.sock"));
 }
 
 #[tokio::test]
