@@ -73,7 +73,7 @@ pub fn verdict(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> 
 }
 
 impl Verdict {
-    /// The answer when GitHub could not be read, or not in full.
+    /// The answer when GitHub could not be read, or not in full; `why` is a sentence of its own.
     #[must_use]
     pub fn unavailable(why: impl Into<String>) -> Self {
         let item = Item { name: "GitHub".to_owned(), state: VerdictKind::Unavailable, why: why.into() };
@@ -98,7 +98,10 @@ impl Verdict {
                 format!("waiting for {}", names.join(", "))
             }
             VerdictKind::Blocked => format!("blocked: {}", in_full(&deciding)),
-            VerdictKind::Unavailable => format!("unavailable: {}", in_full(&deciding)),
+            VerdictKind::Unavailable => {
+                let why: Vec<&str> = deciding.iter().map(|item| item.why.as_str()).collect();
+                format!("unavailable: {}", why.join("; "))
+            }
         }
     }
 

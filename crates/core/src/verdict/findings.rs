@@ -28,7 +28,7 @@ impl Finding {
 pub(super) fn of(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> Vec<Finding> {
     let required: &[RequiredCheck] = match (policy.checks, &facts.required) {
         (Checks::Required, Required::Unknown(why)) => {
-            let why = format!("could not be read: {why}");
+            let why = format!("the required checks could not be read: {why}");
             return vec![Finding::new("required checks", VerdictKind::Unavailable, why)];
         }
         (Checks::Required, Required::Known(required)) => required,

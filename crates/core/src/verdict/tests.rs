@@ -245,7 +245,7 @@ fn rule_043_a_required_name_counts_as_check_and_as_status_whose_case_makes_no_di
 fn rule_044_required_checks_that_cannot_be_read_are_unavailable_and_never_none() {
     let mut gate = Gate::requiring(&[]).run(1, "test", "success");
     gate.facts.required = Required::Unknown("403".to_owned());
-    assert_eq!(gate.summary(), "unavailable: required checks could not be read: 403");
+    assert_eq!(gate.summary(), "unavailable: the required checks could not be read: 403");
     gate.checks = Checks::All;
     assert_eq!(gate.kind(), Green, "a policy that does not ask for them does not need them");
     gate.checks = Checks::Named(vec!["test".to_owned()]);
@@ -254,7 +254,7 @@ fn rule_044_required_checks_that_cannot_be_read_are_unavailable_and_never_none()
 
 #[test]
 fn rule_050_what_could_not_be_read_is_never_green() {
-    let unavailable = Verdict::unavailable("did not answer in time");
+    let unavailable = Verdict::unavailable("GitHub did not answer in time");
     assert_eq!(unavailable.verdict, Unavailable);
     assert_eq!(unavailable.summary(), "unavailable: GitHub did not answer in time");
     let gate = Gate::all();

@@ -1,6 +1,6 @@
 //! What holds for any commit: thousands of made-up ones, the same ones each time.
 
-use super::{ACTIONS, Gate, Green, RequiredCheck, at};
+use super::{ACTIONS, Gate, Green, RequiredCheck};
 use crate::config::server::Checks;
 use crate::verdict::Required;
 
