@@ -42,8 +42,11 @@ impl Default for Patience {
 #[derive(Clone)]
 pub(super) enum Connection {
     Token(Arc<Client>),
-    App { app: Arc<Client>, installations: Arc<Mutex<HashMap<String, Arc<OnceCell<Arc<Client>>>>>> },
+    App { app: Arc<Client>, installations: Arc<Mutex<Installations>> },
 }
+
+/// By owner in lower case; each is looked up once, however many ask at the same time.
+type Installations = HashMap<String, Arc<OnceCell<Arc<Client>>>>;
 
 impl Connection {
     pub(super) fn new(api_url: &Url, credentials: GitHubCredentials, patience: Patience) -> Result<Self, GitHubError> {
@@ -151,7 +154,7 @@ impl Client {
         let asked = ask.in_words();
         self.heed_silence(&asked).map_err(Failure::Answer)?;
         let answer = timeout(self.patience, self.send(&asked, ask)).await;
-        let answer = answer.unwrap_or_else(|_| Err(Failure::Answer(GitHubError::Timeout { asked })));
+        let answer = answer.unwrap_or(Err(Failure::Answer(GitHubError::Timeout { asked })));
         if let Err(Failure::Answer(error) | Failure::NoToken(error)) = &answer
             && let GitHubError::RateLimited { retry_after, .. } = error
         {
