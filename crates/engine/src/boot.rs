@@ -1,10 +1,11 @@
 //! A container as its task says: created and started, or found.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, Mount, MountType, MountVolumeOptions,
-    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig, Mount, MountType,
+    MountVolumeOptions, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
 use secrecy::ExposeSecret;
@@ -14,7 +15,6 @@ use windlass_core::labels;
 use windlass_core::quantity::Duration;
 use windlass_core::task::{Exit, TaskSpec, TaskStatus};
 
-use crate::docker::status;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::secrets::Secrets;
@@ -38,6 +38,15 @@ pub(crate) enum Placed {
 
 /// So often a command must fail one after another before Docker calls the container unhealthy.
 const RETRIES: i64 = 3;
+
+/// So often another address is tried.
+const ADDRESS_TRIES: usize = 5;
+
+/// How Docker says that the image is not there; the status alone could mean the network.
+const NO_IMAGE: &str = "No such image";
+
+/// How Docker says that a container with this address runs.
+const ADDRESS_TAKEN: &str = "Address already in use";
 
 impl Engine {
     /// Creates and starts the task's container. One of the same name and labels is an earlier try's and is taken over.
@@ -63,20 +72,37 @@ impl Engine {
         };
         let environment = environment(task, secrets)?;
         let network = self.ensure_network().await.map_err(failed)?;
-        let options = CreateContainerOptions { name: Some(task.name.clone()), ..Default::default() };
-        let container = container(task, environment, network);
-        match self.docker().create_container(Some(options), container).await {
-            Ok(_) => {}
-            Err(error) if status(&error) == Some(409) => {
-                if let Some(found) = self.find(task).await? {
-                    return Ok(found);
+        let mut tries = 0;
+        loop {
+            match self.create(task, environment.clone(), network.clone()).await {
+                Ok(()) => {}
+                Err(error) if error.status() == Some(409) => {
+                    if let Some(found) = self.find(task).await? {
+                        return Ok(found);
+                    }
                 }
+                Err(error) if error.to_string().contains(NO_IMAGE) => return Err(self.image_gone(task)),
+                Err(error) => return Err(failed(error)),
             }
-            Err(error) if status(&error) == Some(404) => return Err(self.image_gone(task)),
-            Err(error) => return Err(failed(self.error(format!("create {}", task.name), &error))),
+            match self.start(&task.name).await {
+                Ok(()) => return Ok(Placed::Started),
+                // Somebody else's container was quicker: this one never ran, and gets another.
+                Err(error) if tries < ADDRESS_TRIES && error.to_string().contains(ADDRESS_TAKEN) => {
+                    tries += 1;
+                    self.remove(&task.name).await.map_err(failed)?;
+                }
+                Err(error) => return Err(failed(error)),
+            }
         }
-        self.start(&task.name).await.map_err(failed)?;
-        Ok(Placed::Started)
+    }
+
+    async fn create(&self, task: &TaskSpec, environment: Vec<String>, network: String) -> Result<(), EngineError> {
+        let options = CreateContainerOptions { name: Some(task.name.clone()), ..Default::default() };
+        let _one_at_a_time = self.network_lock().lock().await;
+        let address = self.free_address(&network).await?;
+        let container = container(task, environment, network, address);
+        let created = self.docker().create_container(Some(options), container).await;
+        created.map(drop).map_err(|error| self.error(format!("create {}", task.name), &error))
     }
 
     /// Starts a container that is there; one that runs is what was asked for.
@@ -126,8 +152,10 @@ fn environment(task: &TaskSpec, secrets: &Secrets) -> Result<Vec<String>, Failur
     Ok(plain.chain(secret).collect())
 }
 
-fn container(task: &TaskSpec, environment: Vec<String>, network: String) -> ContainerCreateBody {
-    let endpoint = EndpointSettings { aliases: Some(vec![alias(task)]), ..Default::default() };
+fn container(task: &TaskSpec, environment: Vec<String>, network: String, address: Ipv4Addr) -> ContainerCreateBody {
+    let address = EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..Default::default() };
+    let endpoint =
+        EndpointSettings { aliases: Some(vec![alias(task)]), ipam_config: Some(address), ..Default::default() };
     ContainerCreateBody {
         image: Some(task.image.reference()),
         cmd: task.command.clone(),

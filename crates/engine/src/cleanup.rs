@@ -19,11 +19,8 @@ impl Engine {
         for removed in join_all(tasks.iter().map(|task| self.remove(&task.container))).await {
             removed?;
         }
-        for network in self.networks().await? {
-            match self.docker().remove_network(&network).await {
-                Err(error) if status(&error) == Some(404) => {}
-                removed => removed.map_err(|error| self.error("remove the network", &error))?,
-            }
+        for network in self.labelled_networks().await? {
+            self.remove_network(&network.id.unwrap_or_default()).await?;
         }
         self.remove_volumes().await?;
         self.remove_images().await

@@ -73,6 +73,10 @@ impl EngineError {
             None => failure,
         }
     }
+
+    pub(crate) const fn status(&self) -> Option<u16> {
+        if let Self::Refused { status, .. } = self { *status } else { None }
+    }
 }
 
 impl Hint for EngineError {

@@ -19,6 +19,7 @@ mod logs;
 mod network;
 mod observe;
 mod one_off;
+mod push;
 mod secrets;
 mod stop;
 

@@ -149,3 +149,47 @@ async fn only_a_kept_container_is_started_again_by_docker() {
     assert_eq!(docker(&["inspect", "--format", "{{.HostConfig.RestartPolicy.Name}}", &task.name]), "no");
     assert_eq!(lab.engine.look(&task.name).await.unwrap().status, TaskStatus::Stopped);
 }
+
+#[tokio::test]
+async fn a_container_that_comes_back_has_its_own_address_and_not_a_newer_ones() {
+    let lab = Lab::open().await;
+    let address = async |name: &str| lab.engine.look(&lab.name(name)).await.unwrap().address.unwrap();
+    lab.boot(&lab.task("web-1")).await;
+    let first = address("web-1").await;
+    docker(&["kill", &lab.name("web-1")]);
+    lab.boot(&lab.task("web-2")).await;
+    let second = address("web-2").await;
+    docker(&["kill", &lab.name("web-2")]);
+    assert_ne!(first, second);
+    for name in ["web-2", "web-1"] {
+        docker(&["start", &lab.name(name)]);
+    }
+    assert_eq!((address("web-1").await, address("web-2").await), (first, second));
+}
+
+#[tokio::test]
+async fn an_address_that_somebody_else_has_taken_meanwhile_is_given_up() {
+    let lab = Lab::open().await;
+    let task = lab.task("web-1");
+    lab.boot(&task).await;
+    let taken = lab.engine.look(&task.name).await.unwrap().address.unwrap();
+    docker(&["kill", &task.name]);
+    let network = lab.engine.network_name();
+    let label = format!("windlass.installation={}", lab.engine.installation());
+    let labels = task.labels.to_map().into_iter().map(|(key, value)| format!("--label={key}={value}"));
+    // An earlier try had chosen the address and then crashed; then somebody else came.
+    docker(&["rm", &task.name]);
+    let mut create = vec!["create".to_owned(), format!("--name={}", task.name), format!("--network={network}")];
+    create.extend([format!("--ip={taken}")].into_iter().chain(labels));
+    create.push(task.image.reference());
+    docker(&create.iter().map(String::as_str).collect::<Vec<_>>());
+    let other = lab.name("other");
+    let (address, image) = (format!("--ip={taken}"), task.image.reference());
+    docker(&["run", "-d", "--name", &other, "--network", &network, &address, "--label", &label, &image]);
+
+    let booted = lab.engine.boot(&task, &Secrets::default()).await;
+    let address = lab.engine.look(&task.name).await.unwrap().address;
+    docker(&["rm", "-f", &other]);
+    assert_eq!(booted.unwrap(), BootOutcome::Created);
+    assert!(address.is_some_and(|address| address != taken), "{address:?}");
+}
