@@ -223,6 +223,22 @@ impl GitHub {
     }
 }
 
+impl GitHub {
+    /// Whether GitHub has such a status already, from a [`GitHub::create_status`] whose answer may have been lost.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer.
+    pub async fn has_status(
+        &self,
+        project: &ProjectName,
+        deployment: u64,
+        status: &NewStatus,
+    ) -> Result<bool, GitHubError> {
+        deployments::has_status(&self.connection, project, deployment, status).await
+    }
+}
+
 impl fmt::Debug for GitHub {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("GitHub").finish_non_exhaustive()

@@ -21,6 +21,6 @@ mod views;
 
 pub use config::SettingsError;
 pub use doctor::{Finding, doctor};
-pub use serve::{ServeError, Service, serve};
+pub use serve::{ServeError, Service, installation, serve};
 pub use store::StoreError;
 pub use store::tokens::TokenRequest;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use windlass_core::config::ServerConfig;
+use windlass_core::names::InstallationId;
 use windlass_engine::{EngineError, Hosts};
 
 use crate::app::{App, AtWork};
@@ -197,4 +198,18 @@ fn fingerprint_key(folder: &Path) -> Result<Vec<u8>, ServeError> {
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// The id of the installation that a data folder is of; it is made if there is none yet.
+///
+/// # Errors
+///
+/// When the store cannot be opened.
+pub async fn installation(config: &ServerConfig) -> Result<InstallationId, ServeError> {
+    let folder = &config.data;
+    make_folder(folder).map_err(|source| ServeError::Folder { folder: folder.clone(), source })?;
+    let store = Store::open(folder, Timestamp::now()).await?;
+    let installation = store.installation().await?;
+    store.close().await;
+    Ok(installation)
 }

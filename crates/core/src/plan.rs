@@ -470,7 +470,8 @@ impl fmt::Display for Step {
             }
             Self::Boot { tasks } => write_counted(formatter, "start", tasks),
             Self::Verify { tasks, services } => {
-                write!(formatter, "wait until {} is healthy", counted(tasks.len(), "task"))?;
+                let verb = if tasks.len() == 1 { "is" } else { "are" };
+                write!(formatter, "wait until {} {verb} healthy", counted(tasks.len(), "task"))?;
                 if services.is_empty() { Ok(()) } else { formatter.write_str(", through the gateway too") }
             }
             Self::Switch { services } if services.is_empty() => formatter.write_str("nothing to route: make it active"),

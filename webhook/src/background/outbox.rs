@@ -9,7 +9,7 @@ use windlass_core::report;
 
 use super::BackgroundTask;
 use crate::app::App;
-use crate::github::{GitHubError, NewDeployment, NewStatus};
+use crate::github::{DeploymentState, GitHubError, NewDeployment, NewStatus};
 use crate::store::deployments::StoredDeployment;
 use crate::store::outbox::StoredNotice;
 
@@ -48,9 +48,10 @@ impl Outbox {
         let Some(deployment) = app.store.deployment(&stored.deployment).await? else {
             return Ok(app.store.notice_refused(stored.id, "its deployment is gone", app.now()).await?);
         };
+        app.store.begin_attempt(stored.id).await?;
         match self.tell(&deployment, stored).await {
             Ok(()) => Ok(app.store.notice_sent(stored.id, app.now()).await?),
-            Err(error) if error.is_temporary() => {
+            Err(error) if error.is_temporary() && !has_waited_long_enough(&error, stored) => {
                 let until = next_attempt(app.now(), stored.attempts, error.retry_after());
                 let error = format!("{:#}", anyhow::Error::new(error));
                 tracing::warn!(deployment.id = %deployment.id, error, until = %until, "GitHub could not be told yet");
@@ -67,9 +68,10 @@ impl Outbox {
     async fn tell(&self, deployment: &StoredDeployment, stored: &StoredNotice) -> Result<(), GitHubError> {
         let app = &*self.0;
         let project = &deployment.stage.project;
+        let may_have_arrived = stored.attempts > 0;
         let id = match stored.github_id {
             Some(id) => id,
-            None => self.create(deployment).await?,
+            None => self.create(deployment, may_have_arrived).await?,
         };
         let status = NewStatus {
             state: stored.notice.state,
@@ -77,24 +79,45 @@ impl Outbox {
             log_url: app.deployment_url(&deployment.id).parse().ok(),
             environment_url: stored.notice.environment_url.as_deref().and_then(|url| url.parse().ok()),
         };
+        if may_have_arrived && app.github.has_status(project, id, &status).await? {
+            return Ok(());
+        }
         app.github.create_status(project, id, &status).await?;
         Ok(())
     }
 
     /// Creates the deployment on GitHub, unless an attempt whose answer was lost did so already.
-    async fn create(&self, deployment: &StoredDeployment) -> Result<u64, GitHubError> {
+    async fn create(&self, deployment: &StoredDeployment, may_have_arrived: bool) -> Result<u64, GitHubError> {
         let app = &*self.0;
         let project = &deployment.stage.project;
         let new = self.new_deployment(deployment);
-        let id = match app.github.find_deployment(project, &new).await? {
+        let found = if may_have_arrived { app.github.find_deployment(project, &new).await? } else { None };
+        let id = match found {
             Some(id) => id,
-            None => app.github.create_deployment(project, &new).await?,
+            None => match app.github.create_deployment(project, &new).await {
+                Err(GitHubError::WrongCommit { id, wanted, got }) => {
+                    self.disown(deployment, id).await?;
+                    return Err(GitHubError::WrongCommit { id, wanted, got });
+                }
+                created => created?,
+            },
         };
         if let Err(error) = app.store.remember_github_deployment(&deployment.id, id, app.now()).await {
             // Found again by its payload at the next attempt.
             tracing::warn!(deployment.id = %deployment.id, error = %error, "GitHub's id of it could not be stored");
         }
         Ok(id)
+    }
+
+    /// GitHub made a deployment of another commit than the one asked for: it must not stay open.
+    async fn disown(&self, deployment: &StoredDeployment, id: u64) -> Result<(), GitHubError> {
+        let status = NewStatus {
+            state: DeploymentState::Error,
+            description: "GitHub made this deployment of another commit than the one that Windlass asked for".to_owned(),
+            log_url: self.0.deployment_url(&deployment.id).parse().ok(),
+            environment_url: None,
+        };
+        self.0.github.create_status(&deployment.stage.project, id, &status).await.map(drop)
     }
 
     fn new_deployment(&self, deployment: &StoredDeployment) -> NewDeployment {
@@ -109,6 +132,12 @@ impl Outbox {
             transient: policy.is_some_and(|policy| policy.transient),
         }
     }
+}
+
+/// GitHub's API learns of a commit some seconds after its webhook has told of it; a commit that stays unknown for a
+/// minute never was GitHub's.
+fn has_waited_long_enough(error: &GitHubError, stored: &StoredNotice) -> bool {
+    matches!(error, GitHubError::CommitUnknown { .. }) && stored.attempts >= 30
 }
 
 /// As GitHub asks; otherwise 1 s, doubling up to [`LONGEST_PAUSE`].

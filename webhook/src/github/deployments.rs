@@ -59,6 +59,21 @@ pub enum DeploymentState {
     Inactive,
 }
 
+impl DeploymentState {
+    /// As GitHub writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::InProgress => "in_progress",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+            Self::Inactive => "inactive",
+        }
+    }
+}
+
 /// GitHub's limit for descriptions, in characters.
 const DESCRIPTION: usize = 140;
 
@@ -205,6 +220,27 @@ pub(super) async fn create_status(
     let answer = connection.post(project, &route, &body).await?;
     let made: Wire = answer.json()?;
     Ok(made.id)
+}
+
+/// Whether GitHub has a status like this one already: it tells apart an attempt whose answer was lost from one that
+/// never arrived.
+pub(super) async fn has_status(
+    connection: &Connection,
+    project: &ProjectName,
+    deployment: u64,
+    status: &NewStatus,
+) -> Result<bool, GitHubError> {
+    #[derive(Deserialize)]
+    struct Wire {
+        state: String,
+        description: Option<String>,
+    }
+    let route = Route::of(project).to("deployments").to(&deployment.to_string()).to("statuses");
+    let rows: Vec<Wire> = pages::plain(connection, project, &route).await?;
+    let description = fit_description(&status.description);
+    Ok(rows.iter().any(|row| {
+        row.state == status.state.as_str() && row.description.as_deref().unwrap_or_default() == description
+    }))
 }
 
 #[cfg(test)]

@@ -82,6 +82,13 @@ impl Store {
             .collect()
     }
 
+    /// An attempt begins. On record before it is made: after a crash nobody knows whether it arrived.
+    pub(crate) async fn begin_attempt(&self, id: i64) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?").bind(id).execute(&mut *write).await?;
+        self.commit(write).await
+    }
+
     /// GitHub's id of a deployment.
     pub(crate) async fn remember_github_deployment(
         &self,
@@ -126,7 +133,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         sqlx::query(
-            "UPDATE outbox SET sent_at = ?, next_attempt_at = ?, last_error = ?, attempts = attempts + 1 WHERE id = ?",
+            "UPDATE outbox SET sent_at = ?, next_attempt_at = ?, last_error = ? WHERE id = ?",
         )
         .bind(sent_at.map(text))
         .bind(text(next_attempt_at))
