@@ -1,6 +1,7 @@
 //! A client in front of the gateway: one connection, one request at a time.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -13,6 +14,9 @@ use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// No test keeps a request waiting for longer on purpose.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client {
     sender: SendRequest<RequestBody>,
@@ -31,8 +35,11 @@ impl Client {
     }
 
     pub(crate) async fn send(&mut self, request: Request<RequestBody>) -> hyper::Result<Response<Incoming>> {
-        self.sender.ready().await?;
-        self.sender.send_request(request).await
+        let answer = async {
+            self.sender.ready().await?;
+            self.sender.send_request(request).await
+        };
+        tokio::time::timeout(PATIENCE, answer).await.expect("an answer, of whatever kind")
     }
 
     /// Status and body.
