@@ -1,0 +1,5 @@
+//! The whole system from outside.
+
+mod architecture;
+mod cli;
+mod docs;
