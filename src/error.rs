@@ -1,0 +1,261 @@
+//! How a command ends: its exit status, and what is said when it did not do what it was asked to.
+
+use std::process::ExitCode;
+
+use windlass_core::config::ConfigError;
+use windlass_core::deployment::{DeploymentState, Failure};
+use windlass_core::names::InvalidName;
+use windlass_core::problem::Problem;
+
+/// The exit status, by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Done.
+    Done,
+    /// Tried, and it did not work.
+    Failed,
+    /// Wrong use, or a wrong configuration.
+    Misused,
+    /// Not allowed by the gate, a lock or a policy.
+    Refused,
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+    /// A task's own.
+    Task(u8),
+    /// `task run` could not run the task.
+    NotRun,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(match status {
+            Status::Done => 0,
+            Status::Failed => 1,
+            Status::Misused => 2,
+            Status::Refused => 3,
+            Status::Interrupted => 130,
+            Status::Task(code) => code,
+            Status::NotRun => 125,
+        })
+    }
+}
+
+impl From<DeploymentState> for Status {
+    /// A deployment that has not said its last word was not waited for: what was asked for is done.
+    fn from(state: DeploymentState) -> Self {
+        match state {
+            DeploymentState::Waiting | DeploymentState::Running | DeploymentState::Succeeded => Self::Done,
+            DeploymentState::Failed | DeploymentState::Cancelled => Self::Failed,
+            DeploymentState::Refused | DeploymentState::Superseded => Self::Refused,
+        }
+    }
+}
+
+/// Why a command did not do what it was asked to, and what its user can do.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    status: Status,
+    message: String,
+    causes: Vec<String>,
+    details: Vec<String>,
+    hint: Option<String>,
+    silent: bool,
+}
+
+impl CommandError {
+    fn new(status: Status, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, message, causes: Vec::new(), details: Vec::new(), hint: None, silent: false }
+    }
+
+    /// It was tried and did not work.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Status::Failed, message)
+    }
+
+    /// It was asked for in the wrong way.
+    pub(crate) fn misused(message: impl Into<String>) -> Self {
+        Self::new(Status::Misused, message)
+    }
+
+    /// Whoever read the output has gone away: nothing is left to say, and nobody to say it to.
+    pub(crate) fn reader_gone() -> Self {
+        Self { silent: true, ..Self::new(Status::Done, "") }
+    }
+
+    /// An error and all that lies below it.
+    pub(crate) fn from_chain(status: Status, error: &dyn std::error::Error) -> Self {
+        let top = Self::new(status, error.to_string());
+        match error.source() {
+            Some(source) => top.caused_by(source),
+            None => top,
+        }
+    }
+
+    /// Adds a cause, with all that lies below it. What a line above says already is not said again.
+    pub(crate) fn caused_by(mut self, error: &dyn std::error::Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let said = std::iter::once(&self.message).chain(&self.causes).any(|line| line.contains(&text));
+            if !said {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds a cause that is no error of its own.
+    pub(crate) fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds lines that belong to the message: several mistakes, the app's own log.
+    pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    /// The same with another first line.
+    pub(crate) fn retitled(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Says what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, where there is something to say.
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// The same error with another exit status.
+    pub(crate) fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// In one line, for lists.
+    pub(crate) fn summary(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
+    /// What to do.
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.hint.clone()
+    }
+
+    /// As it is shown; nothing where nobody looks.
+    pub(crate) fn render(&self) -> Option<String> {
+        use crate::output::{BOLD_RED, BOLD_YELLOW};
+        if self.silent {
+            return None;
+        }
+        let mut lines = vec![format!("{BOLD_RED}error:{BOLD_RED:#} {}", self.message)];
+        lines.extend(self.causes.iter().map(|cause| format!("caused by: {cause}")));
+        lines.extend(self.details.iter().cloned());
+        if let Some(hint) = &self.hint {
+            lines.push(format!("\n{BOLD_YELLOW}hint:{BOLD_YELLOW:#} {hint}"));
+        }
+        Some(lines.join("\n"))
+    }
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        let mistakes = match error.diagnostics.len() {
+            1 => "a mistake".to_owned(),
+            number => format!("{number} mistakes"),
+        };
+        Self::misused(format!("{} has {mistakes}", error.file)).details([error.to_string()])
+    }
+}
+
+impl From<InvalidName> for CommandError {
+    fn from(error: InvalidName) -> Self {
+        Self::misused(error.to_string())
+    }
+}
+
+/// Codes with which the service says that something is not allowed, rather than that it failed.
+const REFUSALS: [&str; 7] =
+    ["gate_blocked", "gate_timeout", "policy_refused", "not_newer", "superseded", "locked", "held"];
+
+impl From<Problem> for CommandError {
+    fn from(problem: Problem) -> Self {
+        let status = match problem.code.as_str() {
+            "config_invalid" => Status::Misused,
+            code if REFUSALS.contains(&code) => Status::Refused,
+            _ => Status::Failed,
+        };
+        let error = Self::new(status, problem.title).details(indented(&problem.errors));
+        let error = error.maybe_hint(problem.hint);
+        match problem.detail {
+            Some(detail) => error.because(detail),
+            None => error,
+        }
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        Self::failed(failure.summary).details(indented(&failure.log)).maybe_hint(failure.hint)
+    }
+}
+
+/// Below the message, so that what others wrote is not taken for ours.
+fn indented(texts: &[String]) -> Vec<String> {
+    texts.iter().flat_map(|text| text.lines()).map(|line| format!("  {line}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(error: &CommandError) -> String {
+        anstream::adapter::strip_str(&error.render().unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_problem_is_shown_with_its_detail_its_errors_and_its_hint() {
+        let problem = Problem::new(409, "digest_conflict", "commit abc is registered already, with another image")
+            .detail("release 3 has sha256:12")
+            .errors(vec!["one".to_owned(), "two\nlines".to_owned()])
+            .hint("deploy that release");
+        let error = CommandError::from(problem);
+        assert_eq!(error.status(), Status::Failed);
+        assert_eq!(
+            plain(&error),
+            "error: commit abc is registered already, with another image\ncaused by: release 3 has sha256:12\n  one\n  \
+             two\n  lines\n\nhint: deploy that release"
+        );
+    }
+
+    #[test]
+    fn what_is_not_allowed_ends_with_another_status_than_what_failed() {
+        let status = |code| CommandError::from(Problem::new(422, code, "no")).status();
+        assert_eq!(status("policy_refused"), Status::Refused);
+        assert_eq!(status("config_invalid"), Status::Misused);
+        assert_eq!(status("release_unknown"), Status::Failed);
+        assert_eq!(Status::from(DeploymentState::Superseded), Status::Refused);
+        assert_eq!(Status::from(DeploymentState::Cancelled), Status::Failed);
+    }
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let inner = std::io::Error::other("disk full");
+        let error = CommandError::failed("cannot write: disk full").caused_by(&inner);
+        assert_eq!(plain(&error), "error: cannot write: disk full");
+    }
+}
