@@ -1,0 +1,237 @@
+//! The service's API as typed calls.
+
+mod error;
+mod stream;
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+use windlass_core::api::{
+    DeploymentMessage, DeploymentView, HostView, LogQuery, NewDeployment, NewRelease, NewTask, Page, PlanView, Release,
+    StageView, StartedTask, TaskMessage, TaskView, Version,
+};
+use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
+use windlass_core::verdict::Verdict;
+
+use crate::error::CommandError;
+use crate::target::is_loopback;
+
+pub(crate) use error::ClientError;
+use stream::Messages;
+pub(crate) use stream::is_transient;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The service says something on every stream each 15 seconds: after three silences the connection is dead.
+const STREAM_SILENCE: Duration = Duration::from_secs(45);
+/// Tells the service who asks, so that it can answer an older client in its way.
+const VERSION_HEADER: &str = "windlass-version";
+
+/// One service, and what it knows us by.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    server: Url,
+    token: Option<SecretString>,
+}
+
+/// One stage of one project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StageAddress {
+    pub(crate) project: ProjectName,
+    pub(crate) stage: StageName,
+}
+
+impl fmt::Display for StageAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.project, self.stage)
+    }
+}
+
+impl StageAddress {
+    fn path<'a>(&'a self, below: &[&'a str]) -> Vec<&'a str> {
+        let own = ["projects", self.project.owner(), self.project.repository(), "stages", self.stage.as_str()];
+        own.into_iter().chain(below.iter().copied()).collect()
+    }
+}
+
+impl Client {
+    /// Nothing is sent yet.
+    pub(crate) fn new(server: Url, token: Option<SecretString>) -> Result<Self, CommandError> {
+        let version = HeaderMap::from_iter([(
+            reqwest::header::HeaderName::from_static(VERSION_HEADER),
+            HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
+        )]);
+        let mut builder = reqwest::Client::builder()
+            .default_headers(version)
+            .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(STREAM_SILENCE)
+            // The token is for this server and no other.
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(&server) {
+            builder = builder.no_proxy();
+        }
+        let http =
+            builder.build().map_err(|error| CommandError::failed("cannot make an HTTP client").caused_by(&error))?;
+        Ok(Self { http, server, token })
+    }
+
+    pub(crate) const fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// Asked without a token.
+    pub(crate) async fn version(&self) -> Result<Version, ClientError> {
+        self.get(&["version"], &()).await
+    }
+
+    pub(crate) async fn hosts(&self) -> Result<Vec<HostView>, ClientError> {
+        self.get(&["hosts"], &()).await
+    }
+
+    pub(crate) async fn stage(&self, stage: &StageAddress) -> Result<StageView, ClientError> {
+        self.get(&stage.path(&[]), &()).await
+    }
+
+    pub(crate) async fn gate(&self, stage: &StageAddress, commit: &CommitSha) -> Result<Verdict, ClientError> {
+        self.get(&stage.path(&["gate"]), &[("commit", commit.as_str())]).await
+    }
+
+    pub(crate) async fn plan(&self, stage: &StageAddress, new: &NewDeployment) -> Result<PlanView, ClientError> {
+        self.post(&stage.path(&["plan"]), new).await
+    }
+
+    pub(crate) async fn lift_hold(&self, stage: &StageAddress) -> Result<(), ClientError> {
+        let path = stage.path(&["hold"]);
+        self.answer(self.request(Method::DELETE, &path).timeout(REQUEST_TIMEOUT), &path).await.map(drop)
+    }
+
+    pub(crate) async fn releases(
+        &self,
+        stage: &StageAddress,
+        app: &AppName,
+        cursor: Option<&str>,
+    ) -> Result<Page<Release>, ClientError> {
+        let query: Vec<(&str, &str)> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
+        self.get(&stage.path(&["apps", app.as_str(), "releases"]), &query).await
+    }
+
+    pub(crate) async fn create_release(
+        &self,
+        stage: &StageAddress,
+        app: &AppName,
+        new: &NewRelease,
+    ) -> Result<Release, ClientError> {
+        self.post(&stage.path(&["apps", app.as_str(), "releases"]), new).await
+    }
+
+    pub(crate) async fn deploy(
+        &self,
+        stage: &StageAddress,
+        new: &NewDeployment,
+    ) -> Result<DeploymentView, ClientError> {
+        self.post(&stage.path(&["deployments"]), new).await
+    }
+
+    pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<DeploymentView, ClientError> {
+        self.get(&["deployments", id.as_str()], &()).await
+    }
+
+    pub(crate) async fn cancel(&self, id: &DeploymentId) -> Result<DeploymentView, ClientError> {
+        self.post(&["deployments", id.as_str(), "cancel"], &serde_json::json!({})).await
+    }
+
+    /// What happened to a deployment after a place in its sequence, and then what happens, until its last word.
+    pub(crate) async fn deployment_events(
+        &self,
+        id: &DeploymentId,
+        after: Option<u64>,
+    ) -> Result<Messages<DeploymentMessage>, ClientError> {
+        self.stream(&["deployments", id.as_str(), "events"], &(), after).await
+    }
+
+    pub(crate) async fn tasks(&self, stage: &StageAddress) -> Result<Vec<TaskView>, ClientError> {
+        self.get(&stage.path(&["tasks"]), &()).await
+    }
+
+    pub(crate) async fn run_task(&self, stage: &StageAddress, new: &NewTask) -> Result<StartedTask, ClientError> {
+        self.post(&stage.path(&["tasks"]), new).await
+    }
+
+    /// What a task wrote; a one-off task's stream ends with how it ended.
+    pub(crate) async fn task_log(
+        &self,
+        id: &str,
+        query: &LogQuery,
+        after: Option<u64>,
+    ) -> Result<Messages<TaskMessage>, ClientError> {
+        self.stream(&["tasks", id, "log"], query, after).await
+    }
+
+    pub(crate) async fn stop_task(&self, id: &str) -> Result<(), ClientError> {
+        let path = ["tasks", id, "stop"];
+        let request = self.request(Method::POST, &path).json(&serde_json::json!({}));
+        // The service answers when it has ended, which its grace may delay.
+        self.answer(request, &path).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &impl Serialize) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, path).query(query).timeout(REQUEST_TIMEOUT), path).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, ClientError> {
+        self.json(self.request(Method::POST, path).json(body).timeout(REQUEST_TIMEOUT), path).await
+    }
+
+    async fn stream<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        after: Option<u64>,
+    ) -> Result<Messages<T>, ClientError> {
+        let mut request =
+            self.request(Method::GET, path).query(query).header(reqwest::header::ACCEPT, "text/event-stream");
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        Ok(stream::messages(self.answer(request, path).await?, self.server.clone()))
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.server.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder, path: &[&str]) -> Result<T, ClientError> {
+        let response = self.answer(request, path).await?;
+        let bytes = response.bytes().await.map_err(|error| ClientError::from_reqwest(&self.server, &error))?;
+        serde_json::from_slice(&bytes).map_err(|source| ClientError::Garbled {
+            server: self.server.clone(),
+            path: path.join("/"),
+            source,
+        })
+    }
+
+    /// A success; everything else is an error.
+    async fn answer(&self, request: RequestBuilder, path: &[&str]) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| ClientError::from_reqwest(&self.server, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(ClientError::from_answer(&self.server, &path.join("/"), response).await)
+    }
+}

@@ -1,0 +1,209 @@
+//! What a command is about: which server, which stage of which project, which app. What the command line and the
+//! environment leave open is read from `windlass.toml` and the Git remote of the folder.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use url::{Host, Url};
+use windlass_core::config::ProjectFile;
+use windlass_core::names::{AppName, CommitSha, ProjectName, StageName};
+
+use crate::cli::Where;
+use crate::client::{Client, StageAddress};
+use crate::error::CommandError;
+
+/// Where a project's file lies.
+pub(crate) const PROJECT_FILE: &str = "windlass.toml";
+
+/// A stage on a server.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) client: Client,
+    pub(crate) stage: StageAddress,
+    app: Option<AppName>,
+}
+
+impl Where {
+    /// The server, for commands that need no more.
+    pub(crate) fn client(&self) -> Result<Client, CommandError> {
+        let server = given(self.server.as_deref())
+            .ok_or_else(|| CommandError::misused("no server is given").hint("set WINDLASS_SERVER, or pass --server"))?;
+        let server = server_url(server)?;
+        let token = self.token.clone().ok_or_else(|| {
+            CommandError::misused("no token is given")
+                .hint("set WINDLASS_TOKEN, or pass --token; `windlass token create` on the server makes one")
+        })?;
+        Client::new(server, Some(token))
+    }
+
+    /// The stage and its server.
+    pub(crate) fn target(&self) -> Result<Target, CommandError> {
+        let client = self.client()?;
+        Ok(Target { client, stage: self.stage_address()?, app: self.app.clone() })
+    }
+
+    fn stage_address(&self) -> Result<StageAddress, CommandError> {
+        let project = match given(self.project.as_deref()) {
+            Some(project) => project.parse()?,
+            None => project_of_remote().ok_or_else(|| {
+                CommandError::misused("no project is given, and this folder has no Git remote `origin` to tell it")
+                    .hint("pass --project owner/name, or set WINDLASS_PROJECT")
+            })?,
+        };
+        let stage = match given(self.stage.as_deref()) {
+            Some(stage) => stage.parse()?,
+            None => stage_of_file()?,
+        };
+        Ok(StageAddress { project, stage })
+    }
+}
+
+impl Target {
+    /// The app, for commands that are about one.
+    pub(crate) fn app(&self) -> Result<AppName, CommandError> {
+        if let Some(app) = &self.app {
+            return Ok(app.clone());
+        }
+        let Some(file) = read_project_file(Path::new(PROJECT_FILE))? else { return Ok(AppName::unnamed()) };
+        let config = file.resolve(&self.stage.stage);
+        let names: Vec<&AppName> = config.apps.keys().collect();
+        match names[..] {
+            [only] => Ok(only.clone()),
+            _ => {
+                let names: Vec<&str> = names.into_iter().map(AppName::as_str).collect();
+                Err(CommandError::misused(format!("{PROJECT_FILE} has several apps: {}", names.join(", ")))
+                    .hint("say which with --app"))
+            }
+        }
+    }
+
+    /// The app, where one was named.
+    pub(crate) const fn named_app(&self) -> Option<&AppName> {
+        self.app.as_ref()
+    }
+}
+
+/// An empty variable is as good as none.
+pub(crate) fn given(value: Option<&str>) -> Option<&str> {
+    value.map(str::trim).filter(|value| !value.is_empty())
+}
+
+/// A token may be sent there: https, or this machine.
+pub(crate) fn server_url(text: &str) -> Result<Url, CommandError> {
+    let wrong = |why: String| {
+        CommandError::misused(format!("the server's address `{text}` cannot be used: {why}"))
+            .hint("give --server (or WINDLASS_SERVER) as https://deploy.example.com")
+    };
+    let url: Url = text.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err(wrong("plain http would send the token readable through the network".to_owned())),
+        scheme => return Err(wrong(format!("`{scheme}` is not https"))),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it holds a password; the token goes into WINDLASS_TOKEN".to_owned()));
+    }
+    Ok(url)
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The project's file; `None` where there is none.
+pub(crate) fn read_project_file(path: &Path) -> Result<Option<ProjectFile>, CommandError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(ProjectFile::parse(&path.display().to_string(), &text)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// A configuration file that cannot be read is a wrong configuration.
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::misused(format!("cannot read {}", path.display())).caused_by(error)
+}
+
+fn stage_of_file() -> Result<StageName, CommandError> {
+    let hint = "pass --stage, or set WINDLASS_STAGE";
+    let Some(file) = read_project_file(Path::new(PROJECT_FILE))? else {
+        let message = format!("no stage is given, and there is no {PROJECT_FILE} here to tell it");
+        return Err(CommandError::misused(message).hint(hint));
+    };
+    let stages: Vec<&StageName> = file.stages().collect();
+    let chosen = match stages[..] {
+        [only] => Some(only),
+        _ => stages.iter().copied().find(|stage| stage.as_str() == "production"),
+    };
+    chosen.cloned().ok_or_else(|| {
+        let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+        let known = if names.is_empty() { "names none".to_owned() } else { format!("names {}", names.join(", ")) };
+        CommandError::misused(format!("no stage is given, and {PROJECT_FILE} {known}")).hint(hint)
+    })
+}
+
+/// The commit that is checked out.
+pub(crate) fn head_commit() -> Option<CommitSha> {
+    git(&["rev-parse", "HEAD"])?.parse().ok()
+}
+
+fn project_of_remote() -> Option<ProjectName> {
+    parse_remote(&git(&["remote", "get-url", "origin"])?)
+}
+
+/// Asks Git, which knows its own files, includes and rewritten addresses best. `None`: it is not there or knows nothing.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()?;
+    Some(text.trim().to_owned())
+}
+
+/// `https://github.com/owner/name.git`, `ssh://git@github.com/owner/name` or `git@github.com:owner/name.git`.
+fn parse_remote(remote: &str) -> Option<ProjectName> {
+    let path = match remote.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "https" | "ssh") && url.has_host() => url.path().to_owned(),
+        Ok(_) => return None,
+        Err(_) => remote.split_once(':').filter(|(host, _)| !host.contains('/'))?.1.to_owned(),
+    };
+    let path = path.trim_matches('/');
+    path.strip_suffix(".git").unwrap_or(path).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_project_is_read_from_every_way_to_write_a_remote() {
+        for remote in [
+            "https://github.com/acme/shop.git",
+            "https://github.com/acme/shop",
+            "https://x-access-token:secret@github.com/acme/shop.git",
+            "ssh://git@github.com/acme/shop.git",
+            "ssh://git@ssh.github.com:443/acme/shop.git",
+            "git@github.com:acme/shop.git",
+            "git@github.com:/acme/shop/",
+        ] {
+            assert_eq!(parse_remote(remote).map(String::from).as_deref(), Some("acme/shop"), "{remote}");
+        }
+        for other in ["/srv/git/shop.git", "../shop", "file:///srv/acme/shop", "https://github.com/shop", ""] {
+            assert_eq!(parse_remote(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_sent_over_https_or_within_this_machine() {
+        for good in ["https://deploy.example.com", "http://127.0.0.1:8080", "http://localhost:1", "http://[::1]:8080"] {
+            assert!(server_url(good).is_ok(), "{good}");
+        }
+        for wrong in ["http://deploy.example.com", "ftp://127.0.0.1", "deploy.example.com", "https://a:b@example.com"] {
+            assert!(server_url(wrong).is_err(), "{wrong}");
+        }
+    }
+}
