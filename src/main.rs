@@ -1,2 +1,34 @@
-//! Windlass.
-fn main() {}
+//! The command line of Windlass.
+
+mod cli;
+mod client;
+mod commands;
+mod error;
+mod output;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use error::{CommandError, Status};
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match run(cli) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            output::error(&error);
+            error.status().into()
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> Result<Status, CommandError> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| CommandError::failed("the system gives no threads").caused_by(&error))?;
+    let status = runtime.block_on(commands::run(cli.command));
+    // What still reads from the terminal or resolves a name must not keep the process.
+    runtime.shutdown_background();
+    status
+}

@@ -1,0 +1,61 @@
+//! One file per command.
+
+mod app;
+mod cancel;
+mod completions;
+mod config;
+#[cfg(feature = "service")]
+mod demo;
+mod deploy;
+mod doctor;
+mod follow;
+#[cfg(feature = "service")]
+mod gateway;
+mod hold;
+mod interrupt;
+mod plan;
+mod reconnect;
+mod release;
+mod rollback;
+#[cfg(feature = "service")]
+mod serve;
+#[cfg(feature = "service")]
+mod server_file;
+mod status;
+#[cfg(feature = "service")]
+mod stop;
+mod task;
+#[cfg(feature = "service")]
+mod token;
+
+use crate::cli::Command;
+use crate::error::{CommandError, Status};
+
+pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
+    match command {
+        Command::Deploy(arguments) => Box::pin(deploy::run(arguments)).await,
+        Command::Rollback(arguments) => Box::pin(rollback::run(arguments)).await,
+        Command::Cancel(arguments) => cancel::run(arguments).await,
+        Command::Status(arguments) => status::run(arguments).await,
+        Command::Plan(arguments) => plan::run(arguments).await,
+        Command::Release(command) => Box::pin(release::run(command)).await,
+        Command::Task(command) => Box::pin(task::run(command)).await,
+        Command::App(command) => Box::pin(app::run(command)).await,
+        Command::Hold(command) => hold::run(command).await,
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
+        Command::Completions(arguments) => completions::run(&arguments),
+        #[cfg(feature = "service")]
+        Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
+        #[cfg(feature = "service")]
+        Command::Gateway(arguments) => Box::pin(gateway::run(arguments)).await,
+        #[cfg(feature = "service")]
+        Command::Demo(arguments) => match Box::pin(demo::run(&arguments, &crate::output::Output)).await {
+            Ok(code) if code == std::process::ExitCode::SUCCESS => Ok(Status::Done),
+            Ok(_) => Ok(Status::Failed),
+            Err(error) => Err(CommandError::from_chain(Status::Failed, error.as_ref())),
+        },
+        #[cfg(feature = "service")]
+        Command::Token(command) => Box::pin(token::run(command)).await,
+    }
+}

@@ -1,0 +1,130 @@
+//! `windlass app logs`
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{StreamExt, select_all};
+use serde::Serialize;
+use windlass_core::Timestamp;
+use windlass_core::api::{LogQuery, TaskMessage, TaskView};
+use windlass_core::labels::Kind;
+use windlass_core::task::LogLine;
+
+use crate::cli::AppLogs;
+use crate::client::{Client, ClientError};
+use crate::commands::interrupt::unless_interrupted;
+use crate::error::{CommandError, Status};
+use crate::output::{self, DIM};
+
+pub(super) async fn run(arguments: AppLogs) -> Result<Status, CommandError> {
+    let AppLogs { follow, lines, since, role, place } = arguments;
+    let target = place.target()?;
+    let app = target.app()?;
+    let mut tasks = target.client.tasks(&target.stage).await?;
+    tasks.retain(|task| task.kind == Kind::Service && task.app == app);
+    if let Some(role) = &role {
+        tasks.retain(|task| task.role == *role);
+    }
+    // Of tasks that have ended, only the last words of an app that is down matter.
+    if tasks.iter().any(|task| task.last_status.is_alive()) {
+        tasks.retain(|task| task.last_status.is_alive());
+    }
+    if tasks.is_empty() {
+        return Err(CommandError::failed(format!("{app} has no task on {}", target.stage))
+            .hint("`windlass app ps` and `windlass status` show what there is"));
+    }
+    let query = LogQuery { follow, lines, since: since.map(|since| since.before(Timestamp::now())) };
+    let several = tasks.len() > 1;
+    if follow {
+        return match unless_interrupted(stream(&target.client, &tasks, &query, several, place.json)).await {
+            Some(ended) => ended.map(|()| Status::Done),
+            None => Ok(Status::Interrupted),
+        };
+    }
+    let mut written = collect(&target.client, &tasks, &query).await?;
+    if let Some(lines) = lines {
+        let too_many = written.len().saturating_sub(usize::try_from(lines).unwrap_or(usize::MAX));
+        written.drain(..too_many);
+    }
+    if place.json {
+        output::json(&written)?;
+    } else {
+        written.iter().try_for_each(|line| output::result(&line.for_people(several)))?;
+    }
+    Ok(Status::Done)
+}
+
+/// A line and the task that wrote it; what `--json` prints.
+#[derive(Clone, Serialize)]
+struct Written {
+    task: String,
+    #[serde(flatten)]
+    line: LogLine,
+}
+
+impl Written {
+    fn new(task: &TaskView, message: TaskMessage) -> Option<Self> {
+        match message {
+            TaskMessage::Line(line) => Some(Self { task: task.name.clone(), line }),
+            TaskMessage::Exit { .. } | TaskMessage::Failed(_) => None,
+        }
+    }
+
+    fn for_people(&self, several: bool) -> String {
+        if several { format!("{DIM}{} |{DIM:#} {}", short(&self.task), self.line.line) } else { self.line.line.clone() }
+    }
+}
+
+/// The end of a container's name is what tells the tasks of one app apart.
+fn short(name: &str) -> &str {
+    const LONGEST: usize = 24;
+    let from = name.char_indices().rev().nth(LONGEST - 1).map_or(0, |(index, _)| index);
+    name[from..].trim_start_matches('-')
+}
+
+/// What there is, in the order in which it was written.
+async fn collect(client: &Client, tasks: &[TaskView], query: &LogQuery) -> Result<Vec<Written>, CommandError> {
+    let logs = tasks.iter().map(|task| async move {
+        let mut written = Vec::new();
+        let mut messages = client.task_log(&task.name, query, None).await?;
+        while let Some(sent) = messages.next().await {
+            written.extend(Written::new(task, sent?.message));
+        }
+        Ok::<_, ClientError>(written)
+    });
+    let mut written = try_join_all(logs).await?.concat();
+    written.sort_by_key(|written| written.line.at);
+    Ok(written)
+}
+
+/// What there is and what comes, as it comes.
+async fn stream(
+    client: &Client,
+    tasks: &[TaskView],
+    query: &LogQuery,
+    several: bool,
+    json: bool,
+) -> Result<(), CommandError> {
+    let logs = tasks.iter().map(|task| async move {
+        let messages = client.task_log(&task.name, query, None).await?;
+        Ok::<_, ClientError>(messages.map(move |sent| sent.map(|sent| Written::new(task, sent.message))))
+    });
+    let mut written = select_all(try_join_all(logs).await?);
+    while let Some(line) = written.next().await {
+        match line? {
+            Some(line) if json => output::json_line(&line)?,
+            Some(line) => output::result(&line.for_people(several))?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_long_name_is_shown_by_its_end() {
+        assert_eq!(short("shop-web-12-1"), "shop-web-12-1");
+        assert_eq!(short("acme-shop-production-default-web-12-abcdef-1"), "default-web-12-abcdef-1");
+    }
+}

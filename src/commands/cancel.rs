@@ -1,0 +1,30 @@
+//! `windlass cancel`
+
+use windlass_core::report;
+
+use crate::cli::Cancel;
+use crate::error::{CommandError, Status};
+use crate::output;
+
+pub(crate) async fn run(arguments: Cancel) -> Result<Status, CommandError> {
+    let Cancel { id, place } = arguments;
+    let (client, id) = match id {
+        Some(id) => (place.client()?, id),
+        None => {
+            let target = place.target()?;
+            let open = target.client.stage(&target.stage).await?.deployment.ok_or_else(|| {
+                CommandError::failed(format!("no deployment runs or waits on {}", target.stage))
+                    .hint("`windlass status` shows what is under way")
+            })?;
+            (target.client, open.id)
+        }
+    };
+    let deployment = client.cancel(&id).await?;
+    if place.json {
+        output::json(&deployment)?;
+    } else {
+        let title = report::title(deployment.kind, &deployment.releases);
+        output::result(&format!("asked to cancel deployment {id} ({title})\n{}", deployment.url))?;
+    }
+    Ok(Status::Done)
+}

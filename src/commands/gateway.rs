@@ -1,0 +1,61 @@
+//! `windlass gateway`
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use windlass_core::config::{GatewayListen, ServerConfig};
+use windlass_core::names::HostName;
+use windlass_gateway::{GatewayError, GatewayOptions};
+
+use super::server_file;
+use super::stop::asked_to_stop;
+use crate::cli;
+use crate::error::{CommandError, Status};
+use crate::output::start_log;
+
+pub(crate) async fn run(arguments: cli::Gateway) -> Result<Status, CommandError> {
+    let cli::Gateway { config, host, logging } = arguments;
+    start_log(&logging)?;
+    let server = server_file::read(&config)?;
+    let GatewayListen { http, https, control } = listen(&server, &host)?.clone();
+    if https.is_some() {
+        tracing::warn!("this version serves no https: `https` of [hosts.{host}.gateway] is passed over");
+    }
+    make_folder(&server.data)?;
+    let snapshot = server.data.join(format!("gateway-{host}.json"));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let stop = asked_to_stop()?;
+    let gateway = windlass_gateway::Gateway::start(GatewayOptions { http, control, snapshot, threads }).await?;
+    stop.await;
+    gateway.stop().await;
+    Ok(Status::Done)
+}
+
+fn listen<'a>(server: &'a ServerConfig, host: &HostName) -> Result<&'a GatewayListen, CommandError> {
+    let config = server.hosts.get(host).ok_or_else(|| {
+        let known: Vec<&str> = server.hosts.keys().map(HostName::as_str).collect();
+        CommandError::misused(format!("the server's file has no host {host}; it has {}", known.join(", ")))
+            .hint("name one of them with --host")
+    })?;
+    config.gateway.as_ref().ok_or_else(|| {
+        CommandError::misused(format!("the server's file gives host {host} no gateway"))
+            .hint(format!("add [hosts.{host}.gateway] with `http` and `control`"))
+    })
+}
+
+fn make_folder(folder: &Path) -> Result<(), CommandError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        CommandError::failed(format!("cannot make the data folder {}", folder.display()))
+            .caused_by(&error)
+            .hint("let this user make it, or change `data` in the server's file")
+    })
+}
+
+impl From<GatewayError> for CommandError {
+    fn from(error: GatewayError) -> Self {
+        Self::failed(error.to_string())
+    }
+}

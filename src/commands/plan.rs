@@ -1,0 +1,28 @@
+//! `windlass plan`
+
+use windlass_core::api::NewDeployment;
+use windlass_core::plan::DeploymentKind;
+
+use super::deploy::chosen;
+use crate::cli::Plan;
+use crate::error::{CommandError, Status};
+use crate::output;
+
+pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
+    let Plan { release, place } = arguments;
+    let target = place.target()?;
+    let new = NewDeployment { releases: chosen(&target, &release)?, kind: DeploymentKind::Deploy, reason: None };
+    let plan = target.client.plan(&target.stage, &new).await?;
+    if place.json {
+        output::json(&plan)?;
+        return Ok(Status::Done);
+    }
+    for (app, change) in &plan.plan.apps {
+        let from = change.previous.map_or_else(|| "nothing".to_owned(), |number| format!("release {number}"));
+        output::result(&format!("{app}: {from} → release {} ({})", change.release, change.commit.short()))?;
+    }
+    for (index, line) in plan.lines.iter().enumerate() {
+        output::result(&format!("{:>3}. {line}", index + 1))?;
+    }
+    Ok(Status::Done)
+}

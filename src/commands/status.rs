@@ -1,0 +1,151 @@
+//! `windlass status`
+
+use serde::Serialize;
+use windlass_core::Timestamp;
+use windlass_core::api::{AppView, DeploymentView, StageView, StepState};
+use windlass_core::labels::Kind;
+use windlass_core::names::CommitSha;
+use windlass_core::report;
+use windlass_core::task::{TaskHealth, TaskStatus};
+use windlass_core::verdict::{Verdict, VerdictKind};
+
+use crate::cli::Status as Arguments;
+use crate::error::{CommandError, Status};
+use crate::output::{self, BOLD, DIM, GREEN, RED, Table, YELLOW, ago, until};
+
+pub(crate) async fn run(arguments: Arguments) -> Result<Status, CommandError> {
+    let Arguments { why, place } = arguments;
+    let target = place.target()?;
+    let mut stage = target.client.stage(&target.stage).await?;
+    if let Some(app) = target.named_app() {
+        stage.apps.retain(|name, _| name == app);
+    }
+    let verdict = match judged(&stage).filter(|_| why) {
+        Some(commit) => Some(target.client.gate(&target.stage, commit).await?),
+        None => None,
+    };
+    if place.json {
+        output::json(&StatusDocument { stage: &stage, verdict: verdict.as_ref() })?;
+    } else {
+        show(&stage, verdict.as_ref(), Timestamp::now())?;
+    }
+    Ok(Status::Done)
+}
+
+/// What `--json` prints: the stage as the API has it, and with `--why` its verdict.
+#[derive(Serialize)]
+struct StatusDocument<'a> {
+    #[serde(flatten)]
+    stage: &'a StageView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<&'a Verdict>,
+}
+
+/// The commit that people ask about: the one under way, else the one that the branch wants.
+fn judged(stage: &StageView) -> Option<&CommitSha> {
+    let under_way = stage.deployment.as_ref().map(|deployment| &deployment.commit);
+    under_way.or_else(|| stage.apps.values().find_map(|app| app.wanted_commit.as_ref()))
+}
+
+fn show(stage: &StageView, verdict: Option<&Verdict>, now: Timestamp) -> Result<(), CommandError> {
+    output::result(&format!("{BOLD}{} {}{BOLD:#}\n", stage.project, stage.stage))?;
+    let mut table = Table::new(&["APP", "ACTIVE", "COMMIT", "WANTED", "LATEST", "TASKS", "URLS"]);
+    for (name, app) in &stage.apps {
+        table.row([
+            name.to_string(),
+            app.active.map(|number| number.to_string()).unwrap_or_default(),
+            short(app.active_commit.as_ref()),
+            short(app.wanted_commit.as_ref()),
+            app.latest.map(|number| number.to_string()).unwrap_or_default(),
+            format!("{}/{}", healthy(app), app.desired_tasks),
+            app.urls.join(" "),
+        ]);
+    }
+    if table.is_empty() {
+        output::result("no release is registered yet: `windlass release create`")?;
+    } else {
+        output::result(&table.to_string())?;
+    }
+    if let Some(deployment) = &stage.deployment {
+        show_deployment(deployment, now)?;
+    }
+    if let Some(verdict) = verdict {
+        show_verdict(verdict)?;
+    }
+    show_claims(stage, now)?;
+    for warning in &stage.warnings {
+        output::result(&format!("\n{YELLOW}warning:{YELLOW:#} {warning}"))?;
+    }
+    Ok(())
+}
+
+fn short(commit: Option<&CommitSha>) -> String {
+    commit.map(|commit| commit.short().to_owned()).unwrap_or_default()
+}
+
+/// Tasks of the active release that do their work, as far as is known.
+fn healthy(app: &AppView) -> usize {
+    app.tasks
+        .iter()
+        .filter(|task| task.kind == Kind::Service && Some(task.release) == app.active)
+        .filter(|task| task.last_status == TaskStatus::Running && task.health != TaskHealth::Unhealthy)
+        .count()
+}
+
+fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), CommandError> {
+    let title = report::title(deployment.kind, &deployment.releases);
+    let asked = format!("asked for by {}, {}", deployment.requested_by, ago(deployment.created_at, now));
+    output::result(&format!("\n{BOLD}{title}: {}{BOLD:#} ({asked})", deployment.state))?;
+    if let Some(why) = &deployment.why {
+        output::result(&format!("  {YELLOW}{why}{YELLOW:#}"))?;
+    }
+    for step in &deployment.steps {
+        let (mark, style) = match step.state {
+            StepState::Pending => ("·", DIM),
+            StepState::Running => ("▸", BOLD),
+            StepState::Done => ("✓", GREEN),
+            StepState::Failed => ("✗", RED),
+            StepState::Skipped => ("-", DIM),
+        };
+        let note = step.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        output::result(&format!("  {style}{mark}{style:#} {}: {}{note}", step.step, step.title))?;
+    }
+    output::result(&format!("  {}", deployment.url))
+}
+
+fn show_verdict(verdict: &Verdict) -> Result<(), CommandError> {
+    output::result(&format!("\n{BOLD}gate{BOLD:#} {}", verdict.summary()))?;
+    let mut table = Table::new(&["", "CHECK", "WHY"]);
+    for item in &verdict.items {
+        table.row([word(item.state).to_owned(), item.name.clone(), item.why.clone()]);
+    }
+    if table.is_empty() { Ok(()) } else { output::result(&table.to_string()) }
+}
+
+const fn word(state: VerdictKind) -> &'static str {
+    match state {
+        VerdictKind::Green => "green",
+        VerdictKind::Waiting => "waiting",
+        VerdictKind::Blocked => "blocked",
+        VerdictKind::Unavailable => "unavailable",
+    }
+}
+
+/// Who claims the stage, each with the way out.
+fn show_claims(stage: &StageView, now: Timestamp) -> Result<(), CommandError> {
+    if let Some(lease) = &stage.lease {
+        let ends = until(lease.expires_at, now);
+        output::result(&format!("\nlease: deployment {} works on it (ends {ends} unless renewed)", lease.deployment))?;
+    }
+    if let Some(lock) = &stage.lock {
+        output::result(&format!("\nlock: {} since {}: {}", lock.by, ago(lock.since, now), lock.reason))?;
+    }
+    if let Some(hold) = &stage.hold {
+        let since = ago(hold.since, now);
+        output::result(&format!(
+            "\nhold: since the rollback {} ({since}) merges do not deploy; `windlass hold lift` lets them again",
+            hold.deployment
+        ))?;
+    }
+    Ok(())
+}
