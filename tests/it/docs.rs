@@ -186,7 +186,8 @@ impl Document {
     /// Arguments of `windlass`, typed in shell blocks or named in the text, through cargo too.
     fn commands(&self) -> Vec<Vec<String>> {
         let prose = self.prose();
-        let spans = prose.split('`').skip(1).step_by(2).map(str::to_owned);
+        // A line may end within one.
+        let spans = prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " "));
         self.shell_lines().into_iter().chain(spans).filter_map(|line| arguments(&line)).collect()
     }
 
