@@ -50,11 +50,9 @@ pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
         #[cfg(feature = "service")]
         Command::Gateway(arguments) => Box::pin(gateway::run(arguments)).await,
         #[cfg(feature = "service")]
-        Command::Demo(arguments) => match Box::pin(demo::run(&arguments, &crate::output::Output)).await {
-            Ok(code) if code == std::process::ExitCode::SUCCESS => Ok(Status::Done),
-            Ok(_) => Ok(Status::Failed),
-            Err(error) => Err(CommandError::from_chain(Status::Failed, error.as_ref())),
-        },
+        Command::Demo(arguments) => Box::pin(demo::run(&arguments, &crate::output::Output))
+            .await
+            .map_err(|error| CommandError::from_chain(Status::Failed, error.as_ref())),
         #[cfg(feature = "service")]
         Command::Token(command) => Box::pin(token::run(command)).await,
     }

@@ -2,4 +2,8 @@
 
 mod architecture;
 mod cli;
+mod crash;
+mod deploy;
 mod docs;
+mod registry;
+mod world;

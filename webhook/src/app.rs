@@ -102,7 +102,8 @@ impl AtWork {
     /// Claims a piece of work until the claim is dropped; `None` when somebody is at it.
     pub(crate) fn claim<'a>(&'a self, what: String) -> Option<Claim<'a>> {
         let mut at_work = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        at_work.insert(what.clone()).then_some(Claim { at_work: self, what })
+        // Only once it is ours: a claim that is dropped gives the work up.
+        at_work.insert(what.clone()).then(|| Claim { at_work: self, what })
     }
 }
 
@@ -116,5 +117,22 @@ pub(crate) struct Claim<'a> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.at_work.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_of_work_is_claimed_once_at_a_time() {
+        let at_work = AtWork::default();
+        let first = at_work.claim("stage".to_owned());
+        assert!(first.is_some());
+        assert!(at_work.claim("stage".to_owned()).is_none());
+        assert!(at_work.claim("stage".to_owned()).is_none(), "a refused claim does not free the work");
+        assert!(at_work.claim("another".to_owned()).is_some());
+        drop(first);
+        assert!(at_work.claim("stage".to_owned()).is_some());
     }
 }

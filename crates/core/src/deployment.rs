@@ -387,9 +387,10 @@ impl Deployment {
             (Phase::Failing { step, .. }, Event::RevertStarted { failure }) => {
                 Phase::Reverting { reached: *step, failure: failure.clone() }
             }
-            (Phase::Reverting { .. }, Event::Ended { outcome: outcome @ (Outcome::Failed | Outcome::Cancelled), failure }) => {
-                ended(*outcome, failure.clone())
-            }
+            (
+                Phase::Reverting { .. },
+                Event::Ended { outcome: outcome @ (Outcome::Failed | Outcome::Cancelled), failure },
+            ) => ended(*outcome, failure.clone()),
             (Phase::Running { next, begun: false }, Event::Ended { outcome: Outcome::Succeeded, failure: None })
                 if *next == retire =>
             {

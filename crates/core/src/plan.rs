@@ -407,8 +407,13 @@ pub enum PlanError {
 impl Hint for PlanError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoHost { .. } => "compare the role's `hosts` with the stage's `hosts` and the hosts' `labels` in the server's file".to_owned(),
-            Self::NoGateway { host, .. } => format!("give host {host} a `gateway` in the server's file, or keep the role off it with `hosts`"),
+            Self::NoHost { .. } => {
+                "compare the role's `hosts` with the stage's `hosts` and the hosts' `labels` in the server's file"
+                    .to_owned()
+            }
+            Self::NoGateway { host, .. } => {
+                format!("give host {host} a `gateway` in the server's file, or keep the role off it with `hosts`")
+            }
             Self::Strategy { .. } => "use `start-first`".to_owned(),
         })
     }
@@ -480,7 +485,13 @@ impl fmt::Display for Step {
                     let separator = if index > 0 { ", " } else { "" };
                     let routes: Vec<String> =
                         service.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
-                    write!(formatter, "{separator}send {} on {} to release {}", routes.join(" "), service.host, service.release)?;
+                    write!(
+                        formatter,
+                        "{separator}send {} on {} to release {}",
+                        routes.join(" "),
+                        service.host,
+                        service.release
+                    )?;
                 }
                 Ok(())
             }
@@ -489,7 +500,11 @@ impl fmt::Display for Step {
             }
             Self::Retire { stop, remove } => {
                 write!(formatter, "drain and stop {}", counted(stop.len(), "old task"))?;
-                if remove.is_empty() { Ok(()) } else { write!(formatter, ", remove {}", counted(remove.len(), "older one")) }
+                if remove.is_empty() {
+                    Ok(())
+                } else {
+                    write!(formatter, ", remove {}", counted(remove.len(), "older one"))
+                }
             }
         }
     }

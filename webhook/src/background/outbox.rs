@@ -113,7 +113,8 @@ impl Outbox {
     async fn disown(&self, deployment: &StoredDeployment, id: u64) -> Result<(), GitHubError> {
         let status = NewStatus {
             state: DeploymentState::Error,
-            description: "GitHub made this deployment of another commit than the one that Windlass asked for".to_owned(),
+            description: "GitHub made this deployment of another commit than the one that Windlass asked for"
+                .to_owned(),
             log_url: self.0.deployment_url(&deployment.id).parse().ok(),
             environment_url: None,
         };

@@ -238,9 +238,9 @@ pub(super) async fn has_status(
     let route = Route::of(project).to("deployments").to(&deployment.to_string()).to("statuses");
     let rows: Vec<Wire> = pages::plain(connection, project, &route).await?;
     let description = fit_description(&status.description);
-    Ok(rows.iter().any(|row| {
-        row.state == status.state.as_str() && row.description.as_deref().unwrap_or_default() == description
-    }))
+    Ok(rows
+        .iter()
+        .any(|row| row.state == status.state.as_str() && row.description.as_deref().unwrap_or_default() == description))
 }
 
 #[cfg(test)]

@@ -132,15 +132,13 @@ impl Store {
         why: Option<&str>,
     ) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
-        sqlx::query(
-            "UPDATE outbox SET sent_at = ?, next_attempt_at = ?, last_error = ? WHERE id = ?",
-        )
-        .bind(sent_at.map(text))
-        .bind(text(next_attempt_at))
-        .bind(why)
-        .bind(id)
-        .execute(&mut *write)
-        .await?;
+        sqlx::query("UPDATE outbox SET sent_at = ?, next_attempt_at = ?, last_error = ? WHERE id = ?")
+            .bind(sent_at.map(text))
+            .bind(text(next_attempt_at))
+            .bind(why)
+            .bind(id)
+            .execute(&mut *write)
+            .await?;
         self.commit(write).await
     }
 }

@@ -150,12 +150,7 @@ pub(super) fn one_task(
 }
 
 /// The app's, the role's and the stage's own, the later over the earlier; what Windlass says of itself over all.
-fn environment(
-    wanted: &DesiredApp,
-    config: &RoleConfig,
-    labels: &TaskLabels,
-    name: &str,
-) -> BTreeMap<String, String> {
+fn environment(wanted: &DesiredApp, config: &RoleConfig, labels: &TaskLabels, name: &str) -> BTreeMap<String, String> {
     let mut env = wanted.config.env.clone();
     env.extend(config.env.clone());
     env.extend(wanted.settings.env.clone());

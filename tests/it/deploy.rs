@@ -1,0 +1,236 @@
+//! A merge becomes a deployment, or does not.
+
+use windlass_core::deployment::{DeploymentState, FailureCode};
+use windlass_core::names::ReleaseNumber;
+use windlass_testing::github::{CheckState, CommitState, Conclusion, Failure};
+
+use crate::world::{PATIENCE, World, stage_path};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_with_green_checks_is_deployed_and_github_hears_of_it_in_order() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let first = world.merge("first");
+    let check = world.repository.add_check_run(&first, "test", CheckState::InProgress);
+    world.register(&first, &image, &world.config_with("migrate = { command = [\"migrate\"] }")).await;
+    world.repository.until_status(&first, "queued", PATIENCE).await.unwrap();
+    world.repository.complete_check_run(check, Conclusion::Success);
+    let told = world.repository.until_status(&first, "success", PATIENCE).await.unwrap();
+
+    assert_eq!(told.states(), ["queued", "in_progress", "success"]);
+    assert_eq!((told.environment.as_str(), told.task.as_str(), told.production), ("production", "deploy", true));
+    let success = told.statuses.last().unwrap();
+    assert_eq!(success.environment_url, "http://shop.example.com/");
+    let log_url = success.log_url.as_str();
+    let page = reqwest::get(log_url).await.unwrap().text().await.unwrap();
+    assert!(page.contains("migrated to release 1"), "{page}");
+    assert!(world.answer().await.starts_with("release 1 "), "{}", world.answer().await);
+
+    let second = world.merge("second");
+    world.repository.add_check_run(&second, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&second, &image, &world.config()).await;
+    let told = world.repository.until_status(&second, "success", PATIENCE).await.unwrap();
+    assert_eq!(told.states(), ["queued", "in_progress", "success"]);
+    let told = world.repository.until_status(&first, "inactive", PATIENCE).await.unwrap();
+    assert_eq!(told.states(), ["queued", "in_progress", "success", "inactive"]);
+    assert!(world.answer().await.starts_with("release 2 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_with_a_red_check_is_refused_and_nothing_is_touched() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let commit = world.merge("red");
+    world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Failure));
+    world.register(&commit, &image, &world.config()).await;
+    let told = world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
+    assert_eq!(told.states(), ["queued", "failure"]);
+    assert!(told.statuses.last().unwrap().description.contains("test"), "{:?}", told.statuses);
+    let deployment = world.deployments().await.remove(0);
+    assert_eq!(deployment.state, DeploymentState::Refused);
+    assert_eq!(deployment.reason.as_deref(), Some("gate_blocked"));
+    assert!(world.engine.observe().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_red_commit_whose_checks_turn_green_later_is_deployed_after_all() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let commit = world.merge("flaky");
+    let suite = world.repository.add_check_suite(&commit, "github-actions");
+    world.repository.add_check_run_in(suite, "test", CheckState::Completed(Conclusion::Failure));
+    world.register(&commit, &image, &world.config()).await;
+    world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
+    let again = world.repository.add_check_run_in(suite, "test", CheckState::InProgress);
+    world.repository.complete_check_run(again, Conclusion::Success);
+    world
+        .repository
+        .until_deployment(|it| it.sha == commit && it.states() == ["queued", "in_progress", "success"], PATIENCE)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_check_on_the_second_page_is_found() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let commit = world.merge("many");
+    for number in 0..120 {
+        let conclusion = if number == 3 { Conclusion::Failure } else { Conclusion::Success };
+        world.repository.add_check_run(&commit, &format!("check {number}"), CheckState::Completed(conclusion));
+    }
+    world.repository.set_status(&commit, "ci/other", CommitState::Success);
+    world.register(&commit, &image, &world.config()).await;
+    let told = world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
+    assert!(told.statuses.last().unwrap().description.contains("check 3"), "{:?}", told.statuses);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_never_becomes_healthy_is_undone_and_its_last_words_are_shown() {
+    let world = World::start().await;
+    let good = world.build(&[]).await;
+    let bad = world.build(&[("SAMPLE_NEVER_HEALTHY", "1")]).await;
+    world.register(&world.merge("good"), &good, &world.config()).await;
+    green_everything(&world);
+    assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
+    let config = world.config().replace("deadline = \"20s\"", "deadline = \"2s\"");
+    let commit = world.merge("bad");
+    green_everything(&world);
+    world.register(&commit, &bad, &config).await;
+    let told = world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
+    assert_eq!(told.states(), ["queued", "in_progress", "failure"]);
+    let deployment = world.deployments().await.remove(0);
+    let failure = deployment.failure.unwrap();
+    assert_eq!(failure.code, FailureCode::Unhealthy);
+    assert!(failure.summary.contains("503"), "{failure}");
+    assert!(failure.log.iter().any(|line| line.contains("database")), "{:?}", failure.log);
+    assert!(world.answer().await.starts_with("release 1 "));
+    let running = world.engine.observe().await.unwrap();
+    assert!(running.iter().all(|task| task.labels.release == ReleaseNumber(1)), "{running:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_exits_at_boot_ends_the_wait_at_once() {
+    let world = World::start().await;
+    let image = world.build(&[("SAMPLE_EXIT_AFTER_MS", "200"), ("SAMPLE_EXIT_CODE", "7")]).await;
+    world.register(&world.merge("crash"), &image, &world.config()).await;
+    green_everything(&world);
+    let deployment = world.deploy("deploy", Some(1)).await;
+    let failure = deployment.failure.unwrap();
+    assert_eq!((deployment.state, failure.code), (DeploymentState::Failed, FailureCode::TaskExited), "{failure}");
+    assert!(failure.summary.contains("exit status 7"), "{failure}");
+    assert!(!failure.log.is_empty());
+    assert!(world.engine.observe().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_fails_leaves_the_old_release_serving() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    world.register(&world.merge("one"), &image, &world.config()).await;
+    green_everything(&world);
+    assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
+    let migrating = world.config_with("migrate = { command = [\"exit\", \"3\"] }");
+    let commit = world.merge("two");
+    green_everything(&world);
+    world.register(&commit, &image, &migrating).await;
+    world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
+    let failure = world.deployments().await.remove(0).failure.unwrap();
+    assert_eq!(failure.code, FailureCode::MigrationFailed);
+    assert!(failure.summary.contains("exit status 3"), "{failure}");
+    assert!(world.answer().await.starts_with("release 1 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_succeeds_while_github_does_not_take_its_statuses_and_github_hears_of_it_later() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let commit = world.merge("quiet");
+    world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+    world.github.fail_next(reqwest::Method::POST, "*/deployments*", Failure::status(502).times(3));
+    world.register(&commit, &image, &world.config()).await;
+    let told = world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
+    assert_eq!(told.states(), ["queued", "in_progress", "success"]);
+    assert_eq!(world.repository.deployments().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_holds_the_stage_against_what_comes_by_itself() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    for title in ["one", "two"] {
+        let commit = world.merge(title);
+        world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+        world.register(&commit, &image, &world.config()).await;
+        world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
+    }
+    let rollback = world.deploy("rollback", None).await;
+    assert_eq!(rollback.state, DeploymentState::Succeeded, "{rollback:?}");
+    assert!(world.answer().await.starts_with("release 1 "));
+    let told = world.repository.until_deployment(|it| it.task == "rollback" && it.state() == Some("success"), PATIENCE);
+    assert_eq!(told.await.unwrap().states(), ["queued", "in_progress", "success"]);
+
+    let commit = world.merge("three");
+    world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&commit, &image, &world.config()).await;
+    world.repository.until_status(&commit, "queued", PATIENCE).await.unwrap();
+    let stage = world.stage().await;
+    assert_eq!(stage.hold.unwrap().deployment, rollback.id);
+    let lifted = world.request(reqwest::Method::DELETE, &format!("{}/hold", stage_path())).send().await.unwrap();
+    assert_eq!(lifted.status(), 204);
+    world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
+    assert!(world.answer().await.starts_with("release 3 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_before_the_switch_undoes_the_deployment() {
+    let world = World::start().await;
+    let image = world.build(&[("SAMPLE_START_DELAY_MS", "15000")]).await;
+    world.register(&world.merge("slow"), &image, &world.config()).await;
+    green_everything(&world);
+    let body = serde_json::json!({ "releases": { "default": 1 } });
+    let started: windlass_core::api::DeploymentView = world.post(&format!("{}/deployments", stage_path()), &body).await;
+    world.repository.until_deployment(|it| it.state() == Some("in_progress"), PATIENCE).await.unwrap();
+    let cancel = format!("/deployments/{}/cancel", started.id);
+    let _: serde_json::Value = world.post(&cancel, &serde_json::json!({})).await;
+    let ended = world.until_ended(started.id.as_str()).await;
+    assert_eq!(ended.state, DeploymentState::Cancelled);
+    assert!(world.engine.observe().await.unwrap().is_empty());
+    world.repository.until_deployment(|it| it.state() == Some("error"), PATIENCE).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_asks_for_is_what_the_container_gets() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let more = "env = { TZ = \"UTC\" }\nsecrets = [\"DATABASE_URL\"]\nvolumes = [\"shop-data:/data\"]\n\
+                resources = { memory = \"64m\", cpu = 0.5 }";
+    world.register(&world.merge("full"), &image, &world.config_with(more)).await;
+    green_everything(&world);
+    assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
+    for (name, value) in [
+        ("TZ", "UTC"),
+        ("PORT", "3000"),
+        ("WINDLASS_RELEASE", "1"),
+        ("WINDLASS_STAGE", "production"),
+        ("DATABASE_URL", "postgres://shop:a-very-secret-password@db/shop"),
+    ] {
+        let answer = world.app(&format!("/env?name={name}")).send().await.unwrap().text().await.unwrap();
+        assert_eq!(answer.trim(), value, "{name}");
+    }
+    let running = world.engine.observe().await.unwrap();
+    assert!(!format!("{running:?}").contains("a-very-secret-password"));
+    assert!(!world.service_log().contains("a-very-secret-password"));
+    let asks_for_more = world.config_with("resources = { memory = \"2g\" }");
+    let body = serde_json::json!({ "commit": "c".repeat(40), "digest": image, "config": asks_for_more });
+    let path = format!("{}/apps/default/releases", stage_path());
+    let refused = world.request(reqwest::Method::POST, &path).json(&body).send().await.unwrap();
+    assert_eq!(refused.status(), 422);
+    assert!(refused.text().await.unwrap().contains("policy_refused"));
+}
+
+/// A green check on every branch's head, so that people's deployments pass the gate.
+fn green_everything(world: &World) {
+    let head = world.repository.head("main");
+    world.repository.add_check_run(&head, "test", CheckState::Completed(Conclusion::Success));
+}

@@ -1,0 +1,342 @@
+//! A world to test in: a stand-in GitHub, a real Docker Engine, and this program as service and as gateway. Whatever a
+//! test leaves is removed, also when it fails.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use windlass_core::api::{DeploymentView, Page, Release, Scope, StageView};
+use windlass_core::config::{DockerEndpoint, ServerConfig};
+use windlass_core::names::Digest;
+use windlass_engine::Engine;
+use windlass_testing::github::{FakeGitHub, FakeRepository};
+use windlass_testing::sample_app;
+use windlass_webhook::{TokenRequest, tokens};
+
+pub(crate) const PROJECT: &str = "acme/shop";
+pub(crate) const STAGE: &str = "production";
+pub(crate) const HOST: &str = "shop.example.com";
+const WEBHOOK_SECRET: &str = "the world's own secret";
+
+/// How long anything may take before a test gives up on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Everything that a test needs.
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) github: FakeGitHub,
+    pub(crate) repository: FakeRepository,
+    pub(crate) engine: Engine,
+    pub(crate) token: String,
+    pub(crate) service_address: SocketAddr,
+    pub(crate) gateway_address: SocketAddr,
+    service: Option<Child>,
+    gateway: Option<Child>,
+    client: reqwest::Client,
+}
+
+impl World {
+    /// With a service and a gateway that run.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same with more in the server's file, after everything else.
+    pub(crate) async fn start_with(more: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("windlass-test-").tempdir().unwrap();
+        let github = FakeGitHub::start().await;
+        let repository = github.add_repository(PROJECT);
+        let (service_address, gateway_address) = (free_address(), free_address());
+        let text = server_config(folder.path(), &github, repository.id(), service_address, gateway_address, more);
+        let config = ServerConfig::parse("windlass-server.toml", &text).unwrap();
+        write(&folder.path().join("windlass-server.toml"), &text);
+        write(&folder.path().join("github-token"), github.token());
+        write(&folder.path().join("webhook-secret"), WEBHOOK_SECRET);
+        write(&folder.path().join("database-url"), "postgres://shop:a-very-secret-password@db/shop");
+        let request = TokenRequest {
+            name: "tester".to_owned(),
+            scopes: vec![Scope::Read, Scope::Release, Scope::Deploy],
+            project: None,
+            stage: None,
+        };
+        let (token, _) = tokens::create(&config, &request).await.unwrap();
+        let installation = windlass_webhook::installation(&config).await.unwrap();
+        let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
+        let engine = Engine::connect("a".parse().unwrap(), &endpoint, installation).await.unwrap();
+        github.set_webhook(&format!("http://{service_address}/webhooks/github"), WEBHOOK_SECRET);
+        let mut world = Self {
+            folder,
+            github,
+            repository,
+            engine,
+            token: token.expose_secret().to_owned(),
+            service_address,
+            gateway_address,
+            service: None,
+            gateway: None,
+            client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
+        };
+        world.start_gateway().await;
+        world.start_service().await;
+        world
+    }
+
+    pub(crate) async fn start_service(&mut self) {
+        self.service = Some(self.start_process("serve", &[], self.service_address).await);
+    }
+
+    pub(crate) async fn start_gateway(&mut self) {
+        self.gateway = Some(self.start_process("gateway", &["--host", "a"], self.gateway_address).await);
+    }
+
+    /// `kill -9`, and it is gone.
+    pub(crate) async fn kill_service(&mut self) {
+        self.service.take().unwrap().kill().await.unwrap();
+    }
+
+    /// `kill -9`, and it is gone.
+    pub(crate) async fn kill_gateway(&mut self) {
+        self.gateway.take().unwrap().kill().await.unwrap();
+    }
+
+    async fn start_process(&self, command: &str, more: &[&str], answers_at: SocketAddr) -> Child {
+        let log = self.folder.path().join(format!("{command}.log"));
+        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_windlass"))
+            .arg(command)
+            .args(["--config", self.path("windlass-server.toml").to_str().unwrap()])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let answers = async {
+            while TcpStream::connect(answers_at).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = answers => child,
+            ended = child.wait() => panic!("{command} ended: {ended:?}\n{}", std::fs::read_to_string(&log).unwrap()),
+            () = tokio::time::sleep(PATIENCE) => panic!("{command} does not answer"),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What the service logged.
+    pub(crate) fn service_log(&self) -> String {
+        std::fs::read_to_string(self.path("serve.log")).unwrap_or_default()
+    }
+
+    /// An image of the sample app that behaves as its environment says.
+    pub(crate) async fn build(&self, env: &[(&str, &str)]) -> Digest {
+        self.engine.build_image(sample_app::build_context(env).into()).await.unwrap()
+    }
+
+    /// A pull request that is merged; GitHub tells the service.
+    pub(crate) fn merge(&self, title: &str) -> String {
+        self.repository.push(title, title);
+        let number = self.repository.open_pull_request(title);
+        self.repository.merge_pull_request(number)
+    }
+
+    /// Registers a release through the API.
+    pub(crate) async fn register(&self, commit: &str, digest: &Digest, config: &str) -> Release {
+        let body = serde_json::json!({ "commit": commit, "digest": digest, "config": config });
+        self.post(&format!("{}/apps/default/releases", stage_path()), &body).await
+    }
+
+    /// The least that makes the sample app reachable, and quick to judge.
+    pub(crate) fn config(&self) -> String {
+        self.config_with("")
+    }
+
+    /// The same with more keys.
+    pub(crate) fn config_with(&self, more: &str) -> String {
+        format!(
+            "schema = 1\nurl = [\"http://{HOST}/\"]\nport = 3000\nwatch = \"500ms\"\n\
+             health = {{ path = \"/up\", interval = \"1s\", timeout = \"2s\", deadline = \"20s\" }}\n\
+             stop = {{ signal = \"SIGTERM\", grace = \"5s\", drain = \"5s\" }}\n{more}\n"
+        )
+    }
+
+    /// Deploys a release through the API and waits for its last word.
+    pub(crate) async fn deploy(&self, kind: &str, release: Option<u64>) -> DeploymentView {
+        let releases = release.map_or_else(|| serde_json::json!({}), |number| serde_json::json!({ "default": number }));
+        let body = serde_json::json!({ "kind": kind, "releases": releases });
+        let started: DeploymentView = self.post(&format!("{}/deployments", stage_path()), &body).await;
+        self.until_ended(started.id.as_str()).await
+    }
+
+    /// Follows a deployment's events to its last word.
+    pub(crate) async fn until_ended(&self, id: &str) -> DeploymentView {
+        let begun = std::time::Instant::now();
+        loop {
+            let url = format!("http://{}/api/v1/deployments/{id}/events", self.service_address);
+            // The stream closes after the last word; a service that is killed meanwhile breaks it off.
+            if let Ok(answer) = self.client.get(url).bearer_auth(&self.token).send().await {
+                let _ = answer.bytes().await;
+            }
+            if let Some(view) = self.try_get::<DeploymentView>(&format!("/deployments/{id}")).await
+                && view.state.is_final()
+            {
+                return view;
+            }
+            assert!(begun.elapsed() < PATIENCE, "deployment {id} does not end:\n{}", self.service_log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn stage(&self) -> StageView {
+        self.get(&stage_path()).await
+    }
+
+    pub(crate) async fn deployments(&self) -> Vec<DeploymentView> {
+        self.get::<Page<DeploymentView>>(&format!("{}/deployments", stage_path())).await.items
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let answer = self.request(reqwest::Method::GET, path).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "GET {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    async fn try_get<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
+        let answer = self.request(reqwest::Method::GET, path).send().await.ok()?;
+        answer.error_for_status().ok()?.json().await.ok()
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> T {
+        let answer = self.request(reqwest::Method::POST, path).json(body).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "POST {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}/api/v1{path}", self.service_address);
+        self.client.request(method, url).bearer_auth(&self.token)
+    }
+
+    /// `GET` of the app through the gateway.
+    pub(crate) fn app(&self, path: &str) -> reqwest::RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.gateway_address)).header("host", HOST)
+    }
+
+    /// What the app answers at `/`.
+    pub(crate) async fn answer(&self) -> String {
+        self.app("/").send().await.unwrap().text().await.unwrap()
+    }
+
+    /// A command of the command line, as a person would type it.
+    pub(crate) fn windlass<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        command
+            .args(arguments)
+            .env("WINDLASS_SERVER", format!("http://{}", self.service_address))
+            .env("WINDLASS_TOKEN", &self.token)
+            .env("WINDLASS_PROJECT", PROJECT)
+            .env("WINDLASS_STAGE", STAGE)
+            .env("NO_COLOR", "1")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for mut child in [self.service.take(), self.gateway.take()].into_iter().flatten() {
+            let _ = child.start_kill();
+        }
+        let engine = self.engine.clone();
+        // A thread of its own: this one may be unwinding inside a runtime.
+        let cleaned = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
+                let engine = Engine::connect(engine.host().clone(), &endpoint, engine.installation()).await?;
+                engine.remove_everything().await
+            })
+        })
+        .join();
+        if std::thread::panicking() {
+            eprintln!("--- the service's log ---\n{}", self.service_log());
+        } else {
+            cleaned.unwrap().unwrap();
+        }
+    }
+}
+
+pub(crate) fn stage_path() -> String {
+    format!("/projects/{PROJECT}/stages/{STAGE}")
+}
+
+fn server_config(
+    folder: &Path,
+    github: &FakeGitHub,
+    repository: u64,
+    service: SocketAddr,
+    gateway: SocketAddr,
+    more: &str,
+) -> String {
+    let path = |name: &str| folder.join(name).display().to_string();
+    format!(
+        r#"schema = 1
+listen = "{service}"
+public-url = "http://{service}"
+data = "{data}"
+
+[github]
+api-url = "{api}"
+token = {{ file = "{token}" }}
+webhook-secrets = [{{ file = "{secret}" }}]
+
+[hosts.a]
+docker = "unix:///var/run/docker.sock"
+gateway = {{ http = "{gateway}", control = "{control}" }}
+
+[projects."{PROJECT}"]
+id = {repository}
+limits = {{ urls = ["{HOST}"], volumes = ["shop-data"], memory = "256m", cpu = 1.0 }}
+
+[projects."{PROJECT}".stages.{STAGE}]
+branch = "main"
+deploy-on = ["merge"]
+checks = "all"
+secrets = {{ DATABASE_URL = {{ file = "{database}" }} }}
+
+{more}
+"#,
+        data = path("data"),
+        api = github.url(),
+        token = path("github-token"),
+        secret = path("webhook-secret"),
+        control = path("gateway.sock"),
+        database = path("database-url"),
+    )
+}
+
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+pub(crate) fn write(path: &Path, content: &str) {
+    std::fs::write(path, content).unwrap();
+}
