@@ -233,13 +233,21 @@ fn step_context(
 }
 
 async fn write_log(app: Arc<App>, deployment: StoredDeployment, mut progress: mpsc::UnboundedReceiver<Progress>) {
+    // A container tells its log from the beginning, also to a step that begins again after a crash.
+    let mut known = app.store.logged_lines(&deployment.id).await.unwrap_or_default();
     let mut batch = Vec::new();
     while progress.recv_many(&mut batch, 200).await > 0 {
         let lines: Vec<(String, String)> = batch
             .drain(..)
-            .map(|progress| match progress {
-                Progress::Log { source, line } => (source, line.line),
-                Progress::Note(note) => ("windlass".to_owned(), note),
+            .filter_map(|progress| match progress {
+                Progress::Log { source, line } => match known.get_mut(&source) {
+                    Some(left) if *left > 0 => {
+                        *left -= 1;
+                        None
+                    }
+                    Some(_) | None => Some((source, line.line)),
+                },
+                Progress::Note(note) => Some(("windlass".to_owned(), note)),
             })
             .collect();
         if let Err(error) = app.store.append_log(&deployment.id, &lines, app.now()).await {

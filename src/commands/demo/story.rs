@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use futures_util::StreamExt;
+use windlass_core::api::MessageBody;
+use windlass_core::deployment::Event;
 use windlass_core::names::ReleaseNumber;
 use windlass_testing::github::{CheckState, Conclusion};
 
@@ -38,21 +41,21 @@ pub(super) async fn tell(world: &mut World, output: &Output) -> anyhow::Result<T
 
     teller.chapter("Release 1: a merge, green checks, a migration, and the app answers");
     let first = teller.release("a shop with a front door", &[("SAMPLE_VERSION", "1")], 1).await?;
-    teller.expect_statuses(&first, &["queued", "in_progress", "success"]).await?;
+    teller.expect_statuses(&first, &["queued", "in_progress", "success"]).await;
     teller.expect_answer("release 1").await?;
 
     teller.chapter("Release 2, under 200 requests a second");
     let traffic = Traffic::start(world.app_request());
     let second = teller.release("a second counter", &[("SAMPLE_VERSION", "2")], 2).await?;
-    teller.expect_statuses(&second, &["queued", "in_progress", "success"]).await?;
+    teller.expect_statuses(&second, &["queued", "in_progress", "success"]).await;
     let count = traffic.stop().await?;
     teller.report(&count, &["release 1", "release 2"]);
-    teller.expect_statuses(&first, &["queued", "in_progress", "success", "inactive"]).await?;
+    teller.expect_statuses(&first, &["queued", "in_progress", "success", "inactive"]).await;
 
     teller.chapter("Release 3 never becomes healthy: refused, and release 2 goes on");
     let knobs = [("SAMPLE_VERSION", "3"), ("SAMPLE_NEVER_HEALTHY", "1")];
     let third = teller.release("a door that does not open", &knobs, 3).await?;
-    teller.expect_statuses(&third, &["queued", "in_progress", "failure"]).await?;
+    teller.expect_statuses(&third, &["queued", "in_progress", "failure"]).await;
     teller.show_failure().await?;
     teller.expect_answer("release 2").await?;
 
@@ -61,9 +64,10 @@ pub(super) async fn tell(world: &mut World, output: &Output) -> anyhow::Result<T
     let rollback = world.rollback().await?;
     let to_first = rollback.releases.values().eq([&ReleaseNumber(1)]);
     teller.check(to_first, "a rollback goes to the previous release that succeeded");
-    teller.expect_last_statuses("rollback", &["queued", "in_progress", "success"]).await?;
+    teller.follow().await?;
+    teller.expect_last_statuses("rollback", &["queued", "in_progress", "success"]).await;
     teller.expect_answer("release 1").await?;
-    teller.expect_statuses(&second, &["queued", "in_progress", "success", "inactive"]).await?;
+    teller.expect_statuses(&second, &["queued", "in_progress", "success", "inactive"]).await;
 
     teller.what_github_was_told();
     output.line("");
@@ -121,15 +125,37 @@ impl Teller<'_> {
         self.check(waits, "the deployment waits for CI");
         repository.complete_check_run(check, Conclusion::Success);
         self.say("the check `test` turns green; GitHub sends a webhook");
+        self.follow().await?;
         Ok(commit)
+    }
+
+    /// Tells what happens to the newest deployment while it happens.
+    async fn follow(&self) -> anyhow::Result<()> {
+        let deployment = self.world.newest_deployment().await?;
+        let mut messages = self.world.api()?.deployment_events(&deployment.id, None).await?;
+        let mut begun = Instant::now();
+        while let Some(sent) = messages.next().await {
+            match sent?.message.body {
+                MessageBody::Event { body: Event::StepStarted { .. }, text } => {
+                    begun = Instant::now();
+                    self.say(&format!("  {text}"));
+                }
+                MessageBody::Event { body: Event::StepFinished { .. }, .. } => {
+                    self.say(&format!("    done in {:.2} s", begun.elapsed().as_secs_f64()));
+                }
+                MessageBody::Event { text, .. } => self.say(&format!("  {text}")),
+                MessageBody::Log { source, line } if source != "windlass" => self.say(&format!("    | {line}")),
+                MessageBody::Log { .. } => {}
+            }
+        }
+        Ok(())
     }
 
     async fn until_status(&self, commit: &str, state: &str) -> bool {
         self.world.repository.until_status(commit, state, PATIENCE).await.is_ok()
     }
 
-    async fn expect_statuses(&mut self, commit: &str, expected: &[&str]) -> anyhow::Result<()> {
-        let begun = Instant::now();
+    async fn expect_statuses(&mut self, commit: &str, expected: &[&str]) {
         let last = expected.last().copied().unwrap_or_default();
         self.until_status(commit, last).await;
         let deployments = self.world.repository.deployments();
@@ -138,23 +164,11 @@ impl Teller<'_> {
             .find(|deployment| deployment.sha == commit && deployment.task == "deploy")
             .map(|deployment| deployment.states().iter().map(ToString::to_string).collect())
             .unwrap_or_default();
-        let steps = self.world.newest_deployment().await?.steps;
-        if last != "inactive" {
-            for step in steps {
-                let time = step.ended_at.zip(step.started_at).map_or_else(String::new, |(ended, started)| {
-                    format!(" ({:.2} s)", ended.duration_since(started).as_secs_f64())
-                });
-                let note = step.note.map_or_else(String::new, |note| format!(": {note}"));
-                self.say(&format!("  {:<8} {}{time}{note}", step.step.as_str(), step.title));
-            }
-        }
-        let waited = begun.elapsed().as_secs_f64();
-        self.check(told == expected, &format!("GitHub was told {} ({waited:.1} s)", expected.join(", ")));
-        Ok(())
+        self.check(told == expected, &format!("GitHub was told {}", expected.join(", ")));
     }
 
     /// The same for the newest deployment on GitHub of some kind.
-    async fn expect_last_statuses(&mut self, task: &str, expected: &[&str]) -> anyhow::Result<()> {
+    async fn expect_last_statuses(&mut self, task: &str, expected: &[&str]) {
         let last = expected.last().copied().unwrap_or_default();
         let repository = &self.world.repository;
         let deployment = repository
@@ -163,7 +177,6 @@ impl Teller<'_> {
         let told: Vec<String> =
             deployment.map(|found| found.states().iter().map(ToString::to_string).collect()).unwrap_or_default();
         self.check(told == expected, &format!("GitHub was told {} of the {task}", expected.join(", ")));
-        Ok(())
     }
 
     async fn expect_answer(&mut self, release: &str) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ use windlass_testing::sample_app;
 use windlass_webhook::{TokenRequest, tokens};
 
 use super::processes::Process;
+use crate::client::Client;
 use crate::output::Output;
 
 pub(super) const PROJECT: &str = "acme/shop";
@@ -160,6 +161,12 @@ impl World {
         let answer = self.client.get(url).bearer_auth(&self.token).send().await?.error_for_status()?;
         let page: Page<DeploymentView> = answer.json().await?;
         page.items.into_iter().next().context("the stage has no deployment")
+    }
+
+    /// A client of the service's API.
+    pub(super) fn api(&self) -> anyhow::Result<Client> {
+        let server = format!("http://{}", self.service_address).parse()?;
+        Client::new(server, Some(self.token.clone().into())).map_err(|error| anyhow::anyhow!(error.summary()))
     }
 
     fn app_config(&self) -> String {

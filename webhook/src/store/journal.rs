@@ -1,6 +1,8 @@
 //! The journal: a deployment's events, appended. Every append goes through the one transition function, and whatever
 //! follows from it (the active release, a finished migration, what GitHub is told) is written in the same transaction.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -105,6 +107,21 @@ impl Store {
         let mut write = self.begin().await?;
         insert(&mut write, deployment, &bodies, now).await?;
         self.commit(write).await
+    }
+
+    /// How many lines of each source the log has.
+    pub(crate) async fn logged_lines(&self, id: &DeploymentId) -> Result<HashMap<String, usize>, StoreError> {
+        let rows = sqlx::query("SELECT body FROM deployment_events WHERE deployment = ? AND kind = 'log'")
+            .bind(id.as_str())
+            .fetch_all(&self.reader)
+            .await?;
+        let mut lines = HashMap::new();
+        for row in &rows {
+            if let MessageBody::Log { source, .. } = from_json("a log line", row.get("body"))? {
+                *lines.entry(source).or_default() += 1;
+            }
+        }
+        Ok(lines)
     }
 
     /// Where a deployment stands.
