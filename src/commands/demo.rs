@@ -39,7 +39,8 @@ pub(crate) async fn run(arguments: &DemoArguments, output: &Output) -> anyhow::R
     output.line("Nothing is left behind.");
     match told? {
         Told::AllHeld => Ok(Status::Done),
-        Told::NotAllHeld | Told::Interrupted => Ok(Status::Failed),
+        Told::NotAllHeld => Ok(Status::Failed),
+        Told::Interrupted => Ok(Status::Interrupted),
     }
 }
 

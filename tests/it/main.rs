@@ -3,7 +3,9 @@
 mod architecture;
 mod cli;
 mod crash;
+mod demo;
 mod deploy;
 mod docs;
+mod operate;
 mod registry;
 mod world;

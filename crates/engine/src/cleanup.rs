@@ -26,24 +26,47 @@ impl Engine {
         self.remove_images().await
     }
 
-    async fn remove_volumes(&self) -> Result<(), EngineError> {
+    /// Names of everything that carries this installation's label.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer.
+    pub async fn leftovers(&self) -> Result<Vec<String>, EngineError> {
+        let tasks = self.observe().await?.into_iter().map(|task| format!("container {}", task.name));
+        let networks = self.labelled_networks().await?.into_iter();
+        let networks = networks.map(|network| format!("network {}", network.name.unwrap_or_default()));
+        let volumes = self.volumes().await?.into_iter().map(|volume| format!("volume {volume}"));
+        let images = self.images().await?.into_iter().map(|image| format!("image {image}"));
+        Ok(tasks.chain(networks).chain(volumes).chain(images).collect())
+    }
+
+    async fn volumes(&self) -> Result<Vec<String>, EngineError> {
         let options = ListVolumesOptions { filters: self.ours().build() };
         let list = self.docker().list_volumes(Some(options)).await;
         let list = list.map_err(|error| self.error("list the volumes", &error))?;
-        for volume in list.volumes.unwrap_or_default() {
-            match self.docker().remove_volume(&volume.name, None::<RemoveVolumeOptions>).await {
+        Ok(list.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
+    }
+
+    async fn images(&self) -> Result<Vec<String>, EngineError> {
+        let options = ListImagesOptions { filters: self.ours().build(), ..Default::default() };
+        let list = self.docker().list_images(Some(options)).await;
+        let list = list.map_err(|error| self.error("list the images", &error))?;
+        Ok(list.into_iter().map(|image| image.id).collect())
+    }
+
+    async fn remove_volumes(&self) -> Result<(), EngineError> {
+        for volume in self.volumes().await? {
+            match self.docker().remove_volume(&volume, None::<RemoveVolumeOptions>).await {
                 Err(error) if status(&error) == Some(404) => {}
-                removed => removed.map_err(|error| self.error(format!("remove volume {}", volume.name), &error))?,
+                removed => removed.map_err(|error| self.error(format!("remove volume {volume}"), &error))?,
             }
         }
         Ok(())
     }
 
     async fn remove_images(&self) -> Result<(), EngineError> {
-        let options = ListImagesOptions { filters: self.ours().build(), ..Default::default() };
-        let list = self.docker().list_images(Some(options)).await;
-        for image in list.map_err(|error| self.error("list the images", &error))? {
-            self.remove_image(&image.id).await?;
+        for image in self.images().await? {
+            self.remove_image(&image).await?;
         }
         Ok(())
     }

@@ -87,6 +87,7 @@ impl World {
             return Err(error);
         }
         world.github.set_webhook(&format!("http://{service_address}/webhooks/github"), WEBHOOK_SECRET);
+        output.line(&format!("  installation {installation}"));
         output.line(&format!("  service  http://{service_address}"));
         output.line(&format!("  gateway  http://{gateway_address}"));
         output.line(&format!("  GitHub   {} (a stand-in that speaks its protocol)", world.github.url()));
