@@ -1,6 +1,10 @@
 //! The log of the commands that run for long.
 
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::cli::{LogFormat, Logging};
 use crate::error::CommandError;
@@ -12,10 +16,34 @@ pub(crate) fn start_log(logging: &Logging) -> Result<(), CommandError> {
             .caused_by(&error)
             .hint("give a level (error, warn, info, debug, trace), or levels by module: info,windlass_webhook=debug")
     })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match logging.log_format {
-        LogFormat::Text => log.with_ansi(super::colours_on_stderr()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match logging.log_format {
+        LogFormat::Text => lines.with_ansi(super::colours_on_stderr()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let harmless = filter_fn(|metadata| may_be_logged(metadata.target(), *metadata.level()));
+    tracing_subscriber::registry().with(lines.with_filter(harmless)).with(filter).init();
     Ok(())
+}
+
+/// Below info these libraries log what they send and receive: containers' environments, tokens.
+const TALKATIVE: [&str; 4] = ["bollard", "octocrab", "hyper", "reqwest"];
+
+fn may_be_logged(target: &str, level: Level) -> bool {
+    let library = target.split("::").next().unwrap_or_default();
+    level <= Level::INFO || !TALKATIVE.iter().any(|name| library.starts_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libraries_send_is_never_logged_whatever_was_asked_for() {
+        assert!(!may_be_logged("bollard::docker", Level::DEBUG));
+        assert!(!may_be_logged("octocrab", Level::TRACE));
+        assert!(!may_be_logged("hyper_util::client", Level::DEBUG));
+        assert!(may_be_logged("bollard", Level::WARN));
+        assert!(may_be_logged("windlass_webhook::runner", Level::TRACE));
+    }
 }

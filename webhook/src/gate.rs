@@ -13,6 +13,7 @@ use crate::github::Ancestry;
 use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
+use crate::store::locks::StoredLock;
 
 /// The gate's decision on a deployment.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl App {
                 Failure::new(FailureCode::PolicyRefused, format!("{stage} is not in the server's file any more"));
             return Ok(Decision::End { outcome: Outcome::Refused, failure });
         };
-        if let Some(lock) = self.store.lock(stage).await? {
+        if let Some(StoredLock { lock, .. }) = self.store.lock(stage).await? {
             return Ok(wait(Wait::Lock, format!("{} locked {stage}: {}", lock.by, lock.reason)));
         }
         if deployment.source.is_automatic()
@@ -72,7 +73,7 @@ impl App {
         let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
         Ok(match self.github.commit_facts(&stage.project, commit, &policy.branch, first_seen).await {
             Ok(facts) => verdict(&facts, &gate, now),
-            Err(error) => Verdict::unavailable(&format!("{:#}", anyhow::Error::new(error))),
+            Err(error) => Verdict::unavailable(format!("{:#}", anyhow::Error::new(error))),
         })
     }
 

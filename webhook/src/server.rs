@@ -4,6 +4,7 @@ mod auth;
 mod deployments;
 mod error;
 mod hosts;
+mod locks;
 mod releases;
 mod stages;
 mod stream;
@@ -57,6 +58,7 @@ fn api() -> Router<Arc<App>> {
         .route(S, get(stages::show))
         .route(&below("/gate"), get(stages::gate))
         .route(&below("/plan"), post(stages::plan))
+        .route(&below("/lock"), get(locks::show).put(locks::take).delete(locks::release))
         .route(&below("/hold"), delete(stages::lift_hold))
         .route(&below("/apps/{app}/releases"), get(releases::list).post(releases::create))
         .route(&below("/deployments"), get(deployments::list).post(deployments::create))

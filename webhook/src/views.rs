@@ -83,7 +83,7 @@ impl App {
             apps,
             deployment,
             lease: self.store.lease(stage).await?,
-            lock: self.store.lock(stage).await?,
+            lock: self.store.lock(stage).await?.map(|stored| stored.lock),
             hold: self.store.hold(stage).await?,
             warnings,
         })

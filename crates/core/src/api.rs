@@ -284,6 +284,14 @@ pub struct LeaseView {
     pub expires_at: Timestamp,
 }
 
+/// `PUT S/lock`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLock {
+    /// Why: shown to everybody who waits for it.
+    pub reason: String,
+}
+
 /// A person's lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockView {

@@ -11,23 +11,23 @@ use crate::store::StoreError;
 
 /// An answer that is not a success.
 #[derive(Debug)]
-pub(crate) struct ApiError(Problem);
+pub(crate) struct ApiError(Box<Problem>);
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
-        Self(Problem::new(status.as_u16(), code, title))
+        Self(Box::new(Problem::new(status.as_u16(), code, title)))
     }
 
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
-        Self(self.0.detail(detail))
+        Self(Box::new(self.0.detail(detail)))
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self(self.0.hint(hint))
+        Self(Box::new(self.0.hint(hint)))
     }
 
     pub(crate) fn errors(self, errors: Vec<String>) -> Self {
-        Self(self.0.errors(errors))
+        Self(Box::new(self.0.errors(errors)))
     }
 
     pub(crate) fn not_found(code: &str, title: impl Into<String>) -> Self {

@@ -1,10 +1,10 @@
 //! What is known of a stage beside its releases and deployments: what its branch wants, what it serves, who works on
-//! it, who locked or holds it, its settings and the versions of its secrets.
+//! it, who holds it, its settings and the versions of its secrets.
 
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use windlass_core::api::{HoldView, LeaseView, LockView};
+use windlass_core::api::{HoldView, LeaseView};
 use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
 use windlass_core::plan::StageSettings;
 
@@ -298,17 +298,6 @@ impl Store {
         .transpose()
     }
 
-    /// A person's lock.
-    pub(crate) async fn lock(&self, stage: &StageKey) -> Result<Option<LockView>, StoreError> {
-        let row = self
-            .stage_row("SELECT locked_by, reason, locked_at FROM locks WHERE project = ? AND stage = ?", stage)
-            .await?;
-        row.map(|row| {
-            Ok(LockView { by: row.get("locked_by"), reason: row.get("reason"), since: time(row.get("locked_at"))? })
-        })
-        .transpose()
-    }
-
     /// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
     pub(crate) async fn hold_stage(
         &self,
@@ -430,7 +419,7 @@ impl Store {
         self.commit(write).await
     }
 
-    async fn stage_row(&self, sql: &'static str, stage: &StageKey) -> Result<Option<SqliteRow>, StoreError> {
+    pub(super) async fn stage_row(&self, sql: &'static str, stage: &StageKey) -> Result<Option<SqliteRow>, StoreError> {
         let row = sqlx::query(sql)
             .bind(stage.project.as_str())
             .bind(stage.stage.as_str())
