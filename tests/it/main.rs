@@ -1,6 +1,7 @@
 //! The whole system from outside.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "a failed test shows what the service logged")]
 
 mod architecture;
 mod cli;
