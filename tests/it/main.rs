@@ -6,6 +6,7 @@
 mod architecture;
 mod cli;
 mod crash;
+mod deliveries;
 mod demo;
 mod deploy;
 mod docs;

@@ -196,3 +196,33 @@ async fn the_same_commit_again_is_the_same_release_and_another_image_for_it_a_co
     let all = world.deployments().await;
     assert!(all.iter().all(|deployment| deployment.state == DeploymentState::Succeeded), "{all:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_stage_waits_and_says_for_whom_until_that_lock_is_released() {
+    let world = two_releases().await;
+    let path = format!("{}/lock", crate::world::stage_path());
+    let lock = |header: &'static str, value: String| {
+        let request = world.request(reqwest::Method::PUT, &path).header(header, value);
+        request.json(&serde_json::json!({ "reason": "the auditors are here" })).send()
+    };
+    let taken = lock("if-none-match", "*".to_owned()).await.unwrap();
+    assert_eq!(taken.status(), 200);
+    let etag = taken.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(lock("if-none-match", "*".to_owned()).await.unwrap().status(), 412);
+    assert_eq!(lock("if-match", "\"another\"".to_owned()).await.unwrap().status(), 412);
+
+    let started = json(&done(&world, &["deploy", "--detach", "--json"]).await);
+    let id = started["id"].as_str().unwrap();
+    world.repository.until_deployment(|it| it.state() == Some("queued"), PATIENCE).await.unwrap();
+    let status = loop {
+        let status = json(&done(&world, &["status", "--json"]).await);
+        if status["deployment"]["reason"] == "lock" {
+            break status;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert!(status["deployment"]["why"].as_str().unwrap().contains("the auditors are here"), "{status}");
+    let release = world.request(reqwest::Method::DELETE, &path).header("if-match", etag).send().await.unwrap();
+    assert_eq!(release.status(), 204);
+    assert_eq!(world.until_ended(id).await.state, DeploymentState::Succeeded);
+}

@@ -24,7 +24,7 @@ use windlass_webhook::{TokenRequest, tokens};
 pub(crate) const PROJECT: &str = "acme/shop";
 pub(crate) const STAGE: &str = "production";
 pub(crate) const HOST: &str = "shop.example.com";
-const WEBHOOK_SECRET: &str = "the world's own secret";
+pub(crate) const WEBHOOK_SECRET: &str = "the world's own secret";
 
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
