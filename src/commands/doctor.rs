@@ -133,7 +133,10 @@ async fn token(client: &Client, place: &Where) -> Finding {
         return Finding::skipped("token", "none is given (WINDLASS_TOKEN or --token)");
     }
     match client.hosts().await {
-        Ok(hosts) => Finding::ok("token", format!("valid; the server has {} hosts", hosts.len())),
+        Ok(hosts) => {
+            let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+            Finding::ok("token", format!("valid; the server's hosts: {}", names.join(", ")))
+        }
         Err(error) => {
             let error = CommandError::from(error);
             let hint = error.advice().unwrap_or_else(|| "`windlass token create` on the server makes one".to_owned());

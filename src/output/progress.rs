@@ -27,6 +27,7 @@ impl Progress {
     /// Something runs until something else is said to, or [`Progress::idle`].
     pub(crate) fn running(&self, text: &str) {
         if let Some(spinner) = &self.spinner {
+            spinner.set_style(style("{spinner} {wide_msg} {elapsed}"));
             spinner.set_message(text.to_owned());
             spinner.reset_elapsed();
             spinner.enable_steady_tick(Duration::from_millis(120));
@@ -37,7 +38,7 @@ impl Progress {
     pub(crate) fn idle(&self) {
         if let Some(spinner) = &self.spinner {
             spinner.disable_steady_tick();
-            spinner.set_message("");
+            spinner.set_style(style(""));
         }
     }
 }
@@ -50,11 +51,11 @@ impl Drop for Progress {
     }
 }
 
+/// Shows nothing until something runs.
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}");
-    let spinner = ProgressBar::new_spinner();
-    match style {
-        Ok(style) => spinner.with_style(style),
-        Err(_) => spinner,
-    }
+    ProgressBar::new_spinner().with_style(style(""))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -77,7 +77,11 @@ impl Written {
 fn short(name: &str) -> &str {
     const LONGEST: usize = 24;
     let from = name.char_indices().rev().nth(LONGEST - 1).map_or(0, |(index, _)| index);
-    name[from..].trim_start_matches('-')
+    let end = &name[from..];
+    match end.split_once('-') {
+        Some((_, whole_words)) if from > 0 => whole_words,
+        _ => end,
+    }
 }
 
 /// What there is, in the order in which it was written.
@@ -126,5 +130,6 @@ mod tests {
     fn a_long_name_is_shown_by_its_end() {
         assert_eq!(short("shop-web-12-1"), "shop-web-12-1");
         assert_eq!(short("acme-shop-production-default-web-12-abcdef-1"), "default-web-12-abcdef-1");
+        assert_eq!(short("windlass-ed073202-shop-production-default-web-2-zp6k45-1"), "default-web-2-zp6k45-1");
     }
 }
