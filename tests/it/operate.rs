@@ -118,6 +118,7 @@ async fn tasks_and_their_logs_are_shown() {
         "STARTED",
         "STOPPED",
         "RUNNING",
+        "HEALTHY",
         "active",
         "desired",
         "pending",

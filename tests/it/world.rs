@@ -263,6 +263,10 @@ impl Drop for World {
     fn drop(&mut self) {
         for mut child in [self.service.take(), self.gateway.take()].into_iter().flatten() {
             let _ = child.start_kill();
+            // Its last requests to the engine are under way until it is gone.
+            while matches!(child.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         let engine = self.engine.clone();
         // A thread of its own: this one may be unwinding inside a runtime.
@@ -271,7 +275,14 @@ impl Drop for World {
             runtime.block_on(async {
                 let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
                 let engine = Engine::connect(engine.host().clone(), &endpoint, engine.installation()).await?;
-                engine.remove_everything().await
+                // What a killed service asked for may still come.
+                loop {
+                    engine.remove_everything().await?;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    if engine.leftovers().await?.is_empty() {
+                        return Ok::<(), windlass_engine::EngineError>(());
+                    }
+                }
             })
         })
         .join();

@@ -1,6 +1,7 @@
 //! What the service can do, wired: its settings, store, GitHub, hosts, and what wakes its background work.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use jiff::Timestamp;
@@ -94,16 +95,35 @@ impl App {
     }
 }
 
-/// What this process works on: stages, retiring deployments, one-off tasks.
+/// What this process works on: stages, retiring deployments, one-off tasks. Nothing is worked on twice at a time, and
+/// whoever comes in vain is remembered.
 #[derive(Debug, Default)]
-pub(crate) struct AtWork(Mutex<HashSet<String>>);
+pub(crate) struct AtWork(Mutex<HashMap<String, Knocked>>);
+
+/// Whether somebody came while the work was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Knocked {
+    No,
+    Yes,
+}
 
 impl AtWork {
-    /// Claims a piece of work until the claim is dropped; `None` when somebody is at it.
-    pub(crate) fn claim<'a>(&'a self, what: String) -> Option<Claim<'a>> {
-        let mut at_work = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Only once it is ours: a claim that is dropped gives the work up.
-        at_work.insert(what.clone()).then(|| Claim { at_work: self, what })
+    /// Claims a piece of work until the claim is dropped; `None` when somebody is at it, who will hear of it.
+    pub(crate) fn claim(&self, what: String) -> Option<Claim<'_>> {
+        match self.lock().entry(what.clone()) {
+            Entry::Occupied(mut entry) => {
+                entry.insert(Knocked::Yes);
+                None
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(Knocked::No);
+                Some(Claim { at_work: self, what: Some(what) })
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Knocked>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -111,12 +131,30 @@ impl AtWork {
 #[derive(Debug)]
 pub(crate) struct Claim<'a> {
     at_work: &'a AtWork,
-    what: String,
+    /// `None` once it is given up.
+    what: Option<String>,
+}
+
+impl Claim<'_> {
+    /// Gives the work up, unless somebody came meanwhile: then there may be more to do.
+    pub(crate) fn give_up(mut self) -> Result<(), Self> {
+        let Some(what) = self.what.take() else { return Ok(()) };
+        let mut at_work = self.at_work.lock();
+        if at_work.remove(&what) == Some(Knocked::No) {
+            return Ok(());
+        }
+        at_work.insert(what.clone(), Knocked::No);
+        drop(at_work);
+        self.what = Some(what);
+        Err(self)
+    }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.at_work.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.what);
+        if let Some(what) = &self.what {
+            self.at_work.lock().remove(what);
+        }
     }
 }
 
@@ -133,6 +171,16 @@ mod tests {
         assert!(at_work.claim("stage".to_owned()).is_none(), "a refused claim does not free the work");
         assert!(at_work.claim("another".to_owned()).is_some());
         drop(first);
+        assert!(at_work.claim("stage".to_owned()).is_some());
+    }
+
+    #[test]
+    fn whoever_came_in_vain_is_heard_before_the_work_is_given_up() {
+        let at_work = AtWork::default();
+        let claim = at_work.claim("stage".to_owned()).unwrap();
+        assert!(at_work.claim("stage".to_owned()).is_none());
+        let claim = claim.give_up().unwrap_err();
+        assert!(claim.give_up().is_ok(), "nobody came since");
         assert!(at_work.claim("stage".to_owned()).is_some());
     }
 }

@@ -39,7 +39,12 @@ pub(crate) struct Wake {
 pub(crate) fn drive<T: BackgroundTask>(task: T, wake: Arc<Notify>, tracker: &TaskTracker, shutdown: CancellationToken) {
     tracker.spawn(async move {
         while !shutdown.is_cancelled() {
-            let sooner = match task.activate().await {
+            // Whatever it is at can be begun again: an end does not wait for GitHub.
+            let activated = tokio::select! {
+                activated = task.activate() => activated,
+                () = shutdown.cancelled() => return,
+            };
+            let sooner = match activated {
                 Ok(sooner) => sooner,
                 Err(error) => {
                     tracing::error!(task = T::NAME, error = format!("{error:#}"), "background task failed");

@@ -40,36 +40,49 @@ impl App {
                 Failure::new(FailureCode::PolicyRefused, format!("{stage} is not in the server's file any more"));
             return Ok(Decision::End { outcome: Outcome::Refused, failure });
         };
+        if let Some(held) = self.held(deployment).await? {
+            return Ok(held);
+        }
+        let decision = match deployment.kind {
+            DeploymentKind::Rollback | DeploymentKind::Redeploy if self.has_served(deployment).await? => Decision::Go,
+            DeploymentKind::Deploy | DeploymentKind::Rollback | DeploymentKind::Redeploy => {
+                self.decide_by_github(deployment, policy).await?
+            }
+        };
+        // GitHub took its time: somebody may have locked the stage meanwhile.
+        match decision {
+            Decision::Go => Ok(self.held(deployment).await?.unwrap_or(Decision::Go)),
+            decision => Ok(decision),
+        }
+    }
+
+    /// What people hold against it.
+    async fn held(&self, deployment: &StoredDeployment) -> Result<Option<Decision>, StoreError> {
+        let stage = &deployment.stage;
         if let Some(StoredLock { lock, .. }) = self.store.lock(stage).await? {
-            return Ok(wait(Wait::Lock, format!("{} locked {stage}: {}", lock.by, lock.reason)));
+            return Ok(Some(wait(Wait::Lock, format!("{} locked {stage}: {}", lock.by, lock.reason))));
         }
         if deployment.source.is_automatic()
             && let Some(hold) = self.store.hold(stage).await?
         {
             let why = format!("rollback {} holds {stage} until somebody lifts it", hold.deployment);
-            return Ok(wait(Wait::Hold, why));
+            return Ok(Some(wait(Wait::Hold, why)));
         }
-        match deployment.kind {
-            DeploymentKind::Rollback | DeploymentKind::Redeploy if self.has_served(deployment).await? => {
-                Ok(Decision::Go)
-            }
-            DeploymentKind::Deploy | DeploymentKind::Rollback | DeploymentKind::Redeploy => {
-                self.decide_by_github(deployment, policy).await
-            }
-        }
+        Ok(None)
     }
 
-    /// The verdict on a commit, read fresh.
-    pub(crate) async fn verdict(&self, stage: &StageKey, commit: &CommitSha) -> Result<Verdict, StoreError> {
+    /// The verdict on a commit, read fresh. The grace for CI to appear counts from when the commit was first heard of, or
+    /// from `asked` if that was later: a commit may have lain on another branch for days.
+    pub(crate) async fn verdict(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        asked: Option<Timestamp>,
+    ) -> Result<Verdict, StoreError> {
         let Some(policy) = self.policy(stage) else { return Ok(Verdict::unavailable("the stage is unknown")) };
         let now = self.now();
-        let first_seen = match self.store.commit_times(&stage.project, commit).await? {
-            Some(times) => times.first_seen,
-            None => {
-                self.store.saw_commit(&stage.project, commit, false, now).await?;
-                now
-            }
-        };
+        let heard = self.store.commit_times(&stage.project, commit).await?.map(|times| times.first_seen);
+        let first_seen = heard.max(asked).unwrap_or(now);
         let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
         Ok(match self.github.commit_facts(&stage.project, commit, &policy.branch, first_seen).await {
             Ok(facts) => verdict(&facts, &gate, now),
@@ -88,7 +101,7 @@ impl App {
         if waited < timeout && !self.look_is_due(deployment, now).await? {
             return Ok(Decision::Unchanged);
         }
-        let verdict = self.verdict(&deployment.stage, &deployment.commit).await?;
+        let verdict = self.verdict(&deployment.stage, &deployment.commit, Some(deployment.created_at)).await?;
         let next = now.checked_add(LOOK_AGAIN).unwrap_or(now);
         self.remember_look(deployment, Look { at: now, next });
         let summary = verdict.summary();
@@ -151,14 +164,15 @@ impl App {
 
     /// GitHub is asked when something was heard of the commit, and else once a minute.
     async fn look_is_due(&self, deployment: &StoredDeployment, now: Timestamp) -> Result<bool, StoreError> {
-        let last = {
-            let looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            looks.get(&deployment.id).copied()
-        };
-        let Some(last) = last else { return Ok(true) };
+        let Some(last) = self.last_look(deployment) else { return Ok(true) };
         let times = self.store.commit_times(&deployment.stage.project, &deployment.commit).await?;
         let heard = times.and_then(|times| times.checks_changed_at).is_some_and(|heard| heard >= last.at);
         Ok(heard || now >= last.next)
+    }
+
+    fn last_look(&self, deployment: &StoredDeployment) -> Option<Look> {
+        let looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        looks.get(&deployment.id).copied()
     }
 
     fn remember_look(&self, deployment: &StoredDeployment, look: Look) {
@@ -170,16 +184,15 @@ impl App {
     pub(crate) async fn turned_green(&self, refused: &StoredDeployment) -> Result<bool, StoreError> {
         let Some(ended_at) = refused.ended_at else { return Ok(false) };
         let times = self.store.commit_times(&refused.stage.project, &refused.commit).await?;
-        if times.and_then(|times| times.checks_changed_at).is_none_or(|changed| changed <= ended_at) {
-            return Ok(false);
-        }
-        let due = self.look_is_due(refused, self.now()).await?;
-        if !due {
+        // What changed while the refusing look was under way was not seen by it.
+        let looked = self.last_look(refused).map_or(ended_at, |look| look.at);
+        if times.and_then(|times| times.checks_changed_at).is_none_or(|changed| changed <= looked) {
             return Ok(false);
         }
         let now = self.now();
         self.remember_look(refused, Look { at: now, next: now.checked_add(LOOK_AGAIN).unwrap_or(now) });
-        Ok(self.verdict(&refused.stage, &refused.commit).await?.verdict == VerdictKind::Green)
+        let verdict = self.verdict(&refused.stage, &refused.commit, Some(refused.created_at)).await?;
+        Ok(verdict.verdict == VerdictKind::Green)
     }
 }
 

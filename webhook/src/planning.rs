@@ -187,7 +187,9 @@ impl App {
     /// What runs of a stage, on all its hosts.
     pub(crate) async fn observe_stage(&self, stage: &StageKey) -> Result<Vec<ObservedTask>, PlanningError> {
         let ids = self.repository_ids().await?;
-        let observed = try_join_all(self.hosts.iter().map(|(_, host)| host.engine.observe())).await;
+        let hosts = self.policy(stage).map(|policy| self.plan_hosts(policy)).unwrap_or_default();
+        let engines = hosts.iter().filter_map(|host| Some(&self.hosts.get(&host.name)?.engine));
+        let observed = try_join_all(engines.map(|engine| engine.observe())).await;
         let observed = observed.map_err(|error| error.into_failure(FailureCode::HostUnreachable))?;
         let ours = ids.get(&stage.project);
         Ok(observed

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
-use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase};
+use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
 use windlass_core::plan::{DeploymentKind, Plan, Step, StepKind};
 use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
 
 use crate::app::App;
 use crate::planning::{Intent, PlanningError};
+use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 use crate::store::journal::Effect;
 
@@ -22,7 +23,9 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// How often it is prolonged.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long to wait before a way back that is blocked is tried again.
-const REVERT_AGAIN: Duration = Duration::from_secs(5);
+const REVERT_AGAIN: Duration = Duration::from_secs(1);
+/// The longest of these pauses.
+const REVERT_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// Runs a deployment to its last word, or as far as this process lives.
 pub(crate) async fn run(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
@@ -38,17 +41,38 @@ pub(crate) async fn run(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow
     result
 }
 
+/// How far the old tasks are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retired {
+    /// They are gone.
+    Done,
+    /// They are not, and why is on record.
+    NotYet,
+}
+
 /// Drains and stops what a success left behind. Its failure is no failure of the deployment: it is tried again.
-pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
+pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<Retired> {
     let plan = app.store.plan(&deployment.id).await?.context("it has no plan")?;
     let index = plan.retire_index();
-    let Some(step) = plan.steps.get(index) else { return Ok(()) };
-    record(app, deployment, &Event::StepStarted { step: index }, &Effect::None).await?;
-    let event = match execute(app, deployment, &plan, step).await {
-        Ok(note) => Event::StepFinished { step: index, note },
-        Err(failure) => Event::StepFailed { step: index, failure },
-    };
-    record(app, deployment, &event, &Effect::None).await
+    let Some(step) = plan.steps.get(index) else { return Ok(Retired::Done) };
+    if matches!(app.store.standing(&deployment.id).await?.phase(), Phase::Ended { retired: true, .. }) {
+        return Ok(Retired::Done);
+    }
+    app.store.append_if_new(deployment, &Event::StepStarted { step: index }, app.now()).await?;
+    match execute(app, deployment, &plan, step).await {
+        Ok(note) => {
+            record(app, deployment, &Event::StepFinished { step: index, note }, &Effect::None).await?;
+            Ok(Retired::Done)
+        }
+        Err(failure) => {
+            let told = app.store.events(&deployment.id).await?;
+            let event = Event::StepFailed { step: index, failure };
+            if !told.iter().any(|(_, earlier)| *earlier == event) {
+                record(app, deployment, &event, &Effect::None).await?;
+            }
+            Ok(Retired::NotYet)
+        }
+    }
 }
 
 async fn hold_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<bool> {
@@ -114,6 +138,15 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
             app.wake.outbox.notify_one();
             Ok(Some(plan))
         }
+        // Nothing was touched yet, and a host comes back: it waits.
+        Err(PlanningError::Refused(failure))
+            if matches!(failure.code, FailureCode::HostUnreachable | FailureCode::Internal) =>
+        {
+            let why = failure.summary.clone();
+            let event = Event::Waiting { on: Wait::Host, why, items: Vec::new() };
+            app.store.append_if_new(deployment, &event, app.now()).await?;
+            Err(failure.into())
+        }
         Err(PlanningError::Refused(failure)) => {
             let outcome = match failure.code {
                 FailureCode::PolicyRefused | FailureCode::SecretMissing => Outcome::Refused,
@@ -128,7 +161,12 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
 
 async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, index: usize) -> anyhow::Result<()> {
     let step = plan.steps.get(index).context("the plan has no such step")?;
-    record(app, deployment, &Event::StepStarted { step: index }, &Effect::None).await?;
+    let begun = app.store.append(deployment, &Event::StepStarted { step: index }, &Effect::None, app.now()).await;
+    match begun {
+        // Somebody cancelled between the last look and the switch; the next look sees it.
+        Err(StoreError::IllegalTransition(_)) if index == plan.switch_index() => return Ok(()),
+        begun => begun?,
+    };
     let interruptible = index < plan.switch_index();
     let result = tokio::select! {
         result = execute(app, deployment, plan, step) => result,
@@ -177,6 +215,8 @@ async fn go_back(
     switched: bool,
     failure: &Failure,
 ) -> anyhow::Result<()> {
+    let mut pause = REVERT_AGAIN;
+    let mut told = String::new();
     loop {
         let (context, log) = step_context(app, deployment, plan);
         let result = app.hosts.revert(plan, switched, &context).await;
@@ -184,8 +224,12 @@ async fn go_back(
         log.await?;
         let Err(blocked) = result else { break };
         let line = format!("the way back is blocked, trying again: {blocked}");
-        app.store.append_log(&deployment.id, &[(StepKind::Revert.to_string(), line)], app.now()).await?;
-        tokio::time::sleep(REVERT_AGAIN).await;
+        if line != told {
+            told.clone_from(&line);
+            app.store.append_log(&deployment.id, &[(StepKind::Revert.to_string(), line)], app.now()).await?;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(REVERT_AT_LEAST);
     }
     let outcome = if failure.code == FailureCode::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
     let effect = if switched { Effect::Deactivated } else { Effect::None };

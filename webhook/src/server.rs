@@ -3,6 +3,7 @@
 mod auth;
 mod deployments;
 mod error;
+mod extract;
 mod hosts;
 mod locks;
 mod releases;
@@ -18,7 +19,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
-use tower_http::trace::{DefaultMakeSpan, TraceLayer};
+use tower_http::trace::TraceLayer;
 
 use crate::app::App;
 use crate::pages;
@@ -43,9 +44,12 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/deployments/{id}/events", get(deployments::page_events))
         .nest("/api/v1", api())
         .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        // Paths only: neither headers nor queries belong in a log.
-        .layer(TraceLayer::new_for_http().make_span_with(DefaultMakeSpan::new().level(tracing::Level::DEBUG)))
+        // Method and path only: neither headers nor queries belong in a log.
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &axum::extract::Request| {
+            tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+        }))
         .with_state(app)
 }
 
@@ -75,6 +79,10 @@ fn api() -> Router<Arc<App>> {
 async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
     app.store.installation().await?;
     Ok("ok\n")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take this method")
 }
 
 async fn not_found() -> ApiError {

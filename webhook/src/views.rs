@@ -1,10 +1,12 @@
 //! What is stored, as the API and the pages show it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use windlass_core::api::{AppView, DeploymentView, StageView, StepState, StepView, TaskView};
 use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
+use windlass_core::gateway::TargetState;
 use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 use windlass_core::plan::{Plan, Step, StepKind};
@@ -32,7 +34,11 @@ impl App {
             _ => None,
         });
         let failed = standing.failure().map(|failure| (failure.code.as_str(), failure.summary.clone()));
-        let (reason, why) = failed.or(waits).unzip();
+        let lease = self.store.lease(&deployment.stage).await?;
+        let queued = lease
+            .filter(|lease| state == DeploymentState::Waiting && lease.deployment != deployment.id)
+            .map(|lease| (wait_code(Wait::Queue), format!("deployment {} runs", lease.deployment)));
+        let (reason, why) = failed.or(queued).or(waits).unzip();
         Ok(DeploymentView {
             id: deployment.id.clone(),
             project: deployment.stage.project.clone(),
@@ -95,7 +101,9 @@ impl App {
         stage: &StageKey,
         observed: &[ObservedTask],
     ) -> Result<Vec<TaskView>, StoreError> {
-        let mut views: Vec<TaskView> = observed.iter().map(observed_view).collect();
+        let targets = self.targets().await;
+        let mut views: Vec<TaskView> =
+            observed.iter().map(|task| observed_view(task, targets.get(&task.name))).collect();
         for task in self.store.tasks(stage, RECENT_TASKS).await? {
             match views.iter_mut().find(|view| view.name == task.spec.name) {
                 Some(view) => view.id = task.id.to_string(),
@@ -103,6 +111,14 @@ impl App {
             }
         }
         Ok(views)
+    }
+
+    /// How the gateways see their targets, by container name. A gateway that does not answer says nothing.
+    async fn targets(&self) -> HashMap<String, TargetState> {
+        let gateways = self.hosts.iter().filter_map(|(_, host)| host.gateway.as_ref());
+        let answers = join_all(gateways.map(|gateway| gateway.status())).await;
+        let services = answers.into_iter().flatten().flat_map(|status| status.services);
+        services.flat_map(|service| service.targets).map(|target| (target.name, target.state)).collect()
     }
 
     async fn app_view(&self, stage: &StageKey, app: &AppName, tasks: &[TaskView]) -> Result<AppView, StoreError> {
@@ -135,6 +151,7 @@ const fn wait_code(on: Wait) -> &'static str {
         Wait::Queue => "queue",
         Wait::Lock => "lock",
         Wait::Hold => "hold",
+        Wait::Host => "host",
     }
 }
 
@@ -146,7 +163,18 @@ fn desired_tasks(plan: &Plan, app: &AppName) -> u32 {
     u32::try_from(booted.flatten().filter(|task| task.labels.app == *app).count()).unwrap_or(u32::MAX)
 }
 
-fn observed_view(task: &ObservedTask) -> TaskView {
+/// Where the engine has no word on a task's health, its gateway may have one.
+fn observed_view(task: &ObservedTask, target: Option<&TargetState>) -> TaskView {
+    let health = match (task.health, target) {
+        (TaskHealth::Unknown, Some(TargetState::Healthy)) => TaskHealth::Healthy,
+        (TaskHealth::Unknown, Some(TargetState::Unhealthy)) => TaskHealth::Unhealthy,
+        (health, _) => health,
+    };
+    let status = match (task.status, target) {
+        (TaskStatus::Running, Some(TargetState::Joining)) => TaskStatus::Activating,
+        (TaskStatus::Running, Some(TargetState::Draining)) => TaskStatus::Deactivating,
+        (status, _) => status,
+    };
     TaskView {
         id: task.container.chars().take(12).collect(),
         name: task.name.clone(),
@@ -155,8 +183,8 @@ fn observed_view(task: &ObservedTask) -> TaskView {
         kind: task.labels.kind,
         release: task.labels.release,
         host: task.host.clone(),
-        last_status: task.status,
-        health: task.health,
+        last_status: status,
+        health,
         started_at: task.started,
         stopped_at: task.stopped,
         exit_code: task.exit.map(|exit| exit.code),

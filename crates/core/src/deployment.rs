@@ -84,6 +84,8 @@ pub enum Wait {
     Lock,
     /// A rollback holds the stage against automatic deployments.
     Hold,
+    /// A host does not answer.
+    Host,
 }
 
 /// A deployment's last word.
@@ -360,7 +362,7 @@ impl Deployment {
     ///
     /// When the event cannot happen now.
     pub fn apply(mut self, id: &DeploymentId, event: &Event) -> Result<Self, IllegalTransition> {
-        let Shape { steps, switch: _, retire } = self.shape;
+        let Shape { steps, switch, retire } = self.shape;
         let phase = match (&self.phase, event) {
             (Phase::Waiting, Event::Waiting { .. }) => Phase::Waiting,
             (Phase::Waiting, Event::Planned { steps, switch, retire }) => {
@@ -370,7 +372,10 @@ impl Deployment {
             (Phase::Waiting, Event::Ended { outcome, failure }) if *outcome != Outcome::Succeeded => {
                 ended(*outcome, failure.clone())
             }
-            (Phase::Running { next, .. }, Event::StepStarted { step }) if step == next && *step < steps => {
+            // A cancellation that came in time is heeded: the switch does not begin after it.
+            (Phase::Running { next, .. }, Event::StepStarted { step })
+                if step == next && *step < steps && !(*step == switch && self.cancel.is_some()) =>
+            {
                 Phase::Running { next: *next, begun: true }
             }
             (Phase::Running { next, begun: true }, Event::StepFinished { step, .. }) if step == next => {
@@ -566,6 +571,8 @@ mod tests {
         let cancel = [Event::CancelRequested { by: "ada".to_owned() }];
         let early = replay(&all_of(&[&[planned()], &step(0), &cancel])).unwrap();
         assert_eq!(early.cancelled_by(), Some("ada"));
+        let and_yet = all_of(&[&[planned()], &step(0), &cancel, &[Event::StepStarted { step: 1 }]]);
+        assert!(replay(&and_yet).is_err(), "the switch does not begin after it");
         let late = replay(&all_of(&[&[planned()], &step(0), &[Event::StepStarted { step: 1 }], &cancel])).unwrap();
         assert_eq!(late.cancelled_by(), None);
     }

@@ -137,6 +137,9 @@ pub enum Step {
     },
     /// Old containers drain, stop, and at last go.
     Retire {
+        /// What old releases served and this one does not: no longer routed.
+        #[serde(default)]
+        unroute: Vec<UnroutedService>,
         /// Drained and stopped, then kept for a quick way back.
         stop: Vec<RetiredTask>,
         /// Stopped before; removed now.
@@ -498,7 +501,10 @@ impl fmt::Display for Step {
             Self::Watch { tasks, time } => {
                 write!(formatter, "watch {} for {time}", counted(tasks.len(), "task"))
             }
-            Self::Retire { stop, remove } => {
+            Self::Retire { unroute, stop, remove } => {
+                for service in unroute {
+                    write!(formatter, "route {} on {} no longer, ", service.key, service.host)?;
+                }
                 write!(formatter, "drain and stop {}", counted(stop.len(), "old task"))?;
                 if remove.is_empty() {
                     Ok(())

@@ -96,6 +96,7 @@ const fn waiting_for(on: Wait) -> &'static str {
         Wait::Queue => "for its turn",
         Wait::Lock => "for a lock",
         Wait::Hold => "for a hold to be lifted",
+        Wait::Host => "for a host",
     }
 }
 

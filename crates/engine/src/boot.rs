@@ -96,26 +96,17 @@ impl Engine {
         }
     }
 
-    /// Goes on to its end when the caller goes away: Docker would make the container all the same, and whoever removes it
-    /// must find it.
     async fn create(&self, task: &TaskSpec, environment: Vec<String>, network: String) -> Result<(), EngineError> {
         let (engine, task) = (self.clone(), task.clone());
-        let created = tokio::spawn(async move {
+        self.to_the_end(async move {
             let options = CreateContainerOptions { name: Some(task.name.clone()), ..Default::default() };
             let _one_at_a_time = engine.network_lock().lock().await;
             let address = engine.free_address(&network).await?;
             let container = container(&task, environment, network, address);
             let created = engine.docker().create_container(Some(options), container).await;
             created.map(drop).map_err(|error| engine.error(format!("create {}", task.name), &error))
-        });
-        created.await.unwrap_or_else(|broken| {
-            Err(EngineError::Refused {
-                host: self.host().clone(),
-                action: "create a container".to_owned(),
-                status: None,
-                reason: broken.to_string(),
-            })
         })
+        .await
     }
 
     /// Starts a container that is there; one that runs is what was asked for.

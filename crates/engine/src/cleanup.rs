@@ -15,6 +15,8 @@ impl Engine {
     ///
     /// When the engine does not answer, or something else uses what should go.
     pub async fn remove_everything(&self) -> Result<(), EngineError> {
+        // What is being made now is waited for.
+        drop(self.network_lock().lock().await);
         let tasks = self.observe().await?;
         for removed in join_all(tasks.iter().map(|task| self.remove(&task.container))).await {
             removed?;

@@ -13,9 +13,9 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::mpsc;
 use windlass_core::config::{HostConfig, Stop};
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::gateway::AwaitDrained;
+use windlass_core::gateway::{AwaitDrained, Remove};
 use windlass_core::names::{AppName, HostName, InstallationId};
-use windlass_core::plan::{HostImage, HostTask, Plan, RetiredTask, Step};
+use windlass_core::plan::{HostImage, HostTask, Plan, RetiredTask, Step, UnroutedService};
 use windlass_core::quantity::Duration;
 use windlass_core::task::{Exit, LogLine, TaskSpec};
 
@@ -143,7 +143,10 @@ impl Hosts {
             Step::Verify { tasks, services } => self.verify(tasks, services, context).await,
             Step::Switch { services } => self.switch(services, context).await,
             Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
-            Step::Retire { stop, remove } => self.retire(stop, remove, context).await,
+            Step::Retire { unroute, stop, remove } => {
+                self.unroute(unroute).await?;
+                self.retire(stop, remove, context).await
+            }
         }
     }
 
@@ -262,6 +265,15 @@ impl Hosts {
         // One-off containers go only now: until the step's end was on record they were the proof that it had run.
         all(remove.iter().chain(&context.one_offs).map(|task| self.remove(task))).await?;
         Ok((cut > 0).then(|| format!("{cut} requests were cut when their time was over")))
+    }
+
+    pub(super) async fn unroute(&self, services: &[UnroutedService]) -> Result<(), Failure> {
+        let unroute = services.iter().map(|service| async move {
+            let request = Remove { key: service.key.clone(), generation: service.generation };
+            let removed = self.gateway(&service.host)?.remove(&request).await;
+            removed.map_err(|error| error.into_failure(&service.host, FailureCode::SwitchFailed))
+        });
+        all(unroute).await.map(drop)
     }
 
     async fn remove(&self, task: &HostTask) -> Result<(), Failure> {

@@ -26,6 +26,27 @@ impl Engine {
     ///
     /// When the engine does not answer or cannot make it.
     pub async fn ensure_network(&self) -> Result<String, EngineError> {
+        let engine = self.clone();
+        self.to_the_end(async move { engine.make_network_unless_there().await }).await
+    }
+
+    /// Goes on to its end when the caller goes away: Docker would make what it was asked for all the same, and whoever
+    /// removes it must find it.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        tokio::spawn(work).await.unwrap_or_else(|broken| {
+            Err(EngineError::Refused {
+                host: self.host().clone(),
+                action: "do what it was asked for".to_owned(),
+                status: None,
+                reason: broken.to_string(),
+            })
+        })
+    }
+
+    async fn make_network_unless_there(&self) -> Result<String, EngineError> {
         let _one_at_a_time = self.network_lock().lock().await;
         let mut refusal = None;
         for _ in 0..TRIES {

@@ -9,11 +9,16 @@ use windlass_core::names::{CommitSha, ProjectName};
 use super::BackgroundTask;
 use crate::app::App;
 use crate::event::{GitHubEvent, RepositoryRef};
-use crate::github::{Ancestry, payload};
+use crate::github::{Ancestry, GitHubError, payload};
 use crate::stage::StageKey;
 use crate::store::deliveries::{Processed, StoredDelivery};
 use crate::store::deployments::Source;
 use crate::store::stages::WantedCommit;
+
+/// How soon a delivery that could not be worked on is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(3);
+/// And how often; then it counts as failed, and may be sent again by GitHub.
+const MOST_ATTEMPTS: u32 = 100;
 
 pub(crate) struct Deliveries(pub(crate) Arc<App>);
 
@@ -23,6 +28,7 @@ impl BackgroundTask for Deliveries {
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
         let app = &*self.0;
+        let mut again = None;
         for delivery in app.store.open_deliveries().await? {
             let event = match payload::parse(&delivery.event, delivery.body.as_bytes()) {
                 Ok(event) => event,
@@ -33,11 +39,18 @@ impl BackgroundTask for Deliveries {
                     continue;
                 }
             };
-            // An error leaves the delivery where it is: the next activation is the retry.
-            let outcome = self.take(&event).await?;
-            self.finish(&delivery, &outcome).await?;
+            match self.take(&event).await {
+                Ok(outcome) => self.finish(&delivery, &outcome).await?,
+                // One that cannot be worked on now must not keep the others waiting.
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    tracing::warn!(delivery.guid, delivery.event, why, "delivery cannot be worked on yet");
+                    app.store.postpone_delivery(&delivery.guid, &why, MOST_ATTEMPTS, app.now()).await?;
+                    again = Some(TRY_AGAIN);
+                }
+            }
         }
-        Ok(None)
+        Ok(again)
     }
 }
 
@@ -103,7 +116,12 @@ impl Deliveries {
         if wanted.commit == *commit {
             return Ok(false);
         }
-        Ok(self.0.github.compare(&stage.project, &wanted.commit, commit).await? == Ancestry::Behind)
+        match self.0.github.compare(&stage.project, &wanted.commit, commit).await {
+            Ok(ancestry) => Ok(ancestry == Ancestry::Behind),
+            // A commit that was wanted before a force-push may be gone.
+            Err(GitHubError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The project is the one with this id. A project whose id is not known yet is recognised by its name, once.

@@ -51,7 +51,7 @@ impl Outbox {
         app.store.begin_attempt(stored.id).await?;
         match self.tell(&deployment, stored).await {
             Ok(()) => Ok(app.store.notice_sent(stored.id, app.now()).await?),
-            Err(error) if error.is_temporary() && !has_waited_long_enough(&error, stored) => {
+            Err(error) if may_change(&error) && !has_waited_long_enough(&error, stored, app.now()) => {
                 let until = next_attempt(app.now(), stored.attempts, error.retry_after());
                 let error = format!("{:#}", anyhow::Error::new(error));
                 tracing::warn!(deployment.id = %deployment.id, error, until = %until, "GitHub could not be told yet");
@@ -71,7 +71,8 @@ impl Outbox {
         let may_have_arrived = stored.attempts > 0;
         let id = match stored.github_id {
             Some(id) => id,
-            None => self.create(deployment, may_have_arrived).await?,
+            // Only a deployment's first notice finds GitHub without it for sure.
+            None => self.create(deployment, may_have_arrived || stored.notice.state != DeploymentState::Queued).await?,
         };
         let status = NewStatus {
             state: stored.notice.state,
@@ -135,10 +136,22 @@ impl Outbox {
     }
 }
 
+/// Whether the same notice may be taken later: a token that has expired or a suspended App is mended by people.
+fn may_change(error: &GitHubError) -> bool {
+    error.is_temporary()
+        || matches!(
+            error,
+            GitHubError::Unauthorized { .. } | GitHubError::Forbidden { .. } | GitHubError::NotFound { .. }
+        )
+}
+
 /// GitHub's API learns of a commit some seconds after its webhook has told of it; a commit that stays unknown for a
-/// minute never was GitHub's.
-fn has_waited_long_enough(error: &GitHubError, stored: &StoredNotice) -> bool {
-    matches!(error, GitHubError::CommitUnknown { .. }) && stored.attempts >= 30
+/// minute never was GitHub's. What people have to mend is tried for a day, what passes by itself for ever.
+fn has_waited_long_enough(error: &GitHubError, stored: &StoredNotice, now: Timestamp) -> bool {
+    if matches!(error, GitHubError::CommitUnknown { .. }) {
+        return stored.attempts >= 30;
+    }
+    !error.is_temporary() && now.duration_since(stored.created_at) > SignedDuration::from_hours(24)
 }
 
 /// As GitHub asks; otherwise 1 s, doubling up to [`LONGEST_PAUSE`].

@@ -1,7 +1,7 @@
 //! Brings every stage to what it should be: what its branch wants becomes a deployment, a deployment whose gate is open
 //! runs, one that a crash interrupted goes on, and what a success left behind is retired.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,17 @@ use windlass_core::plan::DeploymentKind;
 use super::BackgroundTask;
 use crate::app::App;
 use crate::gate::Decision;
-use crate::runner;
+use crate::runner::{self, Retired};
 use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Request, StoredDeployment};
 use crate::store::journal::Effect;
 use crate::store::stages::WantedCommit;
+
+/// The first pause before old tasks that could not be retired are tried again.
+const RETIRE_AGAIN: Duration = Duration::from_secs(10);
+/// And the longest.
+const RETIRE_AT_LEAST: Duration = Duration::from_secs(600);
 
 pub(crate) struct Stages(pub(crate) Arc<App>);
 
@@ -26,26 +31,55 @@ impl BackgroundTask for Stages {
     const PERIOD: Duration = Duration::from_secs(10);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        for stage in self.0.stages() {
-            let app = Arc::clone(&self.0);
-            self.0.tracker.spawn(async move {
-                // Somebody is at it already, and will look again before they leave.
-                let Some(_claim) = app.at_work.claim(format!("stage {stage}")) else { return };
-                if let Err(error) = work(&app, &stage).await {
-                    tracing::error!(stage.name = %stage, error = format!("{error:#}"), "stage cannot be brought on");
-                }
-            });
+        let mut stages: BTreeSet<StageKey> = self.0.stages().into_iter().collect();
+        // A stage that was taken out of the server's file may have left deployments that need their last word.
+        stages.extend(self.0.store.open_deployments().await?.into_iter().map(|deployment| deployment.stage));
+        for stage in stages {
+            self.0.tracker.spawn(look_after(Arc::clone(&self.0), stage));
         }
         for deployment in self.0.store.unretired_deployments().await? {
-            let app = Arc::clone(&self.0);
-            self.0.tracker.spawn(async move {
-                let Some(_claim) = app.at_work.claim(format!("retire {}", deployment.id)) else { return };
-                if let Err(error) = runner::retire(&app, &deployment).await {
-                    tracing::error!(deployment.id = %deployment.id, error = format!("{error:#}"), "old tasks cannot be retired");
-                }
-            });
+            self.0.tracker.spawn(retire(Arc::clone(&self.0), deployment));
         }
         Ok(None)
+    }
+}
+
+async fn look_after(app: Arc<App>, stage: StageKey) {
+    let Some(mut claim) = app.at_work.claim(format!("stage {stage}")) else { return };
+    loop {
+        if let Err(error) = work(&app, &stage).await {
+            tracing::error!(stage.name = %stage, error = format!("{error:#}"), "stage cannot be brought on");
+            // The next activation is the retry.
+            return;
+        }
+        match claim.give_up() {
+            Ok(()) => return,
+            Err(again) => claim = again,
+        }
+    }
+}
+
+/// Until it is done: pauses grow, and the same failure is not written down twice.
+async fn retire(app: Arc<App>, deployment: StoredDeployment) {
+    let Some(_claim) = app.at_work.claim(format!("retire {}", deployment.id)) else { return };
+    let mut pause = RETIRE_AGAIN;
+    loop {
+        let retired = tokio::select! {
+            retired = runner::retire(&app, &deployment) => retired,
+            () = app.shutdown.cancelled() => return,
+        };
+        match retired {
+            Ok(Retired::Done) => return,
+            Ok(Retired::NotYet) => {}
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(deployment.id = %deployment.id, error, "old tasks cannot be retired");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETIRE_AT_LEAST),
+            () = app.shutdown.cancelled() => return,
+        }
     }
 }
 
@@ -98,14 +132,16 @@ async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<(
     Ok(())
 }
 
-/// The commit's release of every app that the stage has; empty until all are there.
+/// The commit's release of every app that its own configuration names; empty until all are there.
 async fn releases_of(
     app: &App,
     stage: &StageKey,
     wanted: &WantedCommit,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
+    let Some(any) = app.store.any_release_of_commit(stage, &wanted.commit).await? else { return Ok(BTreeMap::new()) };
+    let Ok(config) = app.stored_config(stage, &any.config) else { return Ok(BTreeMap::new()) };
     let mut releases = BTreeMap::new();
-    for name in app.store.apps(stage).await? {
+    for name in config.apps.into_keys() {
         match app.store.release_of_commit(stage, &name, &wanted.commit).await? {
             Some(release) => releases.insert(name, release.number),
             None => return Ok(BTreeMap::new()),
@@ -121,6 +157,9 @@ async fn first_that_may_run<'a>(
 ) -> Result<Option<&'a StoredDeployment>, StoreError> {
     for (index, deployment) in open.iter().enumerate() {
         let standing = app.store.standing(&deployment.id).await?;
+        if standing.state().is_final() {
+            continue;
+        }
         if let Some(by) = standing.cancelled_by() {
             let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
             end(app, deployment, Outcome::Cancelled, failure).await?;
@@ -136,11 +175,7 @@ async fn first_that_may_run<'a>(
             Decision::Go => return Ok(Some(deployment)),
             Decision::Unchanged => {}
             Decision::Wait { on, why, items } => {
-                let event = Event::Waiting { on, why, items };
-                let told = app.store.events(&deployment.id).await?;
-                if told.last().is_none_or(|(_, last)| *last != event) {
-                    app.store.append(deployment, &event, &Effect::None, app.now()).await?;
-                }
+                app.store.append_if_new(deployment, &Event::Waiting { on, why, items }, app.now()).await?;
             }
             Decision::End { outcome, failure } => end(app, deployment, outcome, failure).await?,
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use windlass_core::api::TaskMessage;
 use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::labels::Kind;
 use windlass_core::quantity;
 use windlass_core::task::{Exit, LogLine};
 use windlass_engine::{Secrets, TimeLimit};
@@ -25,10 +26,15 @@ impl BackgroundTask for Tasks {
     const PERIOD: Duration = Duration::from_secs(30);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
+        self.remove_what_ended().await?;
         for task in self.0.store.open_tasks().await? {
             let app = Arc::clone(&self.0);
             self.0.tracker.spawn(async move {
                 let Some(_claim) = app.at_work.claim(format!("task {}", task.id)) else { return };
+                // It may have ended between the look and the claim.
+                if !matches!(app.store.task(&task.id).await, Ok(Some(OneOffTask { ended_at: None, .. }))) {
+                    return;
+                }
                 let result = tokio::select! {
                     result = run(&app, &task) => result,
                     () = app.shutdown.cancelled() => Ok(()),
@@ -42,10 +48,35 @@ impl BackgroundTask for Tasks {
     }
 }
 
+impl Tasks {
+    /// A crash between a task's end and its container's removal leaves the container.
+    async fn remove_what_ended(&self) -> anyhow::Result<()> {
+        let app = &*self.0;
+        let ended = app.store.ended_tasks(100).await?;
+        for (name, host) in app.hosts.iter() {
+            let here = ended.iter().filter(|task| task.spec.host == *name);
+            let names: Vec<&str> = here.map(|task| task.spec.name.as_str()).collect();
+            if names.is_empty() {
+                continue;
+            }
+            for container in host.engine.observe().await? {
+                if container.labels.kind == Kind::Task && names.contains(&container.name.as_str()) {
+                    host.engine.remove(&container.name).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 async fn run(app: &App, task: &OneOffTask) -> Result<(), StoreError> {
     let (lines, receiver) = mpsc::channel(256);
     let (end, written) = tokio::join!(to_its_end(app, task, lines), write_log(app, task, receiver));
     written?;
+    if end.as_ref().is_err_and(|failure| failure.code == FailureCode::HostUnreachable) {
+        // It may well run on; the next activation looks again.
+        return Ok(());
+    }
     app.store.end_task(&task.id, end.as_ref().map(|exit| exit.code), app.now()).await?;
     if let Some(host) = app.hosts.get(&task.spec.host)
         && let Err(error) = host.engine.remove(&task.spec.name).await
@@ -62,7 +93,10 @@ async fn to_its_end(app: &App, task: &OneOffTask, lines: mpsc::Sender<LogLine>) 
     };
     let registry = task.spec.image.name.as_ref().map(|name| name.registry().to_owned());
     let credentials = registry.and_then(|registry| app.registries().remove(&registry));
-    host.engine.prepare(&task.spec.image, credentials.as_ref()).await?;
+    // A container that is there needs no image any more.
+    if host.engine.look(&task.spec.name).await.is_err() {
+        host.engine.prepare(&task.spec.image, credentials.as_ref()).await?;
+    }
     let secrets: Secrets = app.secrets_for(&task.stage, &task.spec.secrets).into_iter().collect();
     let limit = TimeLimit { time: LIMIT, code: FailureCode::Internal };
     host.engine.run_to_end(&task.spec, &secrets, limit, lines).await

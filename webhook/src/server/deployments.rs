@@ -5,21 +5,23 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event as SseEvent;
 use futures_util::Stream;
 use serde::Deserialize;
 use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
-use windlass_core::deployment::Event;
+use windlass_core::deployment::{DeploymentState, Event, Failure, FailureCode, Outcome};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 
 use super::auth::Actor;
 use super::error::ApiError;
+use super::extract::{Body, Path, Query};
 use super::stream::{self, Events};
 use crate::app::App;
 use crate::stage::StageKey;
+use crate::store::StoreError;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::journal::Effect;
 
@@ -33,7 +35,7 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     actor: Actor,
     stage: StageKey,
-    Json(new): Json<NewDeployment>,
+    Body(new): Body<NewDeployment>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     actor.may(Scope::Deploy, &stage)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
@@ -187,12 +189,28 @@ pub(crate) async fn cancel(
         let title = format!("deployment {id} has ended already: it {}", deployment.state);
         return Err(ApiError::new(StatusCode::CONFLICT, "already_ended", title));
     }
-    let event = Event::CancelRequested { by: actor.name().to_owned() };
-    app.store.append(&deployment, &event, &Effect::None, app.now()).await?;
+    let by = actor.name().to_owned();
+    let standing = app.store.append(&deployment, &Event::CancelRequested { by }, &Effect::None, app.now()).await?;
+    if standing.state() == DeploymentState::Waiting {
+        end_waiting(&app, &deployment, actor.name()).await?;
+    }
     app.store.record(actor.name(), "deployment.cancel", Some(&deployment.stage), &id, app.now()).await?;
     app.cancelled.notify_waiters();
     app.wake.stages.notify_one();
     Ok((StatusCode::ACCEPTED, Json(app.deployment_view(&find(&app, &id).await?).await?)))
+}
+
+/// Nothing has begun: it ends at once, also while another one runs.
+async fn end_waiting(app: &App, deployment: &StoredDeployment, by: &str) -> Result<(), ApiError> {
+    let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
+    let event = Event::Ended { outcome: Outcome::Cancelled, failure: Some(failure) };
+    match app.store.append(deployment, &event, &Effect::None, app.now()).await {
+        // It has begun just now; whoever runs it heeds the request.
+        Ok(_) | Err(StoreError::IllegalTransition(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    app.wake.outbox.notify_one();
+    Ok(())
 }
 
 /// A deployment by its id.

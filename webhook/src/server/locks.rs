@@ -10,6 +10,7 @@ use windlass_core::api::{LockView, NewLock, Scope};
 
 use super::auth::Actor;
 use super::error::ApiError;
+use super::extract::Body;
 use crate::app::App;
 use crate::stage::StageKey;
 use crate::store::locks::{Condition, StoredLock};
@@ -27,7 +28,7 @@ pub(crate) async fn take(
     actor: Actor,
     stage: StageKey,
     headers: HeaderMap,
-    Json(new): Json<NewLock>,
+    Body(new): Body<NewLock>,
 ) -> Result<Response, ApiError> {
     actor.may(Scope::Deploy, &stage)?;
     let lock = LockView { by: actor.name().to_owned(), reason: new.reason, since: app.now() };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use windlass_core::api::{NewRelease, Page, Release, Scope};
@@ -12,6 +12,7 @@ use windlass_core::names::{AppName, ReleaseNumber};
 
 use super::auth::Actor;
 use super::error::ApiError;
+use super::extract::{Body, Path, Query};
 use crate::app::App;
 use crate::stage::StageKey;
 use crate::store::releases::Registration;
@@ -32,7 +33,7 @@ pub(crate) async fn create(
     actor: Actor,
     stage: StageKey,
     Path(AppPath { app: name }): Path<AppPath>,
-    Json(new): Json<NewRelease>,
+    Body(new): Body<NewRelease>,
 ) -> Result<(StatusCode, Json<Release>), ApiError> {
     actor.may(Scope::Release, &stage)?;
     check(&app, &stage, &name, &new)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use windlass_core::api::{NewDeployment, PlanView, Scope, StageView};
@@ -13,6 +13,7 @@ use windlass_core::verdict::Verdict;
 use super::auth::Actor;
 use super::deployments::chosen_releases;
 use super::error::ApiError;
+use super::extract::{Body, Query};
 use crate::app::App;
 use crate::planning::Intent;
 use crate::stage::StageKey;
@@ -38,7 +39,7 @@ pub(crate) async fn gate(
     Query(query): Query<GateQuery>,
 ) -> Result<Json<Verdict>, ApiError> {
     actor.may(Scope::Read, &stage)?;
-    Ok(Json(app.verdict(&stage, &query.commit).await?))
+    Ok(Json(app.verdict(&stage, &query.commit, None).await?))
 }
 
 /// Nothing of it is stored: the next deployment plans afresh.
@@ -46,7 +47,7 @@ pub(crate) async fn plan(
     State(app): State<Arc<App>>,
     actor: Actor,
     stage: StageKey,
-    Json(new): Json<NewDeployment>,
+    Body(new): Body<NewDeployment>,
 ) -> Result<Json<PlanView>, ApiError> {
     actor.may(Scope::Read, &stage)?;
     let releases = chosen_releases(&app, &stage, &new).await?;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
@@ -19,6 +19,7 @@ use windlass_engine::{LogOptions, Masker};
 
 use super::auth::Actor;
 use super::error::ApiError;
+use super::extract::{Body, Path, Query};
 use super::{KEEP_ALIVE, stream};
 use crate::app::App;
 use crate::planning::Intent;
@@ -29,7 +30,7 @@ pub(crate) async fn create(
     State(app): State<Arc<App>>,
     actor: Actor,
     stage: StageKey,
-    Json(new): Json<NewTask>,
+    Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
     actor.may(Scope::Deploy, &stage)?;
     if new.command.is_empty() {

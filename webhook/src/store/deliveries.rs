@@ -56,6 +56,28 @@ impl Store {
         Ok(if changed > 0 { Stored::Accepted } else { Stored::Known })
     }
 
+    /// It could not be worked on; after so many attempts it has failed.
+    pub(crate) async fn postpone_delivery(
+        &self,
+        guid: &str,
+        why: &str,
+        most_attempts: u32,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "UPDATE deliveries SET attempts = attempts + 1, outcome = ?, processed_at = ?,
+             state = CASE WHEN attempts + 1 >= ? THEN 'failed' ELSE state END WHERE guid = ?",
+        )
+        .bind(why)
+        .bind(text(now))
+        .bind(most_attempts)
+        .bind(guid)
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await
+    }
+
     /// Deliveries that wait for their work, oldest first.
     pub(crate) async fn open_deliveries(&self) -> Result<Vec<StoredDelivery>, StoreError> {
         let rows = sqlx::query(

@@ -60,6 +60,19 @@ impl Store {
         Ok(after)
     }
 
+    /// The same, unless it is what was written last: what is looked at again and again is said once.
+    pub(crate) async fn append_if_new(
+        &self,
+        deployment: &StoredDeployment,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.events(&deployment.id).await?.last().is_none_or(|(_, last)| last != event) {
+            self.append(deployment, event, &Effect::None, now).await?;
+        }
+        Ok(())
+    }
+
     /// Stores the plan together with the event that it exists.
     pub(crate) async fn append_plan(
         &self,

@@ -32,6 +32,7 @@ pub(crate) struct StoredNotice {
     pub(crate) id: i64,
     pub(crate) deployment: DeploymentId,
     pub(crate) notice: Notice,
+    pub(crate) created_at: Timestamp,
     pub(crate) attempts: u64,
     pub(crate) next_attempt_at: Timestamp,
     pub(crate) github_id: Option<u64>,
@@ -60,7 +61,7 @@ impl Store {
     /// For each deployment the first notice that is not sent yet: order is kept within a deployment.
     pub(crate) async fn open_notices(&self) -> Result<Vec<StoredNotice>, StoreError> {
         let rows = sqlx::query(
-            "SELECT o.id, o.deployment, o.message, o.attempts, o.next_attempt_at, g.github_id FROM outbox o
+            "SELECT o.id, o.deployment, o.message, o.created_at, o.attempts, o.next_attempt_at, g.github_id FROM outbox o
              LEFT JOIN github_deployments g ON g.deployment = o.deployment
              WHERE o.sent_at IS NULL AND NOT EXISTS
              (SELECT 1 FROM outbox e WHERE e.deployment = o.deployment AND e.sent_at IS NULL AND e.id < o.id)
@@ -74,6 +75,7 @@ impl Store {
                     id: row.get("id"),
                     deployment: word("a deployment's id", row.get("deployment"))?,
                     notice: from_json("a notice", row.get("message"))?,
+                    created_at: time(row.get("created_at"))?,
                     attempts: unsigned(row.get("attempts")),
                     next_attempt_at: time(row.get("next_attempt_at"))?,
                     github_id: row.get::<Option<i64>, _>("github_id").map(unsigned),

@@ -121,6 +121,24 @@ impl Store {
         row.as_ref().map(release).transpose()
     }
 
+    /// The newest release of a commit, of whichever app.
+    pub(crate) async fn any_release_of_commit(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+    ) -> Result<Option<Release>, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.commit_sha = ?
+             ORDER BY r.created_at DESC, r.number DESC LIMIT 1"
+        )))
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(commit.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(release).transpose()
+    }
+
     /// Releases below a number (all where there is none), newest first.
     pub(crate) async fn releases(
         &self,

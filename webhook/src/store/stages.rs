@@ -168,7 +168,7 @@ impl Store {
             .collect()
     }
 
-    /// The release that a stage's app served before the active one, by the deployments that succeeded.
+    /// The newest release older than the active one that has succeeded here: a second rollback goes further back.
     pub(crate) async fn previous_release(
         &self,
         stage: &StageKey,
@@ -177,8 +177,8 @@ impl Store {
         let row = sqlx::query(
             "SELECT r.release_number FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
              WHERE d.project = ? AND d.stage = ? AND r.app = ? AND d.state = 'succeeded'
-             AND NOT EXISTS (SELECT 1 FROM active_releases a WHERE a.project = d.project AND a.stage = d.stage
-             AND a.app = r.app AND a.release_number = r.release_number)
+             AND r.release_number < (SELECT a.release_number FROM active_releases a WHERE a.project = d.project
+             AND a.stage = d.stage AND a.app = r.app)
              ORDER BY d.number DESC LIMIT 1",
         )
         .bind(stage.project.as_str())

@@ -8,7 +8,7 @@ use windlass_core::deployment::Failure;
 use windlass_core::names::TaskId;
 use windlass_core::task::TaskSpec;
 
-use super::{Store, StoreError, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use super::{Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word};
 use crate::stage::StageKey;
 
 /// A one-off task.
@@ -80,21 +80,18 @@ impl Store {
         rows.iter().map(task).collect()
     }
 
-    /// Appends what it wrote, or how it ended.
+    /// The last tasks that have ended, of all stages.
+    pub(crate) async fn ended_tasks(&self, limit: u32) -> Result<Vec<OneOffTask>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM one_off_tasks WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit).fetch_all(&self.reader).await?;
+        rows.iter().map(task).collect()
+    }
+
+    /// Appends what it wrote.
     pub(crate) async fn append_task_log(&self, id: &TaskId, messages: &[TaskMessage]) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
-        let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?")
-            .bind(id.as_str())
-            .fetch_one(&mut *write)
-            .await?;
-        for (seq, message) in (row.get::<i64, _>("last") + 1..).zip(messages) {
-            sqlx::query("INSERT INTO task_log (task, seq, body) VALUES (?, ?, ?)")
-                .bind(id.as_str())
-                .bind(seq)
-                .bind(to_json("a task's message", message)?)
-                .execute(&mut *write)
-                .await?;
-        }
+        append(&mut write, id, messages).await?;
         self.commit(write).await
     }
 
@@ -119,8 +116,8 @@ impl Store {
             Ok(code) => TaskMessage::Exit { code },
             Err(failure) => TaskMessage::Failed(failure.clone()),
         };
-        self.append_task_log(id, &[message]).await?;
         let mut write = self.begin().await?;
+        append(&mut write, id, &[message]).await?;
         sqlx::query(
             "UPDATE one_off_tasks SET ended_at = ?, exit_code = ?, failure = ? WHERE id = ? AND ended_at IS NULL",
         )
@@ -132,6 +129,22 @@ impl Store {
         .await?;
         self.commit(write).await
     }
+}
+
+async fn append(write: &mut Write, id: &TaskId, messages: &[TaskMessage]) -> Result<(), StoreError> {
+    let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?")
+        .bind(id.as_str())
+        .fetch_one(&mut **write)
+        .await?;
+    for (seq, message) in (row.get::<i64, _>("last") + 1..).zip(messages) {
+        sqlx::query("INSERT INTO task_log (task, seq, body) VALUES (?, ?, ?)")
+            .bind(id.as_str())
+            .bind(seq)
+            .bind(to_json("a task's message", message)?)
+            .execute(&mut **write)
+            .await?;
+    }
+    Ok(())
 }
 
 fn task(row: &SqliteRow) -> Result<OneOffTask, StoreError> {

@@ -37,7 +37,7 @@ pub(super) fn plan(desired: &DesiredState<'_>, observed: &[ObservedTask]) -> Res
     steps.extend(boot_and_verify(desired, &others, &[]));
     steps.push(Step::Switch { services: services.clone() });
     steps.push(Step::Watch { tasks: new.clone(), time: watch });
-    steps.push(retire(desired, observed));
+    steps.push(retire(desired, observed, &services));
 
     let revert_generation = Generation(desired.generation.0 + 1);
     let (switch, unroute) = way_back(desired, observed, &services, revert_generation);
@@ -259,7 +259,7 @@ fn boot_and_verify(desired: &DesiredState<'_>, tasks: &[TaskSpec], services: &[H
 }
 
 /// Whatever of these apps runs now is stopped and kept; what was stopped before goes for good.
-fn retire(desired: &DesiredState<'_>, observed: &[ObservedTask]) -> Step {
+fn retire(desired: &DesiredState<'_>, observed: &[ObservedTask], services: &[HostService]) -> Step {
     let old = observed.iter().filter(|task| is_old_service(desired, task));
     let (running, stopped): (Vec<_>, Vec<_>) = old.partition(|task| task.status.is_alive());
     let stop = running.into_iter().map(|task| {
@@ -269,7 +269,32 @@ fn retire(desired: &DesiredState<'_>, observed: &[ObservedTask]) -> Step {
         let key = ServiceKey::new(desired.repository, &desired.stage, &task.labels.app);
         RetiredTask { task: observed_task(task), key: Some(key), signal, grace }
     });
-    Step::Retire { stop: stop.collect(), remove: stopped.into_iter().map(observed_task).collect() }
+    let stop = stop.collect();
+    let remove = stopped.into_iter().map(observed_task).collect();
+    Step::Retire { unroute: no_longer_routed(desired, observed, services), stop, remove }
+}
+
+/// A release that drops its URL, or a host, leaves a route behind that nothing else would take away.
+fn no_longer_routed(
+    desired: &DesiredState<'_>,
+    observed: &[ObservedTask],
+    services: &[HostService],
+) -> Vec<UnroutedService> {
+    let mut unroute: Vec<UnroutedService> = Vec::new();
+    for task in observed.iter().filter(|task| is_old_service(desired, task) && task.status.is_alive()) {
+        let previous = desired.apps.get(&task.labels.app).and_then(|app| app.previous.as_ref());
+        let routed = previous.is_some_and(|previous| {
+            !previous.config.url.is_empty()
+                && previous.config.primary().is_some_and(|(role, _)| *role == task.labels.role)
+        });
+        let key = ServiceKey::new(desired.repository, &desired.stage, &task.labels.app);
+        let still = services.iter().any(|service| service.host == task.host && service.key == key);
+        let known = unroute.iter().any(|service| service.host == task.host && service.key == key);
+        if routed && !still && !known {
+            unroute.push(UnroutedService { host: task.host.clone(), key, generation: desired.generation });
+        }
+    }
+    unroute
 }
 
 fn observed_task(task: &ObservedTask) -> HostTask {

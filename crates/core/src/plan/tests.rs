@@ -164,12 +164,25 @@ fn nothing_old_is_stopped_before_the_switch_and_what_was_stopped_before_goes_at_
     let (scene, mut observed_tasks) = Scene::new().after_release_1();
     observed_tasks.push(observed("web-9", 1, TaskStatus::Stopped));
     let plan = scene.plan(&observed_tasks);
-    let Some((Step::Retire { stop, remove }, before)) = plan.steps.split_last() else { panic!("{plan:?}") };
+    let Some((Step::Retire { unroute, stop, remove }, before)) = plan.steps.split_last() else { panic!("{plan:?}") };
     let stopped: Vec<&str> = stop.iter().map(|task| task.task.name.as_str()).collect();
     assert_eq!(stopped, ["web-1", "web-2", "worker-1"]);
     assert_eq!(remove.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["web-9"]);
     assert!(before.iter().all(|step| !matches!(step, Step::Retire { .. })));
     assert_eq!(plan.switch_index() + 2, plan.retire_index());
+    assert!(unroute.is_empty(), "the new release serves the same routes");
+}
+
+#[test]
+fn a_release_without_a_url_takes_the_old_ones_route_away_before_its_tasks_are_drained() {
+    let (mut scene, observed) = Scene::new().after_release_1();
+    scene.desired.config.url.clear();
+    let plan = scene.plan(&observed);
+    let Some(Step::Retire { unroute, stop, .. }) = plan.steps.last() else { panic!("{plan:?}") };
+    let [gone] = &unroute[..] else { panic!("{unroute:?}") };
+    assert_eq!((gone.key.0.as_str(), gone.generation), ("7/production/default", Generation(5)));
+    assert_eq!(stop.len(), 3);
+    assert!(scene.lines(&observed).last().unwrap().contains("route 7/production/default on a no longer"));
 }
 
 #[test]
@@ -193,7 +206,7 @@ fn another_stages_and_another_installations_tasks_are_left_alone() {
     let mut strange = observed("web-2", 1, TaskStatus::Running);
     strange.labels.installation = InstallationId(uuid::Uuid::from_u128(2));
     let plan = scene.plan(&[foreign, strange]);
-    assert_eq!(plan.steps.last(), Some(&Step::Retire { stop: Vec::new(), remove: Vec::new() }));
+    assert_eq!(plan.steps.last(), Some(&Step::Retire { unroute: Vec::new(), stop: Vec::new(), remove: Vec::new() }));
 }
 
 #[test]

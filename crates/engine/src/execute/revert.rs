@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use windlass_core::config::Stop;
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::gateway::{AwaitDrained, Discard, Remove, Switch, Target};
+use windlass_core::gateway::{AwaitDrained, Discard, Switch, Target};
 use windlass_core::plan::{HostService, HostTask, Plan, Step};
 
 use crate::error::{EngineError, GatewayError};
@@ -23,12 +23,7 @@ impl Hosts {
     pub async fn revert(&self, plan: &Plan, switched: bool, context: &StepContext) -> Result<(), Failure> {
         if switched {
             all(plan.revert.switch.iter().map(|service| self.switch_back(service))).await?;
-            all(plan.revert.unroute.iter().map(|service| async move {
-                let request = Remove { key: service.key.clone(), generation: service.generation };
-                let removed = self.gateway(&service.host)?.remove(&request).await;
-                removed.map_err(|error| error.into_failure(&service.host, FailureCode::SwitchFailed))
-            }))
-            .await?;
+            self.unroute(&plan.revert.unroute).await?;
             all(switched_to(plan).map(|service| self.drain(service))).await?;
         } else {
             all(prepared(plan).map(|service| self.discard(service))).await?;
@@ -51,8 +46,12 @@ impl Hosts {
             targets.extend(self.old_target(service, name).await?);
         }
         let request = Switch { service: spec(service, targets), deadline: service.deadline, unchecked: true };
-        let switched = self.gateway(&service.host)?.switch(&request).await;
-        switched.map(drop).map_err(|error| not_switched(service, error))
+        match self.gateway(&service.host)?.switch(&request).await {
+            Ok(_) => Ok(()),
+            // Only this way back ever writes its generation: an earlier try has been here, with the targets of then.
+            Err(GatewayError::Refused(problem)) if problem.code == "generation_conflict" => Ok(()),
+            Err(error) => Err(not_switched(service, error)),
+        }
     }
 
     /// Starts an old target that has ended meanwhile; one that is gone cannot serve.
