@@ -275,14 +275,7 @@ impl Drop for World {
             runtime.block_on(async {
                 let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
                 let engine = Engine::connect(engine.host().clone(), &endpoint, engine.installation()).await?;
-                // What a killed service asked for may still come.
-                loop {
-                    engine.remove_everything().await?;
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                    if engine.leftovers().await?.is_empty() {
-                        return Ok::<(), windlass_engine::EngineError>(());
-                    }
-                }
+                engine.remove_everything().await
             })
         })
         .join();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -71,6 +72,7 @@ pub struct Service {
     shutdown: CancellationToken,
     tracker: TaskTracker,
     store: Store,
+    hosts: Hosts,
     _folder: std::fs::File,
 }
 
@@ -111,7 +113,7 @@ pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
         settings,
     });
     start_background(&app);
-    let (shutdown, tracker) = (app.shutdown.clone(), app.tracker.clone());
+    let (shutdown, tracker, hosts) = (app.shutdown.clone(), app.tracker.clone(), app.hosts.clone());
     let stop = shutdown.clone();
     let router = server::router(app);
     tracker.spawn(async move {
@@ -121,7 +123,7 @@ pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
         }
     });
     tracing::info!(%address, %installation, "the service answers");
-    Ok(Service { address, shutdown, tracker, store, _folder: folder })
+    Ok(Service { address, shutdown, tracker, store, hosts, _folder: folder })
 }
 
 impl Service {
@@ -131,6 +133,11 @@ impl Service {
         self.tracker.close();
         if tokio::time::timeout(END, self.tracker.wait()).await.is_err() {
             tracing::warn!("some work did not end in time; the next start takes it up");
+        }
+        // What Docker was asked for is seen through: whoever looks next finds it.
+        let idle = join_all(self.hosts.iter().map(|(_, host)| host.engine.idle()));
+        if tokio::time::timeout(END, idle).await.is_err() {
+            tracing::warn!("an engine is still making something");
         }
         self.store.close().await;
     }

@@ -1,11 +1,16 @@
 //! The end of an installation on a host.
 
+use std::time::Duration;
+
 use bollard::query_parameters::{ListImagesOptions, ListVolumesOptions, RemoveVolumeOptions};
 use futures_util::future::join_all;
 
 use crate::docker::status;
 use crate::engine::Engine;
 use crate::error::EngineError;
+
+/// How long what was asked for just before may take to appear.
+const LATE_COMERS: Duration = Duration::from_millis(300);
 
 impl Engine {
     /// Removes everything that carries this installation's label: containers, the network, volumes with their data,
@@ -15,8 +20,24 @@ impl Engine {
     ///
     /// When the engine does not answer, or something else uses what should go.
     pub async fn remove_everything(&self) -> Result<(), EngineError> {
-        // What is being made now is waited for.
+        self.idle().await;
+        loop {
+            self.remove_what_is_there().await?;
+            // A process that is gone may have asked for something that Docker is still making, and no event says that
+            // nothing more will come.
+            tokio::time::sleep(LATE_COMERS).await;
+            if self.leftovers().await?.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns once nothing is being made by this process any more.
+    pub async fn idle(&self) {
         drop(self.network_lock().lock().await);
+    }
+
+    async fn remove_what_is_there(&self) -> Result<(), EngineError> {
         let tasks = self.observe().await?;
         for removed in join_all(tasks.iter().map(|task| self.remove(&task.container))).await {
             removed?;

@@ -53,7 +53,7 @@ impl Engine {
     /// When the engine does not answer, or the container is not ours.
     pub async fn remove(&self, name: &str) -> Result<(), EngineError> {
         // One that is being made now is waited for.
-        drop(self.network_lock().lock().await);
+        self.idle().await;
         let container = match self.inspect(name).await {
             Err(EngineError::NoContainer { .. }) => return Ok(()),
             container => container?,
