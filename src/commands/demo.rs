@@ -27,7 +27,9 @@ pub(crate) async fn run(arguments: &DemoArguments, output: &Output) -> anyhow::R
         && !arguments.once
     {
         output.line("");
-        output.line(&format!("It stays up: {} (Ctrl-C ends it and removes everything)", world.app_url()));
+        output.line("It stays up until Ctrl-C, which removes everything:");
+        output.line(&format!("  the app                       {}", world.app_url()));
+        output.line(&format!("  the page of the last rollback {}", world.newest_deployment().await?.url));
         interrupted.wait().await;
     }
     if told.is_err() {
