@@ -5,6 +5,7 @@
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
 pub(crate) mod journal;
+pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod outbox;
 pub(crate) mod releases;

@@ -1,10 +1,9 @@
-//! What is known of a stage beside its releases and deployments: what its branch wants, what it serves, who works on
-//! it, who holds it, its settings and the versions of its secrets.
+//! What is known of a stage beside its releases and deployments: what its branch wants, what it serves, its settings and
+//! the versions of its secrets.
 
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use windlass_core::api::{HoldView, LeaseView};
 use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
 use windlass_core::plan::StageSettings;
 
@@ -234,115 +233,6 @@ impl Store {
         let last = count_up(&mut write, &format!("generation/{stage}"), 2).await?;
         self.commit(write).await?;
         Ok(Generation(unsigned(last - 1)))
-    }
-
-    /// Claims the stage for a deployment, or prolongs the claim. `false`: somebody else's claim has not expired.
-    pub(crate) async fn take_lease(
-        &self,
-        stage: &StageKey,
-        holder: &str,
-        deployment: &DeploymentId,
-        expires_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let mut write = self.begin().await?;
-        let changed = sqlx::query(
-            "INSERT INTO leases (project, stage, holder, deployment, expires_at) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (project, stage) DO UPDATE SET holder = excluded.holder, deployment = excluded.deployment,
-             expires_at = excluded.expires_at
-             WHERE (leases.holder = excluded.holder AND leases.deployment = excluded.deployment)
-             OR leases.expires_at < ?",
-        )
-        .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
-        .bind(holder)
-        .bind(deployment.as_str())
-        .bind(text(expires_at))
-        .bind(text(now))
-        .execute(&mut *write)
-        .await?
-        .rows_affected();
-        self.commit(write).await?;
-        Ok(changed > 0)
-    }
-
-    /// Gives the claim back; only the one that is held.
-    pub(crate) async fn release_lease(&self, stage: &StageKey, holder: &str) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        sqlx::query("DELETE FROM leases WHERE project = ? AND stage = ? AND holder = ?")
-            .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
-            .bind(holder)
-            .execute(&mut *write)
-            .await?;
-        self.commit(write).await
-    }
-
-    /// Ends the claims of every other process. Only for a process that knows that it is alone, having locked the folder.
-    pub(crate) async fn end_leases_of_the_dead(&self, holder: &str) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        sqlx::query("DELETE FROM leases WHERE holder <> ?").bind(holder).execute(&mut *write).await?;
-        self.commit(write).await
-    }
-
-    /// Who works on the stage.
-    pub(crate) async fn lease(&self, stage: &StageKey) -> Result<Option<LeaseView>, StoreError> {
-        let row =
-            self.stage_row("SELECT deployment, expires_at FROM leases WHERE project = ? AND stage = ?", stage).await?;
-        row.map(|row| {
-            Ok(LeaseView {
-                deployment: word("a deployment's id", row.get("deployment"))?,
-                expires_at: time(row.get("expires_at"))?,
-            })
-        })
-        .transpose()
-    }
-
-    /// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
-    pub(crate) async fn hold_stage(
-        &self,
-        stage: &StageKey,
-        deployment: &DeploymentId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO holds (project, stage, deployment, held_at) VALUES (?, ?, ?, ?)
-             ON CONFLICT (project, stage) DO UPDATE SET deployment = excluded.deployment, held_at = excluded.held_at",
-        )
-        .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
-        .bind(deployment.as_str())
-        .bind(text(now))
-        .execute(&mut *write)
-        .await?;
-        self.commit(write).await
-    }
-
-    /// Lifts the hold. `false`: there was none.
-    pub(crate) async fn lift_hold(&self, stage: &StageKey) -> Result<bool, StoreError> {
-        let mut write = self.begin().await?;
-        let changed = sqlx::query("DELETE FROM holds WHERE project = ? AND stage = ?")
-            .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
-            .execute(&mut *write)
-            .await?
-            .rows_affected();
-        self.commit(write).await?;
-        Ok(changed > 0)
-    }
-
-    /// The hold that a rollback left.
-    pub(crate) async fn hold(&self, stage: &StageKey) -> Result<Option<HoldView>, StoreError> {
-        let row =
-            self.stage_row("SELECT deployment, held_at FROM holds WHERE project = ? AND stage = ?", stage).await?;
-        row.map(|row| {
-            Ok(HoldView {
-                deployment: word("a deployment's id", row.get("deployment"))?,
-                since: time(row.get("held_at"))?,
-            })
-        })
-        .transpose()
     }
 
     /// The newest version of the stage's own settings for an app.

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::config::{Limits, ProjectFile};
+use crate::config::{AppConfig, Limits, ProjectFile};
 use crate::labels::{Kind, TaskLabels};
-use crate::names::Digest;
-use crate::task::{TaskHealth, TaskStatus};
+use crate::names::{Digest, InstallationId, RepositoryId};
+use crate::task::{Image, TaskHealth, TaskStatus};
 
 const CONFIG: &str = r#"
 schema = 1
