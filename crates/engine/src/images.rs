@@ -90,7 +90,8 @@ impl Engine {
     /// When the engine does not answer or the build fails.
     pub async fn build_image(&self, context: Bytes) -> Result<Digest, EngineError> {
         let label = [(labels::INSTALLATION.to_owned(), self.installation().to_string())].into();
-        let options = BuildImageOptionsBuilder::default().rm(true).forcerm(true).labels(&label).build();
+        // Without the cache: another installation's build may have left it, and may remove it at any moment.
+        let options = BuildImageOptionsBuilder::default().nocache(true).rm(true).forcerm(true).labels(&label).build();
         let refused = |reason: String| EngineError::Refused {
             host: self.host().clone(),
             action: "build the image".to_owned(),
