@@ -20,7 +20,7 @@ use windlass_core::quantity::Duration;
 use windlass_core::task::{Exit, LogLine, TaskSpec};
 
 use crate::engine::Engine;
-use crate::error::EngineError;
+use crate::error::{EngineError, GatewayError};
 use crate::gateway::GatewayClient;
 use crate::images::{Prepared, RegistryCredentials};
 use crate::one_off::TimeLimit;
@@ -270,8 +270,11 @@ impl Hosts {
     pub(super) async fn unroute(&self, services: &[UnroutedService]) -> Result<(), Failure> {
         let unroute = services.iter().map(|service| async move {
             let request = Remove { key: service.key.clone(), generation: service.generation };
-            let removed = self.gateway(&service.host)?.remove(&request).await;
-            removed.map_err(|error| error.into_failure(&service.host, FailureCode::SwitchFailed))
+            match self.gateway(&service.host)?.remove(&request).await {
+                // A newer write owns it by now: what was to go has gone.
+                Err(GatewayError::Refused(problem)) if problem.code == "older_generation" => Ok(()),
+                removed => removed.map_err(|error| error.into_failure(&service.host, FailureCode::SwitchFailed)),
+            }
         });
         all(unroute).await.map(drop)
     }

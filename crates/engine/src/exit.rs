@@ -34,6 +34,10 @@ impl Engine {
                 (_, Ok(ObservedTask { exit: Some(exit), .. })) => return Ok(exit),
                 // It ended, and Docker has started it again.
                 (Some(code), Ok(task)) if task.status.is_alive() => return Ok(Exit { code, out_of_memory: false }),
+                // Somebody is removing it.
+                (Some(code), Ok(task)) if task.status == TaskStatus::Deprovisioning => {
+                    return Ok(Exit { code, out_of_memory: false });
+                }
                 (Some(_), Ok(_)) => {
                     return Err(EngineError::Refused {
                         host: self.host().clone(),

@@ -105,6 +105,10 @@ struct Joiner {
     stderr: Option<LogLine>,
 }
 
+/// What a line has beyond that is dropped: a stream without line ends must not fill the memory, and to split it could cut
+/// a secret in two.
+const LONGEST_LINE: usize = 256 << 10;
+
 impl Joiner {
     /// Gives a line back when this piece ends one.
     fn take(&mut self, output: &LogOutput) -> Option<LogLine> {
@@ -122,7 +126,8 @@ impl Joiner {
             None => (text, false),
         };
         let mut line = begun.take().unwrap_or_else(|| LogLine { at, stream, line: String::new() });
-        line.line.push_str(text);
+        let room = LONGEST_LINE.saturating_sub(line.line.len());
+        line.line.push_str(&text[..text.floor_char_boundary(room)]);
         if ends {
             Some(line)
         } else {

@@ -119,9 +119,11 @@ fn health_of(state: &ContainerState) -> TaskHealth {
     }
 }
 
+/// The one it has, or, while Docker waits before it starts the container again, the one that is reserved for it.
 fn address_in(container: &ContainerInspectResponse, network: &str) -> Option<IpAddr> {
-    let networks = container.network_settings.as_ref()?.networks.as_ref()?;
-    networks.get(network)?.ip_address.as_ref()?.parse().ok()
+    let endpoint = container.network_settings.as_ref()?.networks.as_ref()?.get(network)?;
+    let now = endpoint.ip_address.as_ref().and_then(|address| address.parse().ok());
+    now.or_else(|| endpoint.ipam_config.as_ref()?.ipv4_address.as_ref()?.parse().ok())
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ impl Engine {
         }
         self.set_restart(name, RestartPolicyNameEnum::NO).await?;
         self.kill(name, signal).await?;
-        if tokio::time::timeout(grace, self.gone_or_ended(name)).await.is_ok() {
-            return Ok(());
+        if let Ok(ended) = tokio::time::timeout(grace, self.gone_or_ended(name)).await {
+            return ended;
         }
         tracing::info!(container = name, ?grace, "did not end after {signal}; sending SIGKILL");
         self.kill(name, "SIGKILL").await?;

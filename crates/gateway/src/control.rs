@@ -25,6 +25,7 @@ use windlass_core::problem::{self, Problem};
 
 use crate::refusal::{self, Refusal};
 use crate::switchboard::Switchboard;
+use crate::worker::ACCEPT_PAUSE;
 
 const LARGEST_BODY: usize = 4 << 20;
 /// For its owner only.
@@ -85,7 +86,10 @@ impl ControlSocket {
                     let conversation = converse(stream, Arc::clone(&board));
                     tokio::spawn(shutdown.clone().run_until_cancelled_owned(conversation));
                 }
-                Err(error) => tracing::warn!(%error, "control connection not accepted"),
+                Err(error) => {
+                    tracing::warn!(%error, "control connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }

@@ -45,16 +45,20 @@ pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result
         parts.headers.insert(header::HOST, host);
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
     }
-    let host = parts.headers.get(header::HOST).cloned();
-    if parts.version == Version::HTTP_11 && host.is_none() {
+    // Two of them, and we and the target might believe different ones (RFC 9112, section 3.2).
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    let host = hosts.next().cloned();
+    if hosts.next().is_some() || (parts.version == Version::HTTP_11 && host.is_none()) {
         return Err(Malformed::NoHost);
     }
 
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let protocol = upgrade.as_ref().and_then(|_| parts.headers.get(header::UPGRADE).cloned());
-    let protocol = protocol.filter(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"));
+    let wanted =
+        says(&parts.headers, &header::CONNECTION, b"upgrade") && !says(&parts.headers, &header::UPGRADE, b"h2c");
+    let protocol = upgrade.as_ref().filter(|_| wanted).and_then(|_| parts.headers.get(header::UPGRADE).cloned());
     let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
     remove_hop_by_hop(&mut parts.headers);
+    remove_claims(&mut parts.headers);
     // We have answered it by reading the body.
     parts.headers.remove(header::EXPECT);
 
@@ -74,6 +78,32 @@ pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result
     }
     parts.version = Version::HTTP_11;
     Ok(Arrival { request: Request::from_parts(parts, body), upgrade })
+}
+
+/// Whether a header's list has this word.
+fn says(headers: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
+    let words = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    words.map(<[u8]>::trim_ascii).any(|found| found.eq_ignore_ascii_case(word))
+}
+
+/// What proxies say of a client, beside what we say ourselves.
+const CLAIMS: [&str; 6] =
+    ["forwarded", "x-real-ip", "x-forwarded-port", "x-forwarded-ssl", "x-forwarded-scheme", "x-forwarded-protocol"];
+
+/// What we do not say ourselves nobody may say in our name; nor with underscores, which some servers read as hyphens.
+fn remove_claims(headers: &mut HeaderMap) {
+    let is_claim = |name: &&HeaderName| {
+        let name = name.as_str();
+        if !name.contains('_') {
+            return CLAIMS.contains(&name);
+        }
+        let plain = name.replace('_', "-");
+        CLAIMS.contains(&plain.as_str()) || plain.starts_with("x-forwarded-")
+    };
+    let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
+    for claim in claims {
+        headers.remove(claim);
+    }
 }
 
 /// Makes a target's answer ready for the client. Says how long the target promises to keep the connection, if it does.

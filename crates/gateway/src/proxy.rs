@@ -52,7 +52,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<ResponseBody>, Infallible> {
     Ok(match headers::arrive(request, &client.address) {
         Ok(arrival) => route(&client, arrival).await,
-        Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request names no host.\n"),
+        Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
         Err(Malformed::Connect) => say(StatusCode::METHOD_NOT_ALLOWED, "This is not a forward proxy.\n"),
     })
 }

@@ -27,7 +27,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// front of us keep theirs, so that it is they who close.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(65);
 /// After the system had no descriptor left for a client.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 
 /// A worker's thread. Resolves when the thread has ended.

@@ -9,7 +9,7 @@ use windlass_core::plan::{HostService, HostTask, Plan, Step};
 
 use crate::error::{EngineError, GatewayError};
 use crate::execute::switch::not_switched;
-use crate::execute::verify::spec;
+use crate::execute::verify::{no_address, spec};
 use crate::execute::{Hosts, StepContext, all};
 
 impl Hosts {
@@ -42,8 +42,20 @@ impl Hosts {
     /// Without asking for health: what served a moment ago serves again at once.
     async fn switch_back(&self, service: &HostService) -> Result<(), Failure> {
         let mut targets = Vec::new();
+        let mut blocked = None;
         for name in &service.targets {
-            targets.extend(self.old_target(service, name).await?);
+            match self.old_target(service, name).await {
+                Ok(target) => targets.extend(target),
+                // One that does not start again must not keep the others from serving.
+                Err(failure) if failure.code == FailureCode::BootFailed => {
+                    tracing::warn!(host = %service.host, target = name, %failure, "cannot go back to it");
+                    blocked.get_or_insert(failure);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        if let Some(failure) = blocked.filter(|_| targets.is_empty()) {
+            return Err(failure);
         }
         let request = Switch { service: spec(service, targets), deadline: service.deadline, unchecked: true };
         match self.gateway(&service.host)?.switch(&request).await {
@@ -65,9 +77,10 @@ impl Hosts {
             found => found,
         };
         match found {
-            Ok(task) => Ok(task
-                .address
-                .map(|address| Target { name: name.to_owned(), address: (address, service.port).into() })),
+            Ok(task) => match task.address {
+                Some(address) => Ok(Some(Target { name: name.to_owned(), address: (address, service.port).into() })),
+                None => Err(no_address(engine, name).into_failure(FailureCode::BootFailed)),
+            },
             Err(EngineError::NoContainer { .. }) => {
                 tracing::warn!(host = %service.host, target = name, "cannot go back to it: it is gone");
                 Ok(None)

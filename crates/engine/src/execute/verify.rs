@@ -84,7 +84,7 @@ pub(super) fn spec(service: &HostService, targets: Vec<Target>) -> ServiceSpec {
     }
 }
 
-fn no_address(engine: &Engine, name: &str) -> EngineError {
+pub(super) fn no_address(engine: &Engine, name: &str) -> EngineError {
     EngineError::Refused {
         host: engine.host().clone(),
         action: format!("find {name} on the network {}", engine.network_name()),

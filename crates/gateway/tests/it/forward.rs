@@ -29,6 +29,11 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
         .header("x-own", "2")
         .header("x-forwarded-for", "10.1.1.1")
         .header("x-forwarded-proto", "gopher")
+        .header("x_forwarded_for", "10.9.9.9")
+        .header("forwarded", "for=10.9.9.9")
+        .header("x-real-ip", "10.9.9.9")
+        .header("x-forwarded-ssl", "on")
+        .header("upgrade", "websocket")
         .body(nothing())
         .unwrap();
     let response = Client::connect(front.http()).await.send(request).await.unwrap();
@@ -49,6 +54,16 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
             "x-own: 2",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_request_with_two_hosts_is_refused() {
+    let front = Front::start().await;
+    let app = Backend::start("app").await;
+    front.control.switch(spec(1, &[&app])).await.unwrap();
+    let request = Request::get("/").header("host", HOST).header("host", "other.test").body(nothing()).unwrap();
+    let response = Client::connect(front.http()).await.send(request).await.unwrap();
+    assert_eq!(response.status(), 400);
 }
 
 #[tokio::test]
