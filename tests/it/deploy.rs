@@ -174,8 +174,18 @@ async fn a_rollback_holds_the_stage_against_what_comes_by_itself() {
     world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
     world.register(&commit, &image, &world.config()).await;
     world.repository.until_status(&commit, "queued", PATIENCE).await.unwrap();
-    let stage = world.stage().await;
-    assert_eq!(stage.hold.unwrap().deployment, rollback.id);
+    let waits_for_the_hold = async {
+        loop {
+            let stage = world.stage().await;
+            if stage.deployment.and_then(|deployment| deployment.reason).as_deref() == Some("hold") {
+                return stage.hold.unwrap().deployment;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let held_by = tokio::time::timeout(PATIENCE, waits_for_the_hold).await.expect("it waits for the hold");
+    assert_eq!(held_by, rollback.id);
+    assert!(world.answer().await.starts_with("release 1 "), "the hold holds");
     let lifted = world.request(reqwest::Method::DELETE, &format!("{}/hold", stage_path())).send().await.unwrap();
     assert_eq!(lifted.status(), 204);
     world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
