@@ -196,11 +196,18 @@ async fn a_rollback_holds_the_stage_against_what_comes_by_itself() {
 async fn a_cancellation_before_the_switch_undoes_the_deployment() {
     let world = World::start().await;
     let image = world.build(&[("SAMPLE_START_DELAY_MS", "15000")]).await;
-    world.register(&world.merge("slow"), &image, &world.config()).await;
+    // Pushed, not merged: nothing but this test deploys it.
+    let commit = world.repository.push("main", "slow");
+    world.register(&commit, &image, &world.config()).await;
     green_everything(&world);
     let body = serde_json::json!({ "releases": { "default": 1 } });
     let started: windlass_core::api::DeploymentView = world.post(&format!("{}/deployments", stage_path()), &body).await;
-    world.repository.until_deployment(|it| it.state() == Some("in_progress"), PATIENCE).await.unwrap();
+    let boots = async {
+        while world.engine.observe().await.unwrap().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, boots).await.expect("there is something to undo");
     let cancel = format!("/deployments/{}/cancel", started.id);
     let _: serde_json::Value = world.post(&cancel, &serde_json::json!({})).await;
     let ended = world.until_ended(started.id.as_str()).await;
