@@ -1,6 +1,7 @@
 //! Images: there already, or pulled by digest.
 
 use bollard::auth::DockerCredentials;
+use bollard::models::BuildInfoAux;
 use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -105,7 +106,10 @@ impl Engine {
             if let Some(detail) = step.error_detail {
                 return Err(refused(detail.message.unwrap_or_else(|| "no reason given".to_owned())));
             }
-            id = step.aux.and_then(|image| image.id).or(id);
+            // The classic builder says the image's id; only BuildKit sends anything else.
+            if let Some(BuildInfoAux::Default(image)) = step.aux {
+                id = image.id.or(id);
+            }
         }
         id.and_then(|id| id.parse().ok()).ok_or_else(|| refused("the engine named no image at the end".to_owned()))
     }
