@@ -1,5 +1,6 @@
 //! The command line of Windlass.
 
+mod checkout;
 mod cli;
 mod client;
 mod commands;

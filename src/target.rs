@@ -2,12 +2,12 @@
 //! environment leave open is read from `windlass.toml` and the Git remote of the folder.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use url::{Host, Url};
 use windlass_core::config::ProjectFile;
-use windlass_core::names::{AppName, CommitSha, ProjectName, StageName};
+use windlass_core::names::{AppName, StageName};
 
+use crate::checkout::project_of_origin;
 use crate::cli::Where;
 use crate::client::{Client, StageAddress};
 use crate::error::CommandError;
@@ -45,7 +45,7 @@ impl Where {
     fn stage_address(&self) -> Result<StageAddress, CommandError> {
         let project = match given(self.project.as_deref()) {
             Some(project) => project.parse()?,
-            None => project_of_remote().ok_or_else(|| {
+            None => project_of_origin(Path::new(".")).ok_or_else(|| {
                 CommandError::misused("no project is given, and this folder has no Git remote `origin` to tell it")
                     .hint("pass --project owner/name, or set WINDLASS_PROJECT")
             })?,
@@ -148,54 +148,9 @@ fn stage_of_file() -> Result<StageName, CommandError> {
     })
 }
 
-/// The commit that is checked out.
-pub(crate) fn head_commit() -> Option<CommitSha> {
-    git(&["rev-parse", "HEAD"])?.parse().ok()
-}
-
-fn project_of_remote() -> Option<ProjectName> {
-    parse_remote(&git(&["remote", "get-url", "origin"])?)
-}
-
-/// Asks Git, which knows its own files, includes and rewritten addresses best. `None`: it is not there or knows nothing.
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let text = output.status.success().then(|| String::from_utf8(output.stdout).ok()).flatten()?;
-    Some(text.trim().to_owned())
-}
-
-/// `https://github.com/owner/name.git`, `ssh://git@github.com/owner/name` or `git@github.com:owner/name.git`.
-fn parse_remote(remote: &str) -> Option<ProjectName> {
-    let path = match remote.parse::<Url>() {
-        Ok(url) if matches!(url.scheme(), "https" | "ssh") && url.has_host() => url.path().to_owned(),
-        Ok(_) => return None,
-        Err(_) => remote.split_once(':').filter(|(host, _)| !host.contains('/'))?.1.to_owned(),
-    };
-    let path = path.trim_matches('/');
-    path.strip_suffix(".git").unwrap_or(path).parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_project_is_read_from_every_way_to_write_a_remote() {
-        for remote in [
-            "https://github.com/acme/shop.git",
-            "https://github.com/acme/shop",
-            "https://x-access-token:secret@github.com/acme/shop.git",
-            "ssh://git@github.com/acme/shop.git",
-            "ssh://git@ssh.github.com:443/acme/shop.git",
-            "git@github.com:acme/shop.git",
-            "git@github.com:/acme/shop/",
-        ] {
-            assert_eq!(parse_remote(remote).map(String::from).as_deref(), Some("acme/shop"), "{remote}");
-        }
-        for other in ["/srv/git/shop.git", "../shop", "file:///srv/acme/shop", "https://github.com/shop", ""] {
-            assert_eq!(parse_remote(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_token_is_sent_over_https_or_within_this_machine() {

@@ -1,5 +1,7 @@
 //! `windlass release`
 
+use std::path::Path;
+
 use windlass_core::Timestamp;
 use windlass_core::api::{NewDeployment, NewRelease, Page, Release};
 use windlass_core::config::ProjectFile;
@@ -7,10 +9,11 @@ use windlass_core::names::{AppName, ImageName};
 use windlass_core::plan::DeploymentKind;
 
 use super::deploy::{Waiting, start};
+use crate::checkout::Checkout;
 use crate::cli::{ReleaseActivate, ReleaseCommand, ReleaseCreate, ReleaseList};
 use crate::error::{CommandError, Status};
 use crate::output::{self, Table, ago};
-use crate::target::{Target, head_commit, unreadable};
+use crate::target::{Target, unreadable};
 
 pub(crate) async fn run(command: ReleaseCommand) -> Result<Status, CommandError> {
     match command {
@@ -77,7 +80,8 @@ async fn create(arguments: ReleaseCreate) -> Result<Status, CommandError> {
         let message = format!("{} has no app {app}; it has {}", path.display(), known.join(", "));
         CommandError::misused(message).hint("say which with --app")
     })?;
-    let commit = commit.or_else(head_commit).ok_or_else(|| {
+    let checked_out = || Ok::<_, CommandError>(Checkout::of(Path::new("."))?.map(|checkout| checkout.commit));
+    let commit = commit.map_or_else(checked_out, |commit| Ok(Some(commit)))?.ok_or_else(|| {
         CommandError::misused("no commit is given, and this folder has none checked out")
             .hint("pass --commit with the full SHA that the image was built from")
     })?;
