@@ -14,7 +14,6 @@ mod gateway;
 mod hold;
 mod interrupt;
 mod plan;
-mod reconnect;
 mod release;
 mod rollback;
 #[cfg(feature = "service")]

@@ -60,12 +60,33 @@ pub(crate) struct CommandError {
     details: Vec<String>,
     hint: Option<String>,
     silent: bool,
+    code: Option<String>,
+    places: Vec<Place>,
+}
+
+/// Where in a file of the repository something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) line: usize,
+    /// What is wrong there.
+    pub(crate) message: String,
 }
 
 impl CommandError {
     fn new(status: Status, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, message, causes: Vec::new(), details: Vec::new(), hint: None, silent: false }
+        Self {
+            status,
+            message,
+            causes: Vec::new(),
+            details: Vec::new(),
+            hint: None,
+            silent: false,
+            code: None,
+            places: Vec::new(),
+        }
     }
 
     /// It was tried and did not work.
@@ -142,8 +163,34 @@ impl CommandError {
         self
     }
 
+    /// Gives it a stable code for programs.
+    pub(crate) fn coded(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Says where in a file it is.
+    pub(crate) fn at(mut self, places: impl IntoIterator<Item = Place>) -> Self {
+        self.places.extend(places);
+        self
+    }
+
     pub(crate) const fn status(&self) -> Status {
         self.status
+    }
+
+    /// Stable, for programs; `None` where nobody asked for one yet.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// What belongs to the message: several mistakes, the app's own log.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.details
     }
 
     /// In one line, for lists.
@@ -178,7 +225,16 @@ impl From<ConfigError> for CommandError {
             1 => "a mistake".to_owned(),
             number => format!("{number} mistakes"),
         };
-        Self::misused(format!("{} has {mistakes}", error.file)).details([error.to_string()])
+        let places = error.diagnostics.iter().map(|mistake| {
+            let key = if mistake.key.is_empty() { String::new() } else { format!("{}: ", mistake.key) };
+            let hint = mistake.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            let message = format!("{key}{}{hint}", mistake.message);
+            Place { file: error.file.clone(), line: mistake.line, message }
+        });
+        Self::misused(format!("{} has {mistakes}", error.file))
+            .coded("config_invalid")
+            .at(places)
+            .details([error.to_string()])
     }
 }
 
@@ -199,7 +255,7 @@ impl From<Problem> for CommandError {
             code if REFUSALS.contains(&code) => Status::Refused,
             _ => Status::Failed,
         };
-        let error = Self::new(status, problem.title).details(indented(&problem.errors));
+        let error = Self::new(status, problem.title).coded(problem.code).details(indented(&problem.errors));
         let error = error.maybe_hint(problem.hint);
         match problem.detail {
             Some(detail) => error.because(detail),
@@ -210,7 +266,10 @@ impl From<Problem> for CommandError {
 
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
-        Self::failed(failure.summary).details(indented(&failure.log)).maybe_hint(failure.hint)
+        Self::failed(failure.summary)
+            .coded(failure.code.as_str())
+            .details(indented(&failure.log))
+            .maybe_hint(failure.hint)
     }
 }
 

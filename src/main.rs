@@ -5,7 +5,9 @@ mod cli;
 mod client;
 mod commands;
 mod error;
+mod follow;
 mod output;
+mod reconnect;
 mod target;
 
 use std::process::ExitCode;

@@ -64,7 +64,9 @@ impl Target {
         if let Some(app) = &self.app {
             return Ok(app.clone());
         }
-        let Some(file) = read_project_file(Path::new(PROJECT_FILE))? else { return Ok(AppName::unnamed()) };
+        let Some(file) = read_project_file(Path::new(PROJECT_FILE), PROJECT_FILE)? else {
+            return Ok(AppName::unnamed());
+        };
         let config = file.resolve(&self.stage.stage);
         let names: Vec<&AppName> = config.apps.keys().collect();
         match names[..] {
@@ -116,10 +118,10 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The project's file; `None` where there is none.
-pub(crate) fn read_project_file(path: &Path) -> Result<Option<ProjectFile>, CommandError> {
+/// The project's file; `None` where there is none. `shown` is what mistakes are shown under.
+pub(crate) fn read_project_file(path: &Path, shown: &str) -> Result<Option<ProjectFile>, CommandError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(ProjectFile::parse(&path.display().to_string(), &text)?)),
+        Ok(text) => Ok(Some(ProjectFile::parse(shown, &text)?)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(path, &error)),
     }
@@ -132,20 +134,26 @@ pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> CommandError {
 
 fn stage_of_file() -> Result<StageName, CommandError> {
     let hint = "pass --stage, or set WINDLASS_STAGE";
-    let Some(file) = read_project_file(Path::new(PROJECT_FILE))? else {
+    let Some(file) = read_project_file(Path::new(PROJECT_FILE), PROJECT_FILE)? else {
         let message = format!("no stage is given, and there is no {PROJECT_FILE} here to tell it");
         return Err(CommandError::misused(message).hint(hint));
     };
-    let stages: Vec<&StageName> = file.stages().collect();
-    let chosen = match stages[..] {
-        [only] => Some(only),
-        _ => stages.iter().copied().find(|stage| stage.as_str() == "production"),
-    };
-    chosen.cloned().ok_or_else(|| {
+    stage_of(&file).ok_or_else(|| {
+        let stages: Vec<&StageName> = file.stages().collect();
         let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
         let known = if names.is_empty() { "names none".to_owned() } else { format!("names {}", names.join(", ")) };
         CommandError::misused(format!("no stage is given, and {PROJECT_FILE} {known}")).hint(hint)
     })
+}
+
+/// The stage that a file leaves no doubt about: its only one, or `production`.
+pub(crate) fn stage_of(file: &ProjectFile) -> Option<StageName> {
+    let stages: Vec<&StageName> = file.stages().collect();
+    let chosen = match stages[..] {
+        [only] => Some(only),
+        _ => stages.into_iter().find(|stage| stage.as_str() == "production"),
+    };
+    chosen.cloned()
 }
 
 #[cfg(test)]

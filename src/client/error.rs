@@ -50,14 +50,19 @@ impl From<ClientError> for CommandError {
         let shown = Self::from_chain(Status::Failed, &error);
         match error {
             ClientError::Unreachable { reason, .. } => shown
+                .coded("server_unreachable")
                 .because(reason)
                 .hint("is `windlass serve` running there, and is --server (or WINDLASS_SERVER) its address?"),
-            ClientError::BrokenOff { reason, .. } => shown.because(reason).hint("try again"),
-            ClientError::Problem(problem) => (*problem).into(),
-            ClientError::Foreign { .. } => shown.hint("is --server (or WINDLASS_SERVER) the address of the service?"),
-            ClientError::Garbled { .. } => {
-                shown.hint("`windlass doctor` says whether this version and the server's fit together")
+            ClientError::BrokenOff { reason, .. } => {
+                shown.coded("server_unreachable").because(reason).hint("try again")
             }
+            ClientError::Problem(problem) => (*problem).into(),
+            ClientError::Foreign { .. } => {
+                shown.coded("server_foreign").hint("is --server (or WINDLASS_SERVER) the address of the service?")
+            }
+            ClientError::Garbled { .. } => shown
+                .coded("version_unsupported")
+                .hint("`windlass doctor` says whether this version and the server's fit together"),
         }
     }
 }

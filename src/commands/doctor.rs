@@ -95,7 +95,7 @@ async fn docker(address: &str) -> Finding {
 }
 
 fn project_file() -> Finding {
-    match read_project_file(Path::new(PROJECT_FILE)) {
+    match read_project_file(Path::new(PROJECT_FILE), PROJECT_FILE) {
         Ok(Some(_)) => Finding::ok(PROJECT_FILE, "valid"),
         Ok(None) => Finding::skipped(PROJECT_FILE, "there is none in this folder"),
         Err(_) => Finding::failed(PROJECT_FILE, "not valid", "`windlass config` says what is wrong".to_owned()),

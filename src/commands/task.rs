@@ -9,11 +9,11 @@ use windlass_core::labels::Kind;
 use windlass_core::task::Stream;
 
 use super::interrupt::unless_interrupted;
-use super::reconnect::Patience;
 use crate::cli::{TaskCommand, TaskList, TaskRun, TaskStop};
 use crate::client::{Client, ClientError};
 use crate::error::{CommandError, Status};
 use crate::output::{self, Table, ago};
+use crate::reconnect::Patience;
 
 pub(crate) async fn run(command: TaskCommand) -> Result<Status, CommandError> {
     match command {

@@ -11,23 +11,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Between a broken connection and the next that works.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     lost: Option<Instant>,
     pause: Duration,
 }
 
 impl Patience {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { lost: None, pause: FIRST_PAUSE }
     }
 
     /// The service answers.
-    pub(super) const fn connected(&mut self) {
+    pub(crate) const fn connected(&mut self) {
         self.lost = None;
     }
 
     /// And it says something new: the next break is a first one again.
-    pub(super) const fn heard(&mut self) {
+    pub(crate) const fn heard(&mut self) {
         *self = Self::new();
     }
 
@@ -36,7 +36,7 @@ impl Patience {
     /// # Errors
     ///
     /// With `error` itself when trying again does not help, or was tried for long enough.
-    pub(super) async fn after(&mut self, error: ClientError) -> Result<bool, ClientError> {
+    pub(crate) async fn after(&mut self, error: ClientError) -> Result<bool, ClientError> {
         let first = self.lost.is_none();
         let lost = *self.lost.get_or_insert_with(Instant::now);
         if !is_transient(&error) || lost.elapsed() >= PATIENCE {
@@ -47,7 +47,7 @@ impl Patience {
     }
 
     /// Waits a little, longer each time.
-    pub(super) async fn pause(&mut self) {
+    pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
