@@ -171,19 +171,25 @@ impl Model {
 
     /// Makes a commit that no branch points to yet.
     pub(super) fn add_commit(&mut self, repository: u64, message: &str, parents: &[&str]) -> String {
-        let (sha, tree) = (self.new_sha(), self.new_sha());
+        let sha = self.new_sha();
+        self.add_made_commit(repository, &sha, message, parents);
+        sha
+    }
+
+    /// Takes a commit over that was made elsewhere.
+    pub(super) fn add_made_commit(&mut self, repository: u64, sha: &str, message: &str, parents: &[&str]) {
+        let tree = self.new_sha();
         let commits = &mut self.repository_mut(repository).commits;
         let depth = parents.iter().filter_map(|parent| commits.get(*parent)).map(|parent| parent.depth).max();
         let commit = Commit {
-            sha: sha.clone(),
+            sha: sha.to_owned(),
             tree,
             message: message.to_owned(),
             parents: parents.iter().map(|&parent| parent.to_owned()).collect(),
             depth: depth.unwrap_or(0) + 1,
             at: Timestamp::now(),
         };
-        commits.insert(sha.clone(), commit);
-        sha
+        commits.insert(sha.to_owned(), commit);
     }
 }
 

@@ -16,7 +16,7 @@ use super::state::{CheckState, CommitState, Conclusion};
 /// when they name what is not there.
 #[derive(Clone)]
 pub struct FakeRepository {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     id: u64,
 }
 
@@ -93,11 +93,23 @@ impl FakeRepository {
 
     /// Pushes one commit to a branch, and gives its SHA. A new branch starts at the default one.
     pub fn push(&self, branch: &str, message: &str) -> String {
+        self.push_made(branch, |model, id, parent| model.add_commit(id, message, &[parent]))
+    }
+
+    /// The same with a commit that Git has made and that has its SHA already.
+    pub fn push_commit(&self, branch: &str, sha: &str, message: &str) {
+        self.push_made(branch, |model, id, parent| {
+            model.add_made_commit(id, sha, message, &[parent]);
+            sha.to_owned()
+        });
+    }
+
+    fn push_made(&self, branch: &str, make: impl FnOnce(&mut Model, u64, &str) -> String) -> String {
         self.change(|model, id| {
             let repository = model.repository(id);
             let before = repository.branches.get(branch).cloned();
             let parent = before.clone().unwrap_or_else(|| model.head(id, &repository.default_branch));
-            let sha = model.add_commit(id, message, &[&parent]);
+            let sha = make(model, id, &parent);
             let events = model.move_branch(id, branch, before.as_deref(), &sha);
             (sha, events)
         })
