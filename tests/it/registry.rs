@@ -1,60 +1,16 @@
 //! A real registry in between: the image is pushed to it, and deployed from it by digest.
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
 use windlass_testing::github::{CheckState, Conclusion};
+use windlass_testing::registry::{Access, Registry};
 
-use crate::world::{PATIENCE, World, free_address, stage_path, write};
-
-/// Debian's docker-registry on a loopback port, with its data in a folder of its own.
-struct Registry {
-    address: SocketAddr,
-    process: std::process::Child,
-}
-
-impl Registry {
-    async fn start(folder: &Path) -> Self {
-        let address = free_address();
-        let config = folder.join("registry.yml");
-        let data = folder.join("registry");
-        write(
-            &config,
-            &format!(
-                "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
-                 http: {{ addr: \"{address}\" }}\n",
-                data.display()
-            ),
-        );
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("docker-registry (Debian's package of that name) is installed");
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Self { address, process }
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::world::{PATIENCE, World, stage_path};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_pulled_from_its_registry_by_digest() {
     let world = World::start().await;
-    let registry = Registry::start(world.folder.path()).await;
+    let registry = Registry::start(Access::Open).await;
     let id = world.build(&[("SAMPLE_VERSION", "from a registry")]).await;
-    let name = format!("{}/acme/shop", registry.address);
+    let name = format!("{}/acme/shop", registry.address());
     let digest = world.engine.push_image(&id, &name.parse().unwrap(), "pushed", None).await.unwrap();
     world.engine.remove_image(id.as_str()).await.unwrap();
 

@@ -8,6 +8,7 @@
 
 pub mod github;
 pub mod images;
+pub mod registry;
 pub mod sample_app;
 
 pub use github::FakeGitHub;
