@@ -20,6 +20,7 @@ mod network;
 mod observe;
 mod one_off;
 mod push;
+mod registry;
 mod secrets;
 mod stop;
 
@@ -32,4 +33,5 @@ pub use gateway::GatewayClient;
 pub use images::{ImageFacts, Prepared, RegistryCredentials};
 pub use logs::LogOptions;
 pub use one_off::TimeLimit;
+pub use registry::{Registry, RegistryError};
 pub use secrets::{Masker, Secrets};

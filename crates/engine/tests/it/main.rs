@@ -13,5 +13,7 @@ mod logs;
 mod one_off;
 mod outage;
 mod registry;
+mod registry_client;
+mod registry_tokens;
 mod stage;
 mod stop;
