@@ -1,6 +1,7 @@
 //! What can be typed. Types only: what each command does is in `commands/`.
 
 mod arguments;
+mod init;
 mod operate;
 #[cfg(feature = "service")]
 mod server;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{ReleaseChoice, Since, Where};
+pub(crate) use init::Init;
 pub(crate) use operate::{
     AppCommand, AppLogs, AppPs, Cancel, Deploy, HoldCommand, HoldLift, Plan, ReleaseActivate, ReleaseCommand,
     ReleaseCreate, ReleaseList, Rollback, Status, TaskCommand, TaskList, TaskRun, TaskStop,
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     /// What a rollback leaves against automatic deployments
     #[command(subcommand)]
     Hold(HoldCommand),
+    Init(Init),
     Config(Config),
     Doctor(Doctor),
     Completions(Completions),

@@ -12,6 +12,7 @@ mod follow;
 #[cfg(feature = "service")]
 mod gateway;
 mod hold;
+mod init;
 mod interrupt;
 mod plan;
 mod release;
@@ -41,6 +42,7 @@ pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
         Command::Task(command) => Box::pin(task::run(command)).await,
         Command::App(command) => Box::pin(app::run(command)).await,
         Command::Hold(command) => hold::run(command).await,
+        Command::Init(arguments) => init::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
         Command::Completions(arguments) => completions::run(&arguments),

@@ -10,6 +10,8 @@ mod deliveries;
 mod demo;
 mod deploy;
 mod docs;
+mod init;
 mod operate;
 mod registry;
+mod workflows;
 mod world;

@@ -1,0 +1,128 @@
+//! What a Dockerfile says of the app in it: where it listens, and how its health is checked. As far as it can be told
+//! without building it: a variable that a build argument sets later has its default here.
+
+mod health;
+mod instructions;
+mod variables;
+
+use std::collections::BTreeMap;
+
+use instructions::{Instruction, instructions, words};
+use variables::Variables;
+
+/// What was found in the stage that runs, and in the stages that it is built from.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The first TCP port of the last `EXPOSE`; without one, the port that the health check asks.
+    pub(super) port: Option<u16>,
+    /// The other ones.
+    pub(super) other_ports: Vec<u16>,
+    pub(super) health: Option<Health>,
+}
+
+/// How a Dockerfile's `HEALTHCHECK` is said in `windlass.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Health {
+    /// It asks the app's port for this path.
+    Path(String),
+    /// It does something else.
+    Docker,
+}
+
+/// Reads the last stage, or the one that is named.
+pub(super) fn read(text: &str, target: Option<&str>) -> Result<Said, NotFound> {
+    let stages = stages(text);
+    let stage = match target {
+        None => stages.last().ok_or(NotFound::Stage)?,
+        Some(target) => stages.iter().rev().find(|stage| stage.is_called(target)).ok_or_else(|| {
+            let known = stages.iter().filter_map(|stage| stage.name.clone()).collect();
+            NotFound::Target { target: target.to_owned(), known }
+        })?,
+    };
+    Ok(stage.said())
+}
+
+/// The stage that should be read is not there.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotFound {
+    #[error("there is no `FROM` in it")]
+    Stage,
+    #[error("it has no stage `{target}`; it has {}", listed(known))]
+    Target { target: String, known: Vec<String> },
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() { "none with a name".to_owned() } else { known.join(", ") }
+}
+
+/// One `FROM` and what follows it.
+#[derive(Debug, Clone, Default)]
+struct Stage {
+    name: Option<String>,
+    variables: Variables,
+    /// Of each `EXPOSE`, in order.
+    exposed: Vec<Vec<u16>>,
+    /// The rest of the last `HEALTHCHECK`.
+    health: Option<String>,
+}
+
+fn stages(text: &str) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = Vec::new();
+    // `ARG` before the first `FROM`: a stage has to ask for one by its name.
+    let mut shared = Variables::default();
+    for instruction in instructions(text) {
+        match (instruction.word.as_str(), stages.last_mut()) {
+            ("FROM", _) => {
+                let stage = begin(&instruction, &shared, &stages);
+                stages.push(stage);
+            }
+            ("ARG", None) => shared.arguments(&instruction.rest, &BTreeMap::new()),
+            ("ARG", Some(stage)) => stage.variables.arguments(&instruction.rest, shared.all()),
+            ("ENV", Some(stage)) => stage.variables.environment(&instruction.rest),
+            ("EXPOSE", Some(stage)) => {
+                let ports = words(&stage.variables.expand(&instruction.rest));
+                stage.exposed.push(ports.iter().filter_map(|port| tcp_port(port)).collect());
+            }
+            ("HEALTHCHECK", Some(stage)) => stage.health = Some(instruction.rest),
+            _ => {}
+        }
+    }
+    stages
+}
+
+/// A stage that is built from an earlier one has what that one has, but for its arguments.
+fn begin(from: &Instruction, shared: &Variables, earlier: &[Stage]) -> Stage {
+    let rest = shared.expand(&from.rest);
+    let words: Vec<&str> = rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+    let (base, name) = match words[..] {
+        [base, keyword, name] if keyword.eq_ignore_ascii_case("as") => (base, Some(name.to_owned())),
+        [base, ..] => (base, None),
+        [] => ("", None),
+    };
+    let base = earlier.iter().rev().find(|stage| stage.is_called(base)).cloned().unwrap_or_default();
+    Stage { name, variables: base.variables.without_arguments(), ..base }
+}
+
+impl Stage {
+    fn is_called(&self, name: &str) -> bool {
+        self.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn said(&self) -> Said {
+        let exposed = self.exposed.iter().rfind(|ports| !ports.is_empty()).and_then(|ports| ports.first().copied());
+        let checked = self.health.as_deref().and_then(|rest| health::read(rest, exposed, &self.variables));
+        let port = exposed.or(checked.as_ref().and_then(|checked| checked.port));
+        let mut other_ports: Vec<u16> =
+            self.exposed.iter().flatten().copied().filter(|other| Some(*other) != port).collect();
+        other_ports.sort_unstable();
+        other_ports.dedup();
+        Said { port, other_ports, health: checked.map(|checked| checked.health) }
+    }
+}
+
+/// `3000`, `3000/tcp`, and of `3000-3009` the first.
+fn tcp_port(text: &str) -> Option<u16> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let first = ports.split('-').next()?;
+    first.parse().ok().filter(|port| *port > 0 && protocol.eq_ignore_ascii_case("tcp"))
+}

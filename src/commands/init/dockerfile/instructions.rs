@@ -1,0 +1,99 @@
+//! A Dockerfile's instructions: comments left out, continued lines joined, what is written for the shell skipped.
+
+/// One instruction.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Instruction {
+    /// In capitals: `EXPOSE`.
+    pub(super) word: String,
+    /// All that follows it.
+    pub(super) rest: String,
+}
+
+pub(super) fn instructions(text: &str) -> Vec<Instruction> {
+    let text = text.trim_start_matches('\u{feff}');
+    let escape = escape(text);
+    let mut instructions = Vec::new();
+    let mut begun = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let line = line.trim();
+        // Both may stand between continued lines.
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(line) = line.strip_suffix(escape) {
+            begun += line;
+            begun.push(' ');
+            continue;
+        }
+        begun += line;
+        let instruction = split(&std::mem::take(&mut begun));
+        for end in here_documents(&instruction) {
+            let _skipped = lines.by_ref().find(|line| line.trim_start_matches('\t') == end);
+        }
+        instructions.push(instruction);
+    }
+    if !begun.trim().is_empty() {
+        instructions.push(split(&begun));
+    }
+    instructions
+}
+
+/// The parser directive `# escape=`, which stands above everything else.
+fn escape(text: &str) -> char {
+    let directives = text.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
+    let mut escapes = directives.filter(|(key, _)| key.trim().eq_ignore_ascii_case("escape"));
+    escapes.next().and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
+}
+
+fn split(line: &str) -> Instruction {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    Instruction { word: word.to_ascii_uppercase(), rest: rest.trim().to_owned() }
+}
+
+/// The words that end what `<<END` begins, for the instructions that may have it.
+fn here_documents(instruction: &Instruction) -> Vec<String> {
+    if !matches!(instruction.word.as_str(), "RUN" | "COPY" | "ADD") {
+        return Vec::new();
+    }
+    let starts = instruction
+        .rest
+        .split_whitespace()
+        .filter_map(|word| word.trim_start_matches(char::is_numeric).strip_prefix("<<"));
+    let ends = starts.map(|word| word.trim_start_matches('-').trim_matches(['"', '\'']));
+    let name = |end: &&str| end.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    ends.filter(name).map(str::to_owned).collect()
+}
+
+/// Words as a shell sees them, without their quotes.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let (mut within, mut quote) = (false, None);
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        let kept = match (quote, c) {
+            (None, c) if c.is_whitespace() => {
+                within = false;
+                continue;
+            }
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                None
+            }
+            (Some(end), c) if c == end => {
+                quote = None;
+                None
+            }
+            (None | Some('"'), '\\') => characters.next(),
+            (_, c) => Some(c),
+        };
+        if !within {
+            words.push(String::new());
+            within = true;
+        }
+        if let Some(word) = words.last_mut() {
+            word.extend(kept);
+        }
+    }
+    words
+}
