@@ -1,6 +1,7 @@
 //! What can be typed. Types only: what each command does is in `commands/`.
 
 mod arguments;
+mod build;
 mod init;
 mod operate;
 #[cfg(feature = "service")]
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{ReleaseChoice, Since, Where};
+pub(crate) use build::{BuildCheck, BuildCommand};
 pub(crate) use init::Init;
 pub(crate) use operate::{
     AppCommand, AppLogs, AppPs, Cancel, Deploy, HoldCommand, HoldLift, Plan, ReleaseActivate, ReleaseCommand,
@@ -60,6 +62,12 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Hold(HoldCommand),
     Init(Init),
+    /// Make images
+    #[command(subcommand)]
+    Build(BuildCommand),
+    /// Entry point of the container action; reads what a runner of GitHub Actions gives
+    #[command(hide = true)]
+    Action,
     Config(Config),
     Doctor(Doctor),
     Completions(Completions),

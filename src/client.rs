@@ -13,9 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 use windlass_core::api::{
-    DeploymentMessage, DeploymentView, HostView, LogQuery, NewDeployment, NewRelease, NewTask, Page, PlanView, Release,
-    StageView, StartedTask, TaskMessage, TaskView, Version,
+    Bearer, DeploymentMessage, DeploymentView, HostView, LogQuery, NewDeployment, NewRelease, NewTask, Page, PlanView,
+    Release, SignIn, SignedIn, StageView, StartedTask, TaskMessage, TaskView, Version,
 };
+use windlass_core::compatibility;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
 use windlass_core::verdict::Verdict;
 
@@ -92,6 +93,38 @@ impl Client {
         self.get(&["version"], &()).await
     }
 
+    /// Sees that this program and the service understand each other.
+    ///
+    /// # Errors
+    ///
+    /// When the service does not answer, or is of another time.
+    pub(crate) async fn check_version(&self) -> Result<(), CommandError> {
+        const OWN: &str = env!("CARGO_PKG_VERSION");
+        let service = self.version().await?.version;
+        if compatibility::fits(OWN, &service) {
+            return Ok(());
+        }
+        let message = format!("this is Windlass {OWN}, and the service at {} is {service}", self.server);
+        Err(CommandError::failed(message)
+            .coded("version_unsupported")
+            .hint("they may be one version apart: update the older of the two"))
+    }
+
+    /// Exchanges a job's OIDC token for one of the service.
+    pub(crate) async fn sign_in(
+        &self,
+        stage: &StageAddress,
+        token: &SecretString,
+    ) -> Result<SecretString, ClientError> {
+        let body = SignIn {
+            token: Bearer(token.expose_secret().to_owned()),
+            project: stage.project.clone(),
+            stage: stage.stage.clone(),
+        };
+        let signed_in: SignedIn = self.post(&["auth", "oidc"], &body).await?;
+        Ok(signed_in.token.0.into())
+    }
+
     pub(crate) async fn hosts(&self) -> Result<Vec<HostView>, ClientError> {
         self.get(&["hosts"], &()).await
     }
@@ -121,6 +154,18 @@ impl Client {
     ) -> Result<Page<Release>, ClientError> {
         let query: Vec<(&str, &str)> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
         self.get(&stage.path(&["apps", app.as_str(), "releases"]), &query).await
+    }
+
+    /// The newest release of a commit.
+    pub(crate) async fn release_of_commit(
+        &self,
+        stage: &StageAddress,
+        app: &AppName,
+        commit: &CommitSha,
+    ) -> Result<Option<Release>, ClientError> {
+        let query = [("commit", commit.as_str())];
+        let page: Page<Release> = self.get(&stage.path(&["apps", app.as_str(), "releases"]), &query).await?;
+        Ok(page.items.into_iter().next())
     }
 
     pub(crate) async fn create_release(

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod app;
+mod build;
 mod cancel;
 mod completions;
 mod config;
@@ -42,6 +43,8 @@ pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
         Command::Task(command) => Box::pin(task::run(command)).await,
         Command::App(command) => Box::pin(app::run(command)).await,
         Command::Hold(command) => hold::run(command).await,
+        Command::Build(command) => Box::pin(build::run(command)).await,
+        Command::Action => Ok(Box::pin(crate::action::run()).await),
         Command::Init(arguments) => init::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,

@@ -175,6 +175,16 @@ impl CommandError {
         self
     }
 
+    /// The same with paths as seen from this folder.
+    pub(crate) fn seen_from(mut self, folder: &std::path::Path) -> Self {
+        let prefix = format!("{}/", folder.display());
+        let places = self.places.iter_mut().flat_map(|place| [&mut place.file, &mut place.message]);
+        for text in std::iter::once(&mut self.message).chain(&mut self.causes).chain(places) {
+            *text = text.replace(&prefix, "");
+        }
+        self
+    }
+
     pub(crate) const fn status(&self) -> Status {
         self.status
     }

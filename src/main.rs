@@ -1,12 +1,15 @@
 //! The command line of Windlass.
 
+mod action;
 mod checkout;
 mod cli;
 mod client;
 mod commands;
 mod error;
 mod follow;
+mod image;
 mod output;
+mod recipe;
 mod reconnect;
 mod target;
 

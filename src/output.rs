@@ -1,6 +1,7 @@
 //! The only place that writes to the terminal: results to standard output, progress and errors to standard error. Colours
 //! are left out where `NO_COLOR` or a pipe asks for it.
 
+mod finding;
 #[cfg(feature = "service")]
 mod log;
 mod progress;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use crate::error::CommandError;
 
+pub(crate) use finding::Finding;
 #[cfg(feature = "service")]
 pub(crate) use log::start_log;
 pub(crate) use progress::Progress;

@@ -32,7 +32,7 @@ pub(crate) struct Where {
     pub(crate) json: bool,
 }
 
-fn secret(value: &str) -> Result<secrecy::SecretString, std::convert::Infallible> {
+pub(super) fn secret(value: &str) -> Result<secrecy::SecretString, std::convert::Infallible> {
     Ok(value.into())
 }
 

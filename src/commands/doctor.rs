@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use windlass_core::compatibility;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::InstallationId;
 use windlass_engine::Engine;
@@ -10,7 +10,7 @@ use windlass_engine::Engine;
 use crate::cli::{Doctor, Where};
 use crate::client::Client;
 use crate::error::{CommandError, Status};
-use crate::output::{self, DIM, GREEN, RED};
+use crate::output::Finding;
 use crate::target::{PROJECT_FILE, given, read_project_file, server_url};
 
 pub(crate) async fn run(arguments: Doctor) -> Result<Status, CommandError> {
@@ -20,60 +20,7 @@ pub(crate) async fn run(arguments: Doctor) -> Result<Status, CommandError> {
     if let Some(path) = &arguments.config {
         findings.extend(server_file(path).await);
     }
-    if arguments.place.json {
-        output::json(&findings)?;
-    } else {
-        findings.iter().try_for_each(Finding::show)?;
-    }
-    let sick = findings.iter().any(|finding| finding.state == State::Failed);
-    Ok(if sick { Status::Failed } else { Status::Done })
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Finding {
-    name: String,
-    state: State,
-    /// What was found, or what is wrong.
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    Ok,
-    Failed,
-    /// There was nothing to look at, which need not be wrong.
-    Skipped,
-}
-
-impl Finding {
-    fn ok(name: &str, found: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: State::Ok, found: found.into(), hint: None }
-    }
-
-    fn failed(name: &str, wrong: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
-        Self { name: name.to_owned(), state: State::Failed, found: wrong.into(), hint: hint.into() }
-    }
-
-    fn skipped(name: &str, why: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: State::Skipped, found: why.into(), hint: None }
-    }
-
-    fn show(&self) -> Result<(), CommandError> {
-        let (word, style) = match self.state {
-            State::Ok => ("ok     ", GREEN),
-            State::Failed => ("failed ", RED),
-            State::Skipped => ("skipped", DIM),
-        };
-        output::result(&format!("{style}{word}{style:#}  {}: {}", self.name, self.found))?;
-        match &self.hint {
-            Some(hint) => output::result(&format!("         hint: {hint}")),
-            None => Ok(()),
-        }
-    }
+    Finding::report(&findings, arguments.place.json)
 }
 
 async fn docker(address: &str) -> Finding {
@@ -119,7 +66,7 @@ async fn server(place: &Where) -> Vec<Finding> {
         }
     };
     let own = env!("CARGO_PKG_VERSION");
-    let fits = if fit_together(own, &version) {
+    let fits = if compatibility::fits(own, &version) {
         Finding::ok("server", format!("{} answers, version {version}", client.server()))
     } else {
         let wrong = format!("it has version {version}, this is {own}");
@@ -145,20 +92,6 @@ async fn token(client: &Client, place: &Where) -> Finding {
     }
 }
 
-/// The service answers to clients of one version before and after its own. Before 1.0 the second number counts.
-fn fit_together(own: &str, other: &str) -> bool {
-    let numbers = |version: &str| {
-        let mut parts = version.split('.').map(str::parse::<u32>);
-        Some((parts.next()?.ok()?, parts.next()?.ok()?))
-    };
-    match (numbers(own), numbers(other)) {
-        (Some((major, minor)), Some((other_major, other_minor))) => {
-            major == other_major && minor.abs_diff(other_minor) <= 1
-        }
-        _ => false,
-    }
-}
-
 #[cfg(feature = "service")]
 async fn server_file(path: &Path) -> Vec<Finding> {
     let name = path.display().to_string();
@@ -174,22 +107,4 @@ async fn server_file(path: &Path) -> Vec<Finding> {
         Err(wrong) => Finding::failed(&finding.name, wrong, finding.hint),
     });
     std::iter::once(Finding::ok(&name, "valid")).chain(looked).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fit_together;
-
-    #[test]
-    fn versions_fit_when_they_are_at_most_one_apart() {
-        for (own, other, fits) in [
-            ("0.1.0", "0.1.7", true),
-            ("0.1.0", "0.2.0", true),
-            ("0.3.0", "0.1.0", false),
-            ("1.0.0", "0.9.0", false),
-            ("0.1.0", "nightly", false),
-        ] {
-            assert_eq!(fit_together(own, other), fits, "{own} {other}");
-        }
-    }
 }

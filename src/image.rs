@@ -1,0 +1,176 @@
+//! How an app's image comes to be: what is checked before, the build, the push, and the digest as the registry has it.
+
+mod error;
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use windlass_core::config::DockerEndpoint;
+use windlass_core::names::{Digest, ImageName};
+use windlass_engine::{BuildEvent, BuildRequest, Builder, PushEvent, Registry, RegistryCredentials};
+
+use crate::error::CommandError;
+use crate::recipe::Recipe;
+
+/// Where the Docker Engine of a machine is, unless `DOCKER_HOST` says otherwise.
+pub(crate) const DOCKER: &str = "unix:///var/run/docker.sock";
+
+/// All that a build needs besides its recipe.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Supplies {
+    /// The image's tag.
+    pub(crate) tag: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// By name. Those that the recipe names must be among them.
+    pub(crate) secrets: BTreeMap<String, SecretString>,
+    pub(crate) cache_from: Vec<String>,
+    pub(crate) cache_to: Vec<String>,
+    /// How the image's registry is signed in to.
+    pub(crate) credentials: Option<RegistryCredentials>,
+}
+
+/// How the making of an image goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Making {
+    Build(BuildEvent),
+    Push(PushEvent),
+    /// Under this name and tag.
+    Pushed(String),
+}
+
+/// Who hears of it.
+pub(crate) type Tell<'a> = &'a mut (dyn FnMut(Making) + Send);
+
+/// The engine that builds. `address` is as in `DOCKER_HOST`.
+///
+/// # Errors
+///
+/// When there is none, or it cannot be reached this way.
+pub(crate) async fn builder(address: &str) -> Result<Builder, CommandError> {
+    let socket = address.strip_prefix("unix://").ok_or_else(|| {
+        CommandError::failed(format!("DOCKER_HOST is {address}, and only a Unix socket is spoken to"))
+            .coded("no_engine")
+            .hint(format!("leave DOCKER_HOST empty, or set it to {DOCKER}"))
+    })?;
+    Ok(Builder::connect(&DockerEndpoint::Unix(socket.into())).await?)
+}
+
+impl Recipe {
+    /// What can be told without an engine: the folder and its Dockerfile.
+    ///
+    /// # Errors
+    ///
+    /// With the first thing that is missing.
+    pub(crate) fn check_files(&self) -> Result<(), CommandError> {
+        Ok(self.request(String::new(), None, &Supplies::default()).check_files()?)
+    }
+
+    /// Whether every secret that the recipe names is given.
+    ///
+    /// # Errors
+    ///
+    /// With the first that is not.
+    pub(crate) fn check_secrets(&self, supplies: &Supplies) -> Result<(), CommandError> {
+        match self.secrets.iter().find(|name| !supplies.secrets.contains_key(*name)) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!("windlass.toml lists the build secret {name}, and it is not given");
+                Err(CommandError::misused(message)
+                    .coded("build_secret_missing")
+                    .hint(format!("give it with the input `build-secrets`: `{name}=${{{{ secrets.SOME_NAME }}}}`")))
+            }
+        }
+    }
+
+    /// Whether the registry will take the image: asked before the minutes that a build may cost.
+    ///
+    /// # Errors
+    ///
+    /// When it will not, with what to do.
+    pub(crate) async fn check_registry(&self, supplies: &Supplies) -> Result<(), CommandError> {
+        let Some(image) = &self.image else { return Ok(()) };
+        Ok(Registry::new(image, supplies.credentials.as_ref())?.check_push().await?)
+    }
+
+    /// Builds the image and, where it has a registry, pushes it; gives the digest as the registry has it, or the image's
+    /// id on this engine.
+    ///
+    /// # Errors
+    ///
+    /// When the build fails, or the registry does not take the image.
+    pub(crate) async fn make(
+        &self,
+        builder: &Builder,
+        supplies: &Supplies,
+        tell: Tell<'_>,
+    ) -> Result<Digest, CommandError> {
+        let Some(image) = &self.image else {
+            let name = format!("windlass-build:{}", supplies.tag);
+            let request = self.request(name, self.platforms.first(), supplies);
+            return Ok(builder.build(&request, &mut |event| tell(Making::Build(event))).await?);
+        };
+        let registry = Registry::new(image, supplies.credentials.as_ref())?;
+        match &self.platforms[..] {
+            [] | [_] => {
+                self.push(builder, image, &supplies.tag, self.platforms.first(), supplies, tell).await?;
+                digest(&registry, image, &supplies.tag).await
+            }
+            several => {
+                let mut images = Vec::new();
+                for platform in several {
+                    let tag = format!("{}-{}", supplies.tag, platform.replace('/', "-"));
+                    self.push(builder, image, &tag, Some(platform), supplies, tell).await?;
+                    images.push((platform.clone(), digest(&registry, image, &tag).await?));
+                }
+                Ok(registry.push_index(&supplies.tag, &images).await?)
+            }
+        }
+    }
+
+    async fn push(
+        &self,
+        builder: &Builder,
+        image: &ImageName,
+        tag: &str,
+        platform: Option<&String>,
+        supplies: &Supplies,
+        tell: Tell<'_>,
+    ) -> Result<(), CommandError> {
+        let name = format!("{image}:{tag}");
+        let request = self.request(name.clone(), platform, supplies);
+        builder.build(&request, &mut |event| tell(Making::Build(event))).await?;
+        let credentials = supplies.credentials.as_ref();
+        let pushed = builder.push(image, tag, credentials, &mut |event| tell(Making::Push(event))).await;
+        // The registry has it; a runner of one's own would fill up with one image per commit.
+        let removed = builder.remove(&name).await;
+        pushed?;
+        tell(Making::Pushed(name));
+        Ok(removed?)
+    }
+
+    fn request(&self, name: String, platform: Option<&String>, supplies: &Supplies) -> BuildRequest {
+        let registry = self.image.as_ref().map(|image| image.registry().to_owned());
+        BuildRequest {
+            context: self.context.clone(),
+            dockerfile: self.dockerfile.clone(),
+            target: self.target.clone(),
+            args: self.args.clone(),
+            secrets: supplies.secrets.clone(),
+            labels: supplies.labels.clone(),
+            platform: platform.cloned(),
+            cache_from: supplies.cache_from.clone(),
+            cache_to: supplies.cache_to.clone(),
+            name,
+            credentials: registry.zip(supplies.credentials.clone()).into_iter().collect(),
+        }
+    }
+}
+
+/// Read back rather than computed: what is activated is what the registry has.
+async fn digest(registry: &Registry, image: &ImageName, tag: &str) -> Result<Digest, CommandError> {
+    registry.digest(tag).await?.ok_or_else(|| {
+        CommandError::failed(format!("{image}:{tag} was pushed, and the registry does not have it"))
+            .coded("push_failed")
+            .hint("does something delete fresh images there?")
+    })
+}
