@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::config::TriggerKind;
 use crate::deployment::{DeploymentState, Event, Failure};
 use crate::names::{
     AppName, CommitSha, DeploymentId, Digest, HostName, ImageName, ProjectName, ReleaseNumber, RoleName, StageName,
@@ -12,6 +13,38 @@ use crate::names::{
 };
 use crate::plan::{DeploymentKind, Plan, StepKind};
 use crate::task::{LogLine, TaskHealth, TaskStatus};
+
+/// A token on its way; `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Bearer(pub String);
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Bearer(…)")
+    }
+}
+
+/// `POST /auth/oidc`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The job's OIDC token, with the service's `public-url` as its audience.
+    pub token: Bearer,
+    /// Where the job wants to work.
+    pub project: ProjectName,
+    /// Where the job wants to work.
+    pub stage: StageName,
+}
+
+/// A job that has signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// For this stage alone, with the scopes read, release and deploy.
+    pub token: Bearer,
+    /// Not good any more from then on.
+    pub expires_at: Timestamp,
+}
 
 /// `POST S/apps/{app}/releases`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +234,9 @@ pub struct StageView {
     pub project: ProjectName,
     /// The stage.
     pub stage: StageName,
+    /// What the server's file says of it.
+    #[serde(default)]
+    pub policy: PolicyView,
     /// By app.
     pub apps: BTreeMap<AppName, AppView>,
     /// The deployment that runs now, or waits.
@@ -218,6 +254,15 @@ pub struct StageView {
     /// What could not be looked at, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// What the server's file says of a stage, as far as its clients must know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// The branch whose commits are deployed.
+    pub branch: String,
+    /// What starts a deployment by itself; empty: only people do.
+    pub deploy_on: Vec<TriggerKind>,
 }
 
 /// An app on a stage.

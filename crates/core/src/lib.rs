@@ -2,6 +2,7 @@
 //! its processes exchange. Nothing in here does I/O or asks for the time: callers hand in what was observed and when.
 
 pub mod api;
+pub mod compatibility;
 pub mod config;
 pub mod deployment;
 pub mod gateway;
@@ -12,6 +13,7 @@ pub mod plan;
 pub mod problem;
 pub mod quantity;
 pub mod report;
+pub mod sign_in;
 pub mod task;
 pub mod verdict;
 
