@@ -16,7 +16,7 @@ use super::exchange::{Answer, Call, Refusal};
 use super::faults::{Failure, Fault};
 use super::model::Model;
 use super::shared::{RequestRecord, Shared};
-use super::{authorization, json::time};
+use super::{authorization, jobs, json::time, oidc};
 
 /// An endpoint below a repository, which it is given the id of.
 type RepositoryEndpoint = fn(&mut Model, u64, &Call) -> Result<Answer, Refusal>;
@@ -49,6 +49,8 @@ pub(super) fn router(shared: &Arc<Shared>, cut: CancellationToken) -> Router {
         .route("/app/installations/{rest}", get(anywhere(app::installation)))
         .route("/app/installations/{rest}/access_tokens", axum::routing::post(anywhere(app::create_token)))
         .route("/rate_limit", get(anywhere(app::rate_limit)))
+        .route("/_services/token/.well-known/jwks", get(oidc::key_set))
+        .route("/_services/idtoken/{check_run}", get(jobs::token))
         .fallback(|| async { Refusal::not_found() })
         .method_not_allowed_fallback(|| async { Refusal::not_found() })
         .with_state(shared.clone())

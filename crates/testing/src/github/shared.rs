@@ -1,5 +1,6 @@
 //! What the server, the courier and the tests' handles share.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use tokio::sync::{Notify, mpsc};
 use super::deliveries::{Attempt, DeliveryRecord, deliver};
 use super::events::Event;
 use super::faults::{Fault, Faults};
+use super::jobs::FakeJob;
 use super::model::Model;
+use super::oidc::Keys;
 
 /// One request that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,9 @@ pub(super) struct Shared {
     requests: Mutex<Vec<RequestRecord>>,
     hook: Mutex<Option<Hook>>,
     deliveries: Mutex<Vec<DeliveryRecord>>,
+    keys: Mutex<Keys>,
+    /// By their check runs.
+    jobs: Mutex<HashMap<u64, FakeJob>>,
     courier: mpsc::UnboundedSender<String>,
     /// Somebody may have seen something change.
     pub(super) changed: Notify,
@@ -63,6 +69,8 @@ impl Shared {
             requests: Mutex::default(),
             hook: Mutex::default(),
             deliveries: Mutex::default(),
+            keys: Mutex::default(),
+            jobs: Mutex::default(),
             courier,
             changed: Notify::new(),
             healed: Notify::new(),
@@ -71,6 +79,14 @@ impl Shared {
 
     pub(super) fn model(&self) -> MutexGuard<'_, Model> {
         locked(&self.model)
+    }
+
+    pub(super) fn keys(&self) -> MutexGuard<'_, Keys> {
+        locked(&self.keys)
+    }
+
+    pub(super) fn jobs(&self) -> MutexGuard<'_, HashMap<u64, FakeJob>> {
+        locked(&self.jobs)
     }
 
     pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {

@@ -115,7 +115,7 @@ pub(in crate::github) fn installation(owner: &str, api: &str) -> Value {
 }
 
 /// A name's own number, the same each time.
-fn id_of(name: &str) -> u64 {
+pub(in crate::github) fn id_of(name: &str) -> u64 {
     let digest = Sha256::digest(name);
     u64::from(u32::from_be_bytes([digest[0] & 0x7F, digest[1], digest[2], digest[3]]))
 }
