@@ -13,5 +13,6 @@ mod docs;
 mod init;
 mod operate;
 mod registry;
+mod sign_in;
 mod workflows;
 mod world;

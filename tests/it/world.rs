@@ -310,6 +310,7 @@ data = "{data}"
 api-url = "{api}"
 token = {{ file = "{token}" }}
 webhook-secrets = [{{ file = "{secret}" }}]
+oidc-issuer = "{issuer}"
 
 [hosts.a]
 docker = "unix:///var/run/docker.sock"
@@ -329,6 +330,7 @@ secrets = {{ DATABASE_URL = {{ file = "{database}" }} }}
 "#,
         data = path("data"),
         api = github.url(),
+        issuer = github.oidc_issuer(),
         token = path("github-token"),
         secret = path("webhook-secret"),
         control = path("gateway.sock"),

@@ -15,6 +15,7 @@ use windlass_engine::Hosts;
 use crate::background::Wake;
 use crate::config::Settings;
 use crate::github::GitHub;
+use crate::oidc::Issuer;
 use crate::stage::StageKey;
 use crate::store::{Store, StoreError};
 
@@ -23,12 +24,14 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
     pub(crate) github: GitHub,
+    /// Of jobs' tokens.
+    pub(crate) issuer: Issuer,
     pub(crate) hosts: Hosts,
     pub(crate) installation: InstallationId,
     /// Names this process in leases.
     pub(crate) holder: String,
-    /// Keys the fingerprints of secrets.
-    pub(crate) fingerprint_key: Vec<u8>,
+    /// Keys the fingerprints of secrets, and the tokens of jobs that sign in.
+    pub(crate) installation_key: Vec<u8>,
     pub(crate) wake: Wake,
     /// Ends when the process is asked to.
     pub(crate) shutdown: CancellationToken,

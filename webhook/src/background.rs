@@ -4,6 +4,7 @@
 pub(crate) mod deliveries;
 pub(crate) mod outbox;
 pub(crate) mod projects;
+pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
 
@@ -31,6 +32,7 @@ pub(crate) struct Wake {
     pub(crate) deliveries: Arc<Notify>,
     pub(crate) outbox: Arc<Notify>,
     pub(crate) projects: Arc<Notify>,
+    pub(crate) sessions: Arc<Notify>,
     pub(crate) stages: Arc<Notify>,
     pub(crate) tasks: Arc<Notify>,
 }

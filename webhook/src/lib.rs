@@ -8,6 +8,7 @@ mod doctor;
 mod event;
 mod gate;
 pub mod github;
+mod oidc;
 mod pages;
 mod planning;
 mod runner;

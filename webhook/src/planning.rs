@@ -114,7 +114,7 @@ impl App {
             None => None,
         };
         let secrets = self.settings.stage_secrets.get(stage);
-        let fingerprint = fingerprint(&self.fingerprint_key, secrets.unwrap_or(&BTreeMap::new()));
+        let fingerprint = fingerprint(&self.installation_key, secrets.unwrap_or(&BTreeMap::new()));
         Ok(DesiredApp {
             release: number,
             commit: release.commit,

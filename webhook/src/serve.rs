@@ -17,9 +17,10 @@ use windlass_core::names::InstallationId;
 use windlass_engine::{EngineError, Hosts};
 
 use crate::app::{App, AtWork};
-use crate::background::{Wake, deliveries, drive, outbox, projects, stages, tasks};
+use crate::background::{Wake, deliveries, drive, outbox, projects, sessions, stages, tasks};
 use crate::config::{Settings, SettingsError};
 use crate::github::{GitHub, GitHubError};
+use crate::oidc::Issuer;
 use crate::server;
 use crate::store::{Store, StoreError};
 
@@ -53,6 +54,9 @@ pub enum ServeError {
     /// GitHub's client.
     #[error(transparent)]
     GitHub(#[from] GitHubError),
+    /// The client of whoever signs jobs' tokens.
+    #[error("cannot make an HTTP client for jobs' tokens")]
+    Issuer(#[from] reqwest::Error),
     /// The address is taken or not ours.
     #[error("cannot listen on {address}")]
     Listen {
@@ -98,9 +102,10 @@ pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     let app = Arc::new(App {
+        issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,
         github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
         hosts: Hosts::connect(&settings.server.hosts, installation).await?,
-        fingerprint_key: fingerprint_key(&data)?,
+        installation_key: installation_key(&data)?,
         installation,
         holder,
         store: store.clone(),
@@ -149,6 +154,7 @@ fn start_background(app: &Arc<App>) {
     drive(deliveries::Deliveries(Arc::clone(app)), Arc::clone(&wake.deliveries), tracker, stop());
     drive(outbox::Outbox(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
     drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
+    drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
     drive(stages::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());
     drive(tasks::Tasks(Arc::clone(app)), Arc::clone(&wake.tasks), tracker, stop());
 }
@@ -181,7 +187,7 @@ pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// A random key of the installation's own, in a file beside the store.
-fn fingerprint_key(folder: &Path) -> Result<Vec<u8>, ServeError> {
+fn installation_key(folder: &Path) -> Result<Vec<u8>, ServeError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };

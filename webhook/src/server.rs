@@ -7,6 +7,7 @@ mod extract;
 mod hosts;
 mod locks;
 mod releases;
+mod sign_in;
 mod stages;
 mod stream;
 mod tasks;
@@ -58,6 +59,7 @@ fn api() -> Router<Arc<App>> {
     let below = |path: &str| format!("{S}{path}");
     Router::new()
         .route("/version", get(hosts::version))
+        .route("/auth/oidc", post(sign_in::create))
         .route("/hosts", get(hosts::list))
         .route(S, get(stages::show))
         .route(&below("/gate"), get(stages::gate))

@@ -9,6 +9,7 @@ pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod outbox;
 pub(crate) mod releases;
+pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
 pub(crate) mod tokens;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use windlass_core::api::{AppView, DeploymentView, StageView, StepState, StepView, TaskView};
+use windlass_core::api::{AppView, DeploymentView, PolicyView, StageView, StepState, StepView, TaskView};
+use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
 use windlass_core::gateway::TargetState;
 use windlass_core::labels::Kind;
@@ -86,6 +87,7 @@ impl App {
         Ok(StageView {
             project: stage.project.clone(),
             stage: stage.stage.clone(),
+            policy: self.policy(stage).map(policy_view).unwrap_or_default(),
             apps,
             deployment,
             lease: self.store.lease(stage).await?,
@@ -189,6 +191,10 @@ fn observed_view(task: &ObservedTask, target: Option<&TargetState>) -> TaskView 
         stopped_at: task.stopped,
         exit_code: task.exit.map(|exit| exit.code),
     }
+}
+
+fn policy_view(policy: &StagePolicy) -> PolicyView {
+    PolicyView { branch: policy.branch.clone(), deploy_on: policy.deploy_on.clone() }
 }
 
 fn ended_view(task: &OneOffTask) -> TaskView {

@@ -10,40 +10,82 @@ use windlass_core::api::{Scope, TokenView};
 use super::error::ApiError;
 use crate::app::App;
 use crate::stage::StageKey;
+use crate::store::sessions::StoredSession;
+
+/// What jobs' tokens begin with, so that scanners for leaked secrets know them.
+pub(super) const SESSION_PREFIX: &str = "wns_";
 
 /// Somebody with a token.
 #[derive(Debug)]
-pub(crate) struct Actor(TokenView);
+pub(crate) enum Actor {
+    /// A person or a program, with a token that was made on the server.
+    Token(TokenView),
+    /// A job that signed in to one stage.
+    Job(StoredSession),
+}
 
 impl Actor {
-    /// The token's name: who is remembered as having done it.
+    /// Who is remembered as having done it: the token's name, or the login of whoever started the job's workflow.
     pub(crate) fn name(&self) -> &str {
-        &self.0.name
+        match self {
+            Self::Token(token) => &token.name,
+            Self::Job(job) => &job.session.actor,
+        }
+    }
+
+    /// The job, if it is one.
+    pub(crate) const fn job(&self) -> Option<&StoredSession> {
+        match self {
+            Self::Token(_) => None,
+            Self::Job(job) => Some(job),
+        }
     }
 
     /// Refuses what the token does not allow on this stage.
     pub(crate) fn may(&self, scope: Scope, stage: &StageKey) -> Result<(), ApiError> {
-        let here = self.0.project.as_ref().is_none_or(|project| *project == stage.project)
-            && self.0.stage.as_ref().is_none_or(|name| *name == stage.stage);
-        if !here {
-            return Err(forbidden(format!("the token `{}` is not for {stage}", self.0.name)));
+        match self {
+            Self::Token(token) => {
+                let here = token.project.as_ref().is_none_or(|project| *project == stage.project)
+                    && token.stage.as_ref().is_none_or(|name| *name == stage.stage);
+                if !here {
+                    return Err(forbidden(format!("the token `{}` is not for {stage}", token.name)));
+                }
+                self.may_anywhere(scope)
+            }
+            Self::Job(StoredSession { session, .. }) if session.stage != *stage => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                format!("the job signed in to {}", session.stage),
+            )
+            .hint(format!("sign in to {stage} for that"))),
+            Self::Job(_) => match scope {
+                Scope::Read | Scope::Release | Scope::Deploy => Ok(()),
+                Scope::Admin => Err(forbidden("a job has no scope `admin`".to_owned())),
+            },
         }
-        self.may_anywhere(scope)
     }
 
     /// Refuses what the token does not allow at all.
     pub(crate) fn may_anywhere(&self, scope: Scope) -> Result<(), ApiError> {
-        let holds = |wanted: Scope| self.0.scopes.contains(&wanted) || self.0.scopes.contains(&Scope::Admin);
-        if holds(scope) || (scope == Scope::Read && !self.0.scopes.is_empty()) {
+        let token = match self {
+            Self::Token(token) => token,
+            Self::Job(job) => return Err(forbidden(format!("a job may do that on {} only", job.session.stage))),
+        };
+        let holds = |wanted: Scope| token.scopes.contains(&wanted) || token.scopes.contains(&Scope::Admin);
+        if holds(scope) || (scope == Scope::Read && !token.scopes.is_empty()) {
             return Ok(());
         }
-        Err(forbidden(format!("the token `{}` has no scope `{}`", self.0.name, scope.as_str())))
+        Err(forbidden(format!("the token `{}` has no scope `{}`", token.name, scope.as_str())))
     }
 }
 
 fn forbidden(why: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", why)
         .hint("`windlass token create` on the server makes one that may")
+}
+
+fn unauthenticated(why: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", why)
 }
 
 impl FromRequestParts<Arc<App>> for Actor {
@@ -56,14 +98,20 @@ impl FromRequestParts<Arc<App>> for Actor {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| {
-                ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "there is no token in the request")
-                    .hint("set WINDLASS_TOKEN, or pass --token")
-            })?;
-        let found = app.store.find_token(token.trim()).await?.ok_or_else(|| {
-            ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "the token is unknown or was revoked")
-        })?;
+                unauthenticated("there is no token in the request").hint("set WINDLASS_TOKEN, or pass --token")
+            })?
+            .trim();
+        let unknown = || unauthenticated("the token is unknown or was revoked");
+        if token.starts_with(SESSION_PREFIX) {
+            let found = app.store.find_session(token).await?.ok_or_else(unknown)?;
+            if app.now() >= found.session.expires_at {
+                return Err(unauthenticated("the job's sign-in has expired").hint("sign in again, with a new token"));
+            }
+            return Ok(Self::Job(found));
+        }
+        let found = app.store.find_token(token).await?.ok_or_else(unknown)?;
         app.store.token_used(&found, app.now()).await?;
-        Ok(Self(found))
+        Ok(Self::Token(found))
     }
 }
 
@@ -83,8 +131,7 @@ impl FromRequestParts<Arc<App>> for StageKey {
         let project = format!("{}/{}", names.owner, names.repository).parse().map_err(parse_error)?;
         let stage = Self { project, stage: names.stage.parse().map_err(parse_error)? };
         if app.policy(&stage).is_none() {
-            return Err(ApiError::not_found("stage_unknown", format!("this server has no stage {stage}"))
-                .hint("stages are listed in the server's file, under `[projects.\"owner/name\".stages.NAME]`"));
+            return Err(ApiError::stage_unknown(&stage));
         }
         Ok(stage)
     }

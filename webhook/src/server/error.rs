@@ -7,6 +7,7 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::problem::{MEDIA_TYPE, Problem};
 
 use crate::planning::PlanningError;
+use crate::stage::StageKey;
 use crate::store::StoreError;
 
 /// An answer that is not a success.
@@ -30,8 +31,19 @@ impl ApiError {
         Self(Box::new(self.0.errors(errors)))
     }
 
+    pub(crate) fn stage_unknown(stage: &StageKey) -> Self {
+        Self::not_found("stage_unknown", format!("this server has no stage {stage}"))
+            .hint("stages are listed in the server's file, under `[projects.\"owner/name\".stages.NAME]`")
+    }
+
     pub(crate) fn not_found(code: &str, title: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, title)
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

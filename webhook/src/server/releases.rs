@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use windlass_core::api::{NewRelease, Page, Release, Scope};
 use windlass_core::config::ProjectFile;
-use windlass_core::names::{AppName, ReleaseNumber};
+use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 
 use super::auth::Actor;
 use super::error::ApiError;
@@ -16,6 +16,7 @@ use super::extract::{Body, Path, Query};
 use crate::app::App;
 use crate::stage::StageKey;
 use crate::store::releases::Registration;
+use crate::store::sessions::Session;
 
 #[derive(Deserialize)]
 pub(crate) struct AppPath {
@@ -26,6 +27,8 @@ pub(crate) struct AppPath {
 pub(crate) struct PageQuery {
     cursor: Option<ReleaseNumber>,
     limit: Option<u32>,
+    /// Only the newest release of this commit.
+    commit: Option<CommitSha>,
 }
 
 pub(crate) async fn create(
@@ -36,6 +39,9 @@ pub(crate) async fn create(
     Body(new): Body<NewRelease>,
 ) -> Result<(StatusCode, Json<Release>), ApiError> {
     actor.may(Scope::Release, &stage)?;
+    if let Some(job) = actor.job() {
+        check_commit(&job.session, &new.commit)?;
+    }
     check(&app, &stage, &name, &new)?;
     let registration = app.store.register_release(&stage, &name, &new, actor.name(), app.now()).await?;
     match registration {
@@ -54,6 +60,17 @@ pub(crate) async fn create(
                 .hint("deploy that release, or register again with `rebuild` for a new number"))
         }
     }
+}
+
+/// A job vouches for what it was started for, and for nothing else.
+fn check_commit(job: &Session, commit: &CommitSha) -> Result<(), ApiError> {
+    if job.commit == *commit {
+        return Ok(());
+    }
+    let title = format!("the job runs on {} and cannot register a release of {commit}", job.commit);
+    Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title).hint(
+        "on `pull_request` a job runs on a merge that is only tried; register releases from pushes to the branch",
+    ))
 }
 
 /// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.
@@ -85,6 +102,10 @@ pub(crate) async fn list(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Release>>, ApiError> {
     actor.may(Scope::Read, &stage)?;
+    if let Some(commit) = &query.commit {
+        let newest = app.store.release_of_commit(&stage, &name, commit).await?;
+        return Ok(Json(Page { items: newest.into_iter().collect(), next: None }));
+    }
     let limit = query.limit.unwrap_or(30).clamp(1, 100);
     let items = app.store.releases(&stage, &name, query.cursor, limit).await?;
     let full = items.len() == usize::try_from(limit).unwrap_or(usize::MAX);
