@@ -313,3 +313,22 @@ async fn a_jobs_token_is_for_its_stage_alone() {
     let deployed = job.post(&format!("{there}/deployments"), &json!({})).await;
     assert_eq!(deployed.code(), (403, "forbidden"), "{deployed:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_another_time_is_turned_away_and_told_the_services_version() {
+    let world = World::start().await;
+    let own = env!("CARGO_PKG_VERSION");
+    let with = |path: &str, version: &str| send(world.request(Method::GET, path).header("windlass-version", version));
+    for version in [own, "0.0.9", "unreleased", ""] {
+        assert_eq!(with(&stage_path(), version).await.status, 200, "{version}");
+    }
+    for (version, advice) in [("0.9.0", "update the service"), ("17.0.0", "update the service")] {
+        let refused = with(&stage_path(), version).await;
+        assert_eq!(refused.code(), (400, "version_unsupported"), "{refused:?}");
+        assert!(refused.said().contains(own) && refused.said().contains(version), "{refused:?}");
+        assert!(refused.body["hint"].as_str().unwrap().contains(advice), "{refused:?}");
+        assert_eq!(with("/version", version).await.status, 200);
+    }
+    let exchange = request(&world, Method::POST, "/auth/oidc").header("windlass-version", "0.9.0").json(&json!({}));
+    assert_eq!(send(exchange).await.code(), (400, "version_unsupported"));
+}

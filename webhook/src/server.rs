@@ -1,6 +1,7 @@
 //! The route table, and what all handlers share.
 
 mod auth;
+mod compatibility;
 mod deployments;
 mod error;
 mod extract;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{delete, get, post};
 use tower_http::trace::TraceLayer;
 
@@ -58,7 +60,6 @@ fn api() -> Router<Arc<App>> {
     const S: &str = "/projects/{owner}/{repository}/stages/{stage}";
     let below = |path: &str| format!("{S}{path}");
     Router::new()
-        .route("/version", get(hosts::version))
         .route("/auth/oidc", post(sign_in::create))
         .route("/hosts", get(hosts::list))
         .route(S, get(stages::show))
@@ -75,6 +76,9 @@ fn api() -> Router<Arc<App>> {
         .route(&below("/tasks"), get(tasks::list).post(tasks::create))
         .route("/tasks/{id}/log", get(tasks::log))
         .route("/tasks/{id}/stop", post(tasks::stop))
+        // Above: for clients of every version. Below: for those that understand this service.
+        .layer(middleware::from_fn(compatibility::check))
+        .route("/version", get(hosts::version))
 }
 
 /// Ready to take deliveries: the store answers.

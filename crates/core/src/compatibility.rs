@@ -15,6 +15,12 @@ pub fn fits(one: &str, other: &str) -> bool {
     }
 }
 
+/// Whether this is a version at all.
+#[must_use]
+pub fn is_version(text: &str) -> bool {
+    parse(text).is_some()
+}
+
 /// Whether `one` is the older of two versions that do not fit.
 #[must_use]
 pub fn is_older(one: &str, other: &str) -> bool {
