@@ -13,6 +13,7 @@ mod docs;
 mod init;
 mod operate;
 mod registry;
+mod runner;
 mod sign_in;
 mod workflows;
 mod world;
