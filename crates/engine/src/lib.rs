@@ -5,6 +5,7 @@
 //! and ends in the same place. Nothing is touched that does not carry this installation's label.
 
 mod boot;
+mod builder;
 mod cleanup;
 mod docker;
 mod engine;
@@ -25,6 +26,7 @@ mod secrets;
 mod stop;
 
 pub use boot::BootOutcome;
+pub use builder::{BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, PushEvent};
 pub use engine::Engine;
 pub use error::{EngineError, GatewayError};
 pub use events::{HostEvent, TaskChange, TaskEvent};

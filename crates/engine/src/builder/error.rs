@@ -1,0 +1,268 @@
+//! What can go wrong with a build or a push. The codes of GitHub's registry and the engine's own words are read in
+//! `diagnosis.rs`; here they are said.
+
+use std::path::PathBuf;
+
+use windlass_core::hint::Hint;
+
+/// An image was not built or not pushed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The engine's address is of a kind that cannot be built on.
+    #[error("images cannot be built on the Docker Engine at {endpoint}")]
+    Unsupported {
+        /// Its address.
+        endpoint: String,
+    },
+    /// The engine does not answer.
+    #[error("no Docker Engine answers at {endpoint}: {reason}")]
+    NoEngine {
+        /// Its address.
+        endpoint: String,
+        /// In the words of the connection.
+        reason: String,
+    },
+    /// The engine is older than what is needed of BuildKit.
+    #[error("Docker Engine {version} is too old to build with BuildKit: 20.10 is the oldest that can")]
+    EngineTooOld {
+        /// The engine's version.
+        version: String,
+    },
+    /// The context cannot be read as a folder.
+    #[error("the build context {path} cannot be read: {reason}", path = path.display())]
+    NoContext {
+        /// Where it should be.
+        path: PathBuf,
+        /// In the words of the operating system.
+        reason: String,
+    },
+    /// There is no Dockerfile.
+    #[error("there is no Dockerfile at {path}", path = path.display())]
+    NoDockerfile {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The Dockerfile is not below the context.
+    #[error("the Dockerfile {path} is not inside of the build context {context}", path = path.display(), context = context.display())]
+    DockerfileOutside {
+        /// Where it is.
+        path: PathBuf,
+        /// Where it should be below.
+        context: PathBuf,
+    },
+    /// Something in the context cannot be read.
+    #[error("{path} of the build context cannot be read: {reason}", path = path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// In the words of the operating system.
+        reason: String,
+    },
+    /// There is more in the context than is sent.
+    #[error("the build context {path} has more than {mebibytes} MiB to send", path = path.display())]
+    ContextTooBig {
+        /// Where it is.
+        path: PathBuf,
+        /// The limit.
+        mebibytes: u64,
+    },
+    /// A line of a `.dockerignore` is no pattern.
+    #[error("{file}:{line}: `{pattern}` is not a pattern: {reason}", file = file.display())]
+    IgnorePattern {
+        /// The file.
+        file: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What it says.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A cache that cannot be used as asked.
+    #[error("`{option}` cannot be used: {reason}")]
+    Cache {
+        /// As it was given, with the input's name: `cache-to: type=gha`.
+        option: String,
+        /// Why not.
+        reason: String,
+        /// Whether another builder could.
+        elsewhere: bool,
+    },
+    /// A secret that cannot be handed over.
+    #[error("the build secret {id} cannot be handed to the build: {reason}")]
+    Secret {
+        /// Its id.
+        id: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A platform that is none.
+    #[error("`{platform}` is not a platform")]
+    Platform {
+        /// As it was given.
+        platform: String,
+    },
+    /// The Dockerfile has no such stage.
+    #[error("{file} has no stage `{target}`", file = file.display())]
+    NoSuchTarget {
+        /// The Dockerfile.
+        file: PathBuf,
+        /// What was asked for.
+        target: String,
+    },
+    /// The Dockerfile itself is wrong, or copies what is not there.
+    #[error("{at}: {message}", at = at(file, *line))]
+    Dockerfile {
+        /// The Dockerfile.
+        file: PathBuf,
+        /// Its line, from 1, where that is known.
+        line: Option<u32>,
+        /// In BuildKit's words.
+        message: String,
+    },
+    /// A step was run and failed.
+    #[error("{at}: `{step}` failed: {reason}", at = at(file, *line))]
+    StepFailed {
+        /// The Dockerfile.
+        file: PathBuf,
+        /// Its line, from 1, where that is known.
+        line: Option<u32>,
+        /// The instruction.
+        step: String,
+        /// As `exit code 1`.
+        reason: String,
+        /// The last lines that the step wrote. Secrets in it are not masked.
+        log: Vec<String>,
+    },
+    /// A step is a program for another processor.
+    #[error("{at}: `{step}` is a program for another kind of processor than the Docker Engine's", at = at(file, *line))]
+    PlatformUnsupported {
+        /// The Dockerfile.
+        file: PathBuf,
+        /// Its line, from 1, where that is known.
+        line: Option<u32>,
+        /// The instruction.
+        step: String,
+    },
+    /// A registry does not have a base image, or does not give it.
+    #[error("the base image {image} is not to be had: {reason}")]
+    BaseImageUnavailable {
+        /// Which.
+        image: String,
+        /// In the registry's words.
+        reason: String,
+    },
+    /// A registry does not know who asks.
+    #[error("{registry} does not accept {who}: {reason}", who = who(username.as_deref()))]
+    LoginRefused {
+        /// Its host.
+        registry: String,
+        /// Who asked; nobody when there is no login for it.
+        username: Option<String>,
+        /// In the registry's words.
+        reason: String,
+    },
+    /// A registry knows who asks and says no.
+    #[error("{image} may not be pushed: {reason}")]
+    PushDenied {
+        /// The image.
+        image: String,
+        /// In the registry's words.
+        reason: String,
+    },
+    /// A registry does not answer.
+    #[error("{registry} cannot be reached from the Docker Engine: {reason}")]
+    Unreachable {
+        /// Its host.
+        registry: String,
+        /// In the words of the connection.
+        reason: String,
+    },
+    /// Anything else that the engine refused.
+    #[error("could not {action}: {reason}")]
+    Refused {
+        /// What was asked, as in "could not …".
+        action: String,
+        /// In the engine's words.
+        reason: String,
+    },
+}
+
+impl BuildError {
+    /// The last lines that a failed step wrote. Secrets in it are not masked.
+    #[must_use]
+    pub fn log(&self) -> &[String] {
+        if let Self::StepFailed { log, .. } = self { log } else { &[] }
+    }
+}
+
+fn at(file: &std::path::Path, line: Option<u32>) -> String {
+    match line {
+        Some(line) => format!("{}:{line}", file.display()),
+        None => file.display().to_string(),
+    }
+}
+
+fn who(username: Option<&str>) -> String {
+    username.map_or_else(|| "anybody without a login".to_owned(), |name| format!("the login of {name}"))
+}
+
+impl Hint for BuildError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unsupported { .. } => {
+                "build where a Docker Engine has a Unix socket, and push to a registry".to_owned()
+            }
+            Self::NoEngine { .. } => {
+                "is Docker running, and may this user open its socket? A job needs a runner with Docker, such as \
+                 ubuntu-latest"
+                    .to_owned()
+            }
+            Self::EngineTooOld { .. } => "upgrade Docker on this machine".to_owned(),
+            Self::NoContext { .. } => "is the repository checked out, and is the context right?".to_owned(),
+            Self::NoDockerfile { .. } => {
+                "is the repository checked out, and is the Dockerfile's path right, seen from the context?".to_owned()
+            }
+            Self::DockerfileOutside { .. } => "move it into the context, or choose a context around it".to_owned(),
+            Self::Unreadable { .. } => "let this user read it, or name it in .dockerignore".to_owned(),
+            Self::ContextTooBig { .. } => {
+                "name what the image does not need in .dockerignore, such as .git, target or node_modules".to_owned()
+            }
+            Self::IgnorePattern { .. } => "write one pattern a line, as Docker's documentation has them".to_owned(),
+            Self::Cache { elsewhere: true, .. } => {
+                "use type=inline to keep and type=registry,ref=… to fetch; everything else needs a builder container \
+                 (docker buildx create --driver docker-container), which Windlass does not start"
+                    .to_owned()
+            }
+            Self::Cache { elsewhere: false, .. } => "write it as docker buildx build takes it".to_owned(),
+            Self::Secret { .. } => "a build secret may have 500 KiB".to_owned(),
+            Self::Platform { .. } => "write it as linux/amd64 or linux/arm64".to_owned(),
+            Self::NoSuchTarget { .. } => "name one of its stages, as in `FROM … AS name`, or none".to_owned(),
+            Self::Dockerfile { message, .. } if message.contains("not found") => {
+                "is it in the build context, and not excluded by .dockerignore?".to_owned()
+            }
+            Self::PlatformUnsupported { .. } => {
+                "teach the machine that processor with QEMU (in a job: docker/setup-qemu-action, before this step), or \
+                 build on a machine that has it"
+                    .to_owned()
+            }
+            Self::BaseImageUnavailable { .. } => {
+                "is its name right, and does it exist for this platform? A private one needs a login for its registry"
+                    .to_owned()
+            }
+            Self::LoginRefused { username: None, .. } => "give it a user name and a password or token".to_owned(),
+            Self::LoginRefused { username: Some(_), .. } => {
+                "is the password or token right, and still valid?".to_owned()
+            }
+            Self::PushDenied { .. } => {
+                "the three usual causes: the job has no `permissions: packages: write`; the package exists and is not \
+                 linked to this repository (its settings, Manage Actions access); the image's name is below another \
+                 owner"
+                    .to_owned()
+            }
+            Self::Unreachable { .. } => "is its name right, and does its machine answer?".to_owned(),
+            Self::Dockerfile { .. } | Self::StepFailed { .. } | Self::Refused { .. } => return None,
+        };
+        Some(hint)
+    }
+}
