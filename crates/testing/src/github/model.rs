@@ -127,7 +127,7 @@ impl Model {
     }
 
     /// Looks like a random SHA-1; the same doings give the same ones.
-    fn new_sha(&mut self) -> String {
+    pub(super) fn new_sha(&mut self) -> String {
         let seed = self.new_id();
         let mut sha = hex::encode(Sha256::digest(format!("commit {seed}")));
         sha.truncate(40);

@@ -148,22 +148,28 @@ impl FakeRepository {
 
     /// Merges a pull request with a merge commit, and gives its SHA.
     pub fn merge_pull_request(&self, number: u64) -> String {
-        self.merge(number, |base, head| vec![base, head])
+        self.merge(number, None, |base, head| vec![base, head])
+    }
+
+    /// Merges a pull request as a commit that Git has made somewhere else.
+    pub fn merge_pull_request_as(&self, number: u64, sha: &str) {
+        self.merge(number, Some(sha), |base, head| vec![base, head]);
     }
 
     /// Merges a pull request as one commit of its own, and gives its SHA.
     pub fn squash_pull_request(&self, number: u64) -> String {
-        self.merge(number, |base, _| vec![base])
+        self.merge(number, None, |base, _| vec![base])
     }
 
-    fn merge(&self, number: u64, parents: fn(String, String) -> Vec<String>) -> String {
+    fn merge(&self, number: u64, sha: Option<&str>, parents: fn(String, String) -> Vec<String>) -> String {
         self.change(|model, id| {
             let mut pull_request = model.open_pull_request(id, number);
             let before = model.head(id, &pull_request.base);
             let parents = parents(before.clone(), pull_request.head_sha.clone());
             let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
             let message = format!("{} (#{number})", pull_request.title);
-            let merge = model.add_commit(id, &message, &parents);
+            let merge = sha.map_or_else(|| model.new_sha(), str::to_owned);
+            model.add_made_commit(id, &merge, &message, &parents);
             pull_request.base_sha.clone_from(&before);
             pull_request.merge_commit = Some(merge.clone());
             let mut events = vec![model.close(id, pull_request.clone())];
