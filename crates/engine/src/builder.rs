@@ -3,7 +3,7 @@
 //! caller decides.
 
 mod cache;
-mod channel;
+mod connection;
 mod context;
 mod diagnosis;
 mod dockerfile;
@@ -11,7 +11,7 @@ mod error;
 mod ignored;
 mod progress;
 mod push;
-mod secrets;
+mod session;
 mod solve;
 
 use std::collections::BTreeMap;
@@ -154,13 +154,7 @@ impl Builder {
         request: &BuildRequest,
         tell: &mut (dyn FnMut(BuildEvent) + Send),
     ) -> Result<Digest, BuildError> {
-        self.solve(request, tell).await?;
-        let image = self.docker().inspect_image(&request.name).await;
-        let image = image.map_err(|error| self.error(format!("look at image {}", request.name), &error))?;
-        image.id.and_then(|id| id.parse().ok()).ok_or_else(|| BuildError::Refused {
-            action: format!("look at image {}", request.name),
-            reason: "the engine does not say its id".to_owned(),
-        })
+        self.solve(request, tell).await
     }
 
     /// Takes an image's name away, or by id all of them, and with the last one the image. One that is not there is
@@ -181,6 +175,10 @@ impl Builder {
         &self.inner.docker
     }
 
+    fn no_engine(&self, reason: String) -> BuildError {
+        BuildError::NoEngine { endpoint: format!("unix://{}", self.inner.socket.display()), reason }
+    }
+
     /// `action` completes "could not …".
     fn error(&self, action: impl Into<String>, error: &bollard::errors::Error) -> BuildError {
         use bollard::errors::Error;
@@ -190,9 +188,7 @@ impl Builder {
             | Error::HyperResponseError { .. }
             | Error::IOError { .. }
             | Error::RequestTimeoutError
-            | Error::SocketNotFoundError(_) => {
-                BuildError::NoEngine { endpoint: format!("unix://{}", self.inner.socket.display()), reason }
-            }
+            | Error::SocketNotFoundError(_) => self.no_engine(reason),
             _ => BuildError::Refused { action: action.into(), reason },
         }
     }

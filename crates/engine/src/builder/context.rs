@@ -13,8 +13,8 @@ use tar::{EntryType, Header};
 use super::error::BuildError;
 use super::ignored::{self, Ignored, Matches};
 
-/// How much is sent at most, in MiB: bollard holds all of it in memory, at times thrice.
-const LARGEST_MEBIBYTES: u64 = 1024;
+/// How much is sent at most, in MiB: it is held in memory.
+const LARGEST_MEBIBYTES: u64 = 2048;
 
 /// A context, ready to be sent.
 #[derive(Debug)]
@@ -295,7 +295,7 @@ mod tests {
         let folder = Folder::with(&[("Dockerfile", "")]);
         File::create(folder.path("big")).unwrap().set_len((LARGEST_MEBIBYTES << 20) + 1).unwrap();
         let error = folder.pack().unwrap_err();
-        assert!(matches!(error, BuildError::ContextTooBig { mebibytes: 1024, .. }), "{error}");
+        assert!(matches!(error, BuildError::ContextTooBig { mebibytes: 2048, .. }), "{error}");
         assert!(error.hint().unwrap().contains(".dockerignore"));
     }
 }

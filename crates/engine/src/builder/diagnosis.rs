@@ -3,23 +3,19 @@
 
 use std::path::PathBuf;
 
-use bollard::grpc::error::GrpcError;
+use tonic::Status;
 use windlass_core::names::ImageName;
 
 use super::BuildRequest;
 use super::dockerfile::{instruction, line_of};
 use super::error::BuildError;
 use super::progress::FailedStep;
-use crate::docker::words;
 use crate::images::RegistryCredentials;
+use crate::registry::RegistryError;
 
 /// Why a build failed. `text` is what the Dockerfile says.
-pub(super) fn of_build(error: &GrpcError, step: Option<FailedStep>, request: &BuildRequest, text: &str) -> BuildError {
-    let message = match error {
-        GrpcError::TonicStatus { err } => without_preamble(err.message()).to_owned(),
-        GrpcError::DockerError { err } => words(err),
-        error => error.to_string(),
-    };
+pub(super) fn of_build(status: &Status, step: Option<FailedStep>, request: &BuildRequest, text: &str) -> BuildError {
+    let message = without_preamble(status.message()).to_owned();
     let file = request.dockerfile.clone();
     if message.starts_with("target stage") && message.ends_with("could not be found") {
         return BuildError::NoSuchTarget { file, target: request.target.clone().unwrap_or_default() };
@@ -40,8 +36,7 @@ pub(super) fn of_build(error: &GrpcError, step: Option<FailedStep>, request: &Bu
 fn of_step(step: FailedStep, request: &BuildRequest, file: PathBuf, text: &str) -> BuildError {
     let reason = without_preamble(&step.reason).to_owned();
     if let Some(image) = base_image(&step.name) {
-        let login = request.credentials.get(registry(image));
-        return of_registry(reason, image, login, |image, reason| BuildError::BaseImageUnavailable { image, reason });
+        return of_base_image(image, reason, request);
     }
     let line = line_of(text, &step.name);
     let name = instruction(&step.name).to_owned();
@@ -61,52 +56,71 @@ fn of_step(step: FailedStep, request: &BuildRequest, file: PathBuf, text: &str) 
     }
 }
 
-/// Why a push failed.
-pub(super) fn of_push(
-    reason: String,
-    image: &ImageName,
-    tag: &str,
-    credentials: Option<&RegistryCredentials>,
-) -> BuildError {
-    of_registry(reason, &format!("{image}:{tag}"), credentials, |image, reason| {
-        if says(&reason, &["denied", "forbidden", "insufficient_scope"]) {
-            BuildError::PushDenied { image, reason }
-        } else {
-            BuildError::Refused { action: format!("push {image}"), reason }
-        }
-    })
+/// Why a push failed. `words` are the registry's, or the connection's.
+pub(super) fn of_push(words: String, image: &ImageName, credentials: Option<&RegistryCredentials>) -> RegistryError {
+    let (registry, image) = (image.registry().to_owned(), image.clone());
+    let account = credentials.map(|credentials| credentials.username.clone());
+    match (Refusal::of(&words), account) {
+        (Refusal::Silent, _) => RegistryError::Unreachable { registry, image, reason: words },
+        (Refusal::Login | Refusal::Denied, None) => RegistryError::LoginMissing { registry, image, words },
+        (Refusal::Login, Some(account)) => RegistryError::LoginRefused { registry, image, account, words },
+        (Refusal::Denied, Some(account)) => RegistryError::PushDenied { registry, image, account, words },
+        (Refusal::Other, _) => RegistryError::Answered { action: "push", registry, image, words, status: None },
+    }
 }
 
-/// What all of a registry's answers have in common; `otherwise` is for the rest.
-fn of_registry(
-    reason: String,
-    image: &str,
-    credentials: Option<&RegistryCredentials>,
-    otherwise: impl FnOnce(String, String) -> BuildError,
-) -> BuildError {
-    const SILENT: [&str; 6] =
-        ["no such host", "dial tcp", "i/o timeout", "tls: ", "x509: ", "server gave http response"];
-    const WHO: [&str; 5] = [
-        "unauthorized",
-        "unauthenticated",
-        "no basic auth credentials",
-        "authentication required",
-        "incorrect username",
-    ];
+/// Why there is no base image. Docker Hub denies also what does not exist.
+fn of_base_image(image: &str, reason: String, request: &BuildRequest) -> BuildError {
     let registry = registry(image).to_owned();
-    if says(&reason, &SILENT) {
-        return BuildError::Unreachable { registry, reason };
+    match Refusal::of(&reason) {
+        Refusal::Silent => BuildError::Unreachable { registry, reason },
+        Refusal::Login => {
+            let username = request.credentials.get(&registry).map(|login| login.username.clone());
+            BuildError::LoginRefused { registry, username, reason }
+        }
+        Refusal::Denied | Refusal::Other => BuildError::BaseImageUnavailable { image: image.to_owned(), reason },
     }
-    if says(&reason, &WHO) {
-        let username = credentials.map(|credentials| credentials.username.clone());
-        return BuildError::LoginRefused { registry, username, reason };
-    }
-    otherwise(image.to_owned(), reason)
 }
 
-fn says(reason: &str, words: &[&str]) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    words.iter().any(|word| reason.contains(word))
+/// What registries' refusals have in common.
+enum Refusal {
+    Silent,
+    Login,
+    Denied,
+    Other,
+}
+
+impl Refusal {
+    fn of(words: &str) -> Self {
+        let words = words.to_ascii_lowercase();
+        let says = |any: &[&str]| any.iter().any(|one| words.contains(one));
+        if says(&["no such host", "dial tcp", "i/o timeout", "tls: ", "x509: ", "server gave http response"]) {
+            Self::Silent
+        } else if says(&[
+            "unauthorized",
+            "unauthenticated",
+            "no basic auth credentials",
+            "authentication required",
+            "incorrect username",
+        ]) {
+            Self::Login
+        } else if says(&["denied", "forbidden", "insufficient_scope"]) {
+            Self::Denied
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// The error and what lies below it: the outermost alone is "transport error".
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        words = format!("{words}: {error}");
+        source = error.source();
+    }
+    words
 }
 
 /// As [`ImageName::registry`], of what may have a tag.
@@ -193,8 +207,8 @@ mod tests {
         }
     }
 
-    fn solve(message: &str) -> GrpcError {
-        GrpcError::TonicStatus { err: tonic::Status::unknown(message) }
+    fn solve(message: &str) -> Status {
+        Status::unknown(message)
     }
 
     fn step(name: &str, reason: &str, log: &[&str]) -> BuildError {
@@ -263,25 +277,35 @@ mod tests {
     #[test]
     fn a_push_that_is_refused_says_whether_the_login_or_the_permission_is_missing() {
         let image: ImageName = "ghcr.io/acme/shop".parse().unwrap();
-        let push = |reason: &str, login: Option<&RegistryCredentials>| of_push(reason.to_owned(), &image, "1", login);
         let login = RegistryCredentials { username: "bot".to_owned(), password: "hunter2".into() };
+        let push = |words: &str, login: Option<&RegistryCredentials>| of_push(words.to_owned(), &image, login);
+        let login = Some(&login);
         let cases = [
             (
                 push("no basic auth credentials", None),
-                "ghcr.io does not accept anybody without a login: no basic auth credentials",
+                "wants a login for image ghcr.io/acme/shop, and none was given: no basic auth credentials",
             ),
             (
-                push("unauthorized: authentication required", Some(&login)),
-                "ghcr.io does not accept the login of bot: unauthorized: authentication required",
+                push("denied: requested access to the resource is denied", None),
+                "wants a login for image ghcr.io/acme/shop, and none was given: denied: requested access to the resource is denied",
             ),
             (
-                push("denied: permission_denied: write_package", Some(&login)),
-                "ghcr.io/acme/shop:1 may not be pushed: denied: permission_denied: write_package",
+                push("unauthorized: authentication required", login),
+                "refused the login of bot for image ghcr.io/acme/shop: unauthorized: authentication required",
             ),
-            (push("blob upload unknown", None), "could not push ghcr.io/acme/shop:1: blob upload unknown"),
+            (
+                push("denied: permission_denied: write_package", login),
+                "does not let bot push image ghcr.io/acme/shop: denied: permission_denied: write_package",
+            ),
+            (
+                push("dial tcp: lookup ghcr.io: no such host", login),
+                "of image ghcr.io/acme/shop cannot be reached: dial tcp: lookup ghcr.io: no such host",
+            ),
         ];
         for (error, expected) in cases {
-            assert_eq!(error.to_string(), expected);
+            assert_eq!(error.to_string(), format!("registry ghcr.io {expected}"));
         }
+        let other = push("blob upload unknown", login).to_string();
+        assert_eq!(other, "could not push image ghcr.io/acme/shop at registry ghcr.io: blob upload unknown");
     }
 }

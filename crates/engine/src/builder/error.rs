@@ -1,9 +1,10 @@
-//! What can go wrong with a build or a push. The codes of GitHub's registry and the engine's own words are read in
-//! `diagnosis.rs`; here they are said.
+//! What can go wrong with a build or a push. BuildKit's, the engine's and registries' words are read in `diagnosis.rs`.
 
 use std::path::PathBuf;
 
 use windlass_core::hint::Hint;
+
+use crate::registry::RegistryError;
 
 /// An image was not built or not pushed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,12 +90,12 @@ pub enum BuildError {
         elsewhere: bool,
     },
     /// A secret that cannot be handed over.
-    #[error("the build secret {id} cannot be handed to the build: {reason}")]
-    Secret {
+    #[error("the build secret {id} has {bytes} bytes, which BuildKit does not take")]
+    SecretTooBig {
         /// Its id.
         id: String,
-        /// Why not.
-        reason: String,
+        /// Its size.
+        bytes: usize,
     },
     /// A platform that is none.
     #[error("`{platform}` is not a platform")]
@@ -152,7 +153,7 @@ pub enum BuildError {
         /// In the registry's words.
         reason: String,
     },
-    /// A registry does not know who asks.
+    /// A base image's registry does not know who asks.
     #[error("{registry} does not accept {who}: {reason}", who = who(username.as_deref()))]
     LoginRefused {
         /// Its host.
@@ -162,15 +163,10 @@ pub enum BuildError {
         /// In the registry's words.
         reason: String,
     },
-    /// A registry knows who asks and says no.
-    #[error("{image} may not be pushed: {reason}")]
-    PushDenied {
-        /// The image.
-        image: String,
-        /// In the registry's words.
-        reason: String,
-    },
-    /// A registry does not answer.
+    /// The image was built, but a registry did not take it.
+    #[error(transparent)]
+    Push(RegistryError),
+    /// A base image's registry does not answer.
     #[error("{registry} cannot be reached from the Docker Engine: {reason}")]
     Unreachable {
         /// Its host.
@@ -235,7 +231,7 @@ impl Hint for BuildError {
                     .to_owned()
             }
             Self::Cache { elsewhere: false, .. } => "write it as docker buildx build takes it".to_owned(),
-            Self::Secret { .. } => "a build secret may have 500 KiB".to_owned(),
+            Self::SecretTooBig { .. } => "a build secret may have 500 KiB".to_owned(),
             Self::Platform { .. } => "write it as linux/amd64 or linux/arm64".to_owned(),
             Self::NoSuchTarget { .. } => "name one of its stages, as in `FROM … AS name`, or none".to_owned(),
             Self::Dockerfile { message, .. } if message.contains("not found") => {
@@ -254,12 +250,7 @@ impl Hint for BuildError {
             Self::LoginRefused { username: Some(_), .. } => {
                 "is the password or token right, and still valid?".to_owned()
             }
-            Self::PushDenied { .. } => {
-                "the three usual causes: the job has no `permissions: packages: write`; the package exists and is not \
-                 linked to this repository (its settings, Manage Actions access); the image's name is below another \
-                 owner"
-                    .to_owned()
-            }
+            Self::Push(error) => return error.hint(),
             Self::Unreachable { .. } => "is its name right, and does its machine answer?".to_owned(),
             Self::Dockerfile { .. } | Self::StepFailed { .. } | Self::Refused { .. } => return None,
         };

@@ -27,7 +27,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`BuildError::LoginRefused`] and [`BuildError::PushDenied`] when the registry does not take it.
+    /// [`BuildError::Push`] when the registry does not take it.
     pub async fn push(
         &self,
         image: &ImageName,
@@ -41,7 +41,7 @@ impl Builder {
             serveraddress: Some(image.registry().to_owned()),
             ..Default::default()
         });
-        let failed = |reason| diagnosis::of_push(reason, image, tag, credentials);
+        let failed = |reason| BuildError::Push(diagnosis::of_push(reason, image, credentials));
         let options = PushImageOptions { tag: Some(tag.to_owned()), ..Default::default() };
         let mut progress = Box::pin(self.docker().push_image(image.as_str(), Some(options), login));
         let mut digest = None;

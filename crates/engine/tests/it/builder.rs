@@ -13,6 +13,9 @@ use windlass_engine::{BuildError, BuildEvent};
 
 use crate::docker::docker;
 
+/// Long enough for anything that happens at all.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 const STAGES: &str = r#"ARG GREETING=nothing
 FROM scratch AS base
 COPY app /app
@@ -161,7 +164,8 @@ async fn dropping_the_call_ends_the_build_on_the_engine() {
     build.abort();
     assert!(build.await.unwrap_err().is_cancelled());
     // The step holds the other end for as long as it lives.
-    let gone = tokio::io::AsyncReadExt::read(&mut step, &mut [0; 1]).await;
+    let gone = tokio::time::timeout(PATIENCE, tokio::io::AsyncReadExt::read(&mut step, &mut [0; 1])).await;
+    let gone = gone.expect("the step goes on");
     assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
     assert_eq!(docker(&["image", "ls", "--quiet", &name]), "");
 }

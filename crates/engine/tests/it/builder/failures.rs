@@ -103,3 +103,16 @@ async fn an_engine_that_is_not_there_is_named_with_its_socket() {
     assert!(error.to_string().starts_with("no Docker Engine answers at unix:///nowhere/docker.sock: "), "{error}");
     assert!(error.hint().unwrap().starts_with("is Docker running"));
 }
+
+#[tokio::test]
+async fn an_engine_that_is_too_old_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let version = serde_json::json!({ "Version": "19.03.15", "ApiVersion": "1.40", "Os": "linux", "Arch": "amd64" });
+    let router = axum::Router::new().fallback(move || std::future::ready(axum::Json(version.clone())));
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    let error = Builder::connect(&DockerEndpoint::Unix(socket)).await.unwrap_err();
+    assert_eq!(error, BuildError::EngineTooOld { version: "19.03.15".to_owned() });
+    serving.abort();
+}
