@@ -11,6 +11,7 @@ mod demo;
 mod deploy;
 mod docs;
 mod init;
+mod jobs;
 mod operate;
 mod registry;
 mod runner;

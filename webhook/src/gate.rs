@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
-use windlass_core::names::CommitSha;
+use windlass_core::names::{AppName, CommitSha};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::verdict::{GatePolicy, Item, Verdict, VerdictKind, verdict};
 
@@ -14,6 +14,7 @@ use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 use crate::store::locks::StoredLock;
+use crate::store::stages::ActiveRelease;
 
 /// The gate's decision on a deployment.
 #[derive(Debug)]
@@ -85,7 +86,11 @@ impl App {
         let first_seen = heard.max(asked).unwrap_or(now);
         let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
         Ok(match self.github.commit_facts(&stage.project, commit, &policy.branch, first_seen).await {
-            Ok(facts) => verdict(&facts, &gate, now),
+            Ok(mut facts) => {
+                // Last: a job that asks meanwhile is not waited for.
+                facts.waiting_jobs = self.store.waiting_jobs(&stage.project, commit).await?;
+                verdict(&facts, &gate, now)
+            }
             Err(error) => Verdict::unavailable(format!("{:#}", anyhow::Error::new(error))),
         })
     }
@@ -130,8 +135,16 @@ impl App {
         if !deployment.source.is_automatic() {
             return Ok(Decision::Go);
         }
-        let Some(active) = self.active_commit(&deployment.stage).await? else { return Ok(Decision::Go) };
+        let stage = &deployment.stage;
+        let mut active = self.store.active_releases(stage).await?;
+        active.retain(|it| deployment.releases.contains_key(&it.app));
+        // Of the same commit the higher number is the newer: it was built again, or of another app.
+        let serves = |app: &AppName| active.iter().find(|it| it.app == *app).map(|it| it.release);
+        let is_rebuilt = deployment.releases.iter().any(|(app, release)| serves(app) < Some(*release));
+        let Some(first) = active.first() else { return Ok(Decision::Go) };
+        let Some(active) = self.commit_of(stage, first).await? else { return Ok(Decision::Go) };
         match self.github.compare(&deployment.stage.project, &active, &deployment.commit).await {
+            Ok(Ancestry::Identical) if is_rebuilt => Ok(Decision::Go),
             Ok(Ancestry::Identical | Ancestry::Behind) => Ok(Decision::End {
                 outcome: Outcome::Superseded,
                 failure: Failure::new(
@@ -147,9 +160,24 @@ impl App {
         }
     }
 
-    /// The commit of what the stage serves.
-    pub(crate) async fn active_commit(&self, stage: &StageKey) -> Result<Option<CommitSha>, StoreError> {
-        let Some(active) = self.store.active_releases(stage).await?.into_iter().next() else { return Ok(None) };
+    /// Whether the stage serves this commit of all of these apps.
+    pub(crate) async fn serves<'a>(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        apps: impl Iterator<Item = &'a AppName>,
+    ) -> Result<bool, StoreError> {
+        let active = self.store.active_releases(stage).await?;
+        for app in apps {
+            let Some(active) = active.iter().find(|it| it.app == *app) else { return Ok(false) };
+            if self.commit_of(stage, active).await?.as_ref() != Some(commit) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn commit_of(&self, stage: &StageKey, active: &ActiveRelease) -> Result<Option<CommitSha>, StoreError> {
         Ok(self.store.release(stage, &active.app, active.release).await?.map(|release| release.commit))
     }
 
@@ -206,6 +234,7 @@ impl Source {
         match self {
             Self::Merge => "merge",
             Self::Push => "push",
+            Self::Job => "job",
             Self::Person => "person",
         }
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
+pub(crate) mod jobs;
 pub(crate) mod journal;
 pub(crate) mod leases;
 pub(crate) mod locks;

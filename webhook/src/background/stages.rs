@@ -15,7 +15,8 @@ use crate::gate::Decision;
 use crate::runner::{self, Retired};
 use crate::stage::StageKey;
 use crate::store::StoreError;
-use crate::store::deployments::{Request, StoredDeployment};
+use crate::store::deployments::{Request, Source, StoredDeployment};
+use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
 use crate::store::stages::WantedCommit;
 
@@ -103,16 +104,13 @@ async fn work(app: &Arc<App>, stage: &StageKey) -> anyhow::Result<()> {
 /// The stage's branch wants a commit, a release of it exists, and it was never tried: then it becomes a deployment.
 async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<()> {
     let Some(wanted) = app.store.wanted_commit(stage).await? else { return Ok(()) };
-    if app.active_commit(stage).await?.as_ref() == Some(&wanted.commit) {
+    let releases = releases_of(app, stage, &wanted).await?;
+    if releases.is_empty() || app.serves(stage, &wanted.commit, releases.keys()).await? {
         return Ok(());
     }
-    if let Some(tried) = app.store.automatic_deployment(stage, &wanted.commit).await?
+    if let Some(tried) = app.store.automatic_deployment(stage, &wanted.commit, &releases).await?
         && (tried.state != DeploymentState::Refused || !app.turned_green(&tried).await?)
     {
-        return Ok(());
-    }
-    let releases = releases_of(app, stage, &wanted).await?;
-    if releases.is_empty() {
         return Ok(());
     }
     let request = Request {
@@ -126,7 +124,8 @@ async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<(
         environment_url: app.environment_url(stage, &releases).await?,
         releases,
     };
-    let deployment = app.store.create_deployment(&request, app.now()).await?;
+    // A job may have asked for it in this moment.
+    let Asked::New(deployment) = app.store.ask_for_deployment(&request, None, app.now()).await? else { return Ok(()) };
     tracing::info!(deployment.id = %deployment.id, stage.name = %stage, source = wanted.source.as_str(), "deployment asked for");
     app.wake.outbox.notify_one();
     Ok(())
@@ -165,8 +164,7 @@ async fn first_that_may_run<'a>(
             end(app, deployment, Outcome::Cancelled, failure).await?;
             continue;
         }
-        let newer = open[index + 1..].iter().find(|newer| newer.source.is_automatic());
-        if let Some(newer) = newer.filter(|_| deployment.source.is_automatic()) {
+        if let Some(newer) = open[index + 1..].iter().find(|newer| takes_its_place(newer, deployment)) {
             let why = format!("{} took its place", newer.commit.short());
             end(app, deployment, Outcome::Superseded, Failure::new(FailureCode::Superseded, why)).await?;
             continue;
@@ -181,6 +179,12 @@ async fn first_that_may_run<'a>(
         }
     }
     Ok(None)
+}
+
+/// A merge means all of a stage's apps; a job may mean some of them.
+fn takes_its_place(newer: &StoredDeployment, older: &StoredDeployment) -> bool {
+    let all_of_it = || older.releases.keys().all(|app| newer.releases.contains_key(app));
+    newer.source.is_automatic() && older.source.is_automatic() && (newer.source != Source::Job || all_of_it())
 }
 
 async fn end(app: &App, deployment: &StoredDeployment, outcome: Outcome, failure: Failure) -> Result<(), StoreError> {

@@ -27,7 +27,7 @@ pub(super) async fn read(
     };
     let required = required(connection, project, branch);
     let (statuses, (suites, check_runs), required) = tokio::try_join!(statuses, checks, required)?;
-    Ok(CommitFacts { statuses, check_runs, suites, required, first_seen })
+    Ok(CommitFacts { statuses, check_runs, suites, required, waiting_jobs: Vec::new(), first_seen })
 }
 
 /// The combined status' own verdict is not read: it is `pending` where there are no statuses, and knows no check runs.

@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Request, Source, StoredDeployment};
+use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
 
 #[derive(Deserialize)]
@@ -45,19 +46,31 @@ pub(crate) async fn create(
         id: app.new_deployment_id(),
         stage: stage.clone(),
         kind: new.kind,
-        source: Source::Person,
+        source: source_of(&actor),
         requested_by: actor.name().to_owned(),
         reason: new.reason,
         commit: release.commit,
         environment_url: app.environment_url(&stage, &releases).await?,
         releases,
     };
-    let deployment = app.store.create_deployment(&request, app.now()).await?;
+    let asked = app.store.ask_for_deployment(&request, actor.job(), app.now()).await?;
+    let (action, deployment) = match asked {
+        Asked::New(deployment) => ("deployment.create", deployment),
+        Asked::Known(deployment) => ("deployment.join", deployment),
+    };
     let detail = windlass_core::report::title(deployment.kind, &deployment.releases);
-    app.store.record(actor.name(), "deployment.create", Some(&stage), &detail, app.now()).await?;
+    app.store.record(actor.name(), action, Some(&stage), &detail, app.now()).await?;
     app.wake.stages.notify_one();
     app.wake.outbox.notify_one();
     Ok((StatusCode::ACCEPTED, Json(app.deployment_view(&deployment).await?)))
+}
+
+/// Who starts a workflow by hand means it; other jobs do what somebody has set up.
+fn source_of(actor: &Actor) -> Source {
+    match actor.job() {
+        Some(job) if job.session.event != "workflow_dispatch" => Source::Job,
+        Some(_) | None => Source::Person,
+    }
 }
 
 /// The releases that were asked for; where none were, what the kind of deployment means by itself.
@@ -185,6 +198,13 @@ pub(crate) async fn cancel(
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     let deployment = find(&app, &id).await?;
     actor.may(Scope::Deploy, &deployment.stage)?;
+    if let Some(job) = actor.job()
+        && !app.store.waits_for(job, &deployment.id).await?
+    {
+        let title = format!("the job did not ask for deployment {id} and cannot cancel it");
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", title)
+            .hint("cancel it with `windlass cancel`, with a token of your own"));
+    }
     if deployment.state.is_final() {
         let title = format!("deployment {id} has ended already: it {}", deployment.state);
         return Err(ApiError::new(StatusCode::CONFLICT, "already_ended", title));

@@ -12,7 +12,9 @@ use windlass_core::plan::{DeploymentKind, Plan};
 use windlass_core::report;
 
 use super::outbox::{Notice, enqueue};
-use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use super::{
+    Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
+};
 use crate::github::DeploymentState as GitHubState;
 use crate::stage::StageKey;
 
@@ -24,14 +26,16 @@ pub(crate) enum Source {
     Merge,
     /// A push to the stage's branch.
     Push,
-    /// Somebody, through the API.
+    /// A job of GitHub Actions that nobody in particular started.
+    Job,
+    /// Somebody, through the API or by a workflow that they started.
     Person,
 }
 
 impl Source {
     /// Whether nobody in particular asked: then holds and newer commits stop it.
     pub(crate) const fn is_automatic(self) -> bool {
-        matches!(self, Self::Merge | Self::Push)
+        matches!(self, Self::Merge | Self::Push | Self::Job)
     }
 }
 
@@ -72,60 +76,6 @@ const COLUMNS: &str = "id, number, project, stage, kind, source, requested_by, r
      created_at, state, ended_at";
 
 impl Store {
-    /// Stores a deployment and what GitHub is to be told of it.
-    pub(crate) async fn create_deployment(
-        &self,
-        request: &Request,
-        now: Timestamp,
-    ) -> Result<StoredDeployment, StoreError> {
-        let mut write = self.begin().await?;
-        let number = count_up(&mut write, "deployment", 1).await?;
-        let deployment = StoredDeployment {
-            id: request.id.clone(),
-            number: unsigned(number),
-            stage: request.stage.clone(),
-            kind: request.kind,
-            source: request.source,
-            requested_by: request.requested_by.clone(),
-            reason: request.reason.clone(),
-            commit: request.commit.clone(),
-            environment_url: request.environment_url.clone(),
-            created_at: now,
-            state: DeploymentState::Waiting,
-            ended_at: None,
-            releases: request.releases.clone(),
-        };
-        sqlx::query(
-            "INSERT INTO deployments (id, number, project, stage, kind, source, requested_by, reason, commit_sha,
-             environment_url, created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
-        )
-        .bind(deployment.id.as_str())
-        .bind(number)
-        .bind(deployment.stage.project.as_str())
-        .bind(deployment.stage.stage.as_str())
-        .bind(to_json("a kind", &deployment.kind)?)
-        .bind(to_json("a source", &deployment.source)?)
-        .bind(&deployment.requested_by)
-        .bind(&deployment.reason)
-        .bind(deployment.commit.as_str())
-        .bind(&deployment.environment_url)
-        .bind(text(now))
-        .execute(&mut *write)
-        .await?;
-        for (app, release) in &deployment.releases {
-            sqlx::query("INSERT INTO deployment_releases (deployment, app, release_number) VALUES (?, ?, ?)")
-                .bind(deployment.id.as_str())
-                .bind(app.as_str())
-                .bind(signed(release.0))
-                .execute(&mut *write)
-                .await?;
-        }
-        let description = report::queued(deployment.kind, &deployment.releases);
-        enqueue(&mut write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
-        self.commit(write).await?;
-        Ok(deployment)
-    }
-
     /// One deployment.
     pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<Option<StoredDeployment>, StoreError> {
         Ok(self.find_deployments("id = ?", &[id.as_str()], 1).await?.pop())
@@ -153,15 +103,18 @@ impl Store {
         self.find_deployments("state = 'succeeded' AND retired = 0", &[], 1000).await
     }
 
-    /// The newest deployment of a commit that a delivery asked for.
+    /// The newest deployment of a commit that nobody in particular asked for. One that a job asked for counts where it is
+    /// of these releases: a job may deploy some of the apps only.
     pub(crate) async fn automatic_deployment(
         &self,
         stage: &StageKey,
         commit: &CommitSha,
+        releases: &BTreeMap<AppName, ReleaseNumber>,
     ) -> Result<Option<StoredDeployment>, StoreError> {
-        let found = "project = ? AND stage = ? AND commit_sha = ? AND source IN ('\"merge\"', '\"push\"')";
+        let found = "project = ? AND stage = ? AND commit_sha = ? AND source IN ('\"merge\"', '\"push\"', '\"job\"')";
         let arguments = [stage.project.as_str(), stage.stage.as_str(), commit.as_str()];
-        Ok(self.find_deployments(found, &arguments, 1).await?.pop())
+        let counts = |it: &StoredDeployment| it.source != Source::Job || it.releases == *releases;
+        Ok(self.find_deployments(found, &arguments, 100).await?.into_iter().find(counts))
     }
 
     /// The stored plan.
@@ -201,6 +154,58 @@ impl Store {
             .map(|row| Ok((word("an app's name", row.get("app"))?, ReleaseNumber(unsigned(row.get("release_number"))))))
             .collect()
     }
+}
+
+/// Stores a deployment and what GitHub is to be told of it.
+pub(super) async fn insert_deployment(
+    write: &mut Write,
+    request: &Request,
+    now: Timestamp,
+) -> Result<StoredDeployment, StoreError> {
+    let number = count_up(write, "deployment", 1).await?;
+    let deployment = StoredDeployment {
+        id: request.id.clone(),
+        number: unsigned(number),
+        stage: request.stage.clone(),
+        kind: request.kind,
+        source: request.source,
+        requested_by: request.requested_by.clone(),
+        reason: request.reason.clone(),
+        commit: request.commit.clone(),
+        environment_url: request.environment_url.clone(),
+        created_at: now,
+        state: DeploymentState::Waiting,
+        ended_at: None,
+        releases: request.releases.clone(),
+    };
+    sqlx::query(
+        "INSERT INTO deployments (id, number, project, stage, kind, source, requested_by, reason, commit_sha,
+             environment_url, created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+    )
+    .bind(deployment.id.as_str())
+    .bind(number)
+    .bind(deployment.stage.project.as_str())
+    .bind(deployment.stage.stage.as_str())
+    .bind(to_json("a kind", &deployment.kind)?)
+    .bind(to_json("a source", &deployment.source)?)
+    .bind(&deployment.requested_by)
+    .bind(&deployment.reason)
+    .bind(deployment.commit.as_str())
+    .bind(&deployment.environment_url)
+    .bind(text(now))
+    .execute(&mut **write)
+    .await?;
+    for (app, release) in &deployment.releases {
+        sqlx::query("INSERT INTO deployment_releases (deployment, app, release_number) VALUES (?, ?, ?)")
+            .bind(deployment.id.as_str())
+            .bind(app.as_str())
+            .bind(signed(release.0))
+            .execute(&mut **write)
+            .await?;
+    }
+    let description = report::queued(deployment.kind, &deployment.releases);
+    enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
+    Ok(deployment)
 }
 
 fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {

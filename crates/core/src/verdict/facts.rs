@@ -13,6 +13,9 @@ pub struct CommitFacts {
     pub suites: Vec<CheckSuite>,
     /// What the branch's rules ask for.
     pub required: Required,
+    /// Of the check runs those of jobs that wait for a deployment of the commit, or did: what they say follows from the
+    /// verdict, so the verdict cannot wait for it.
+    pub waiting_jobs: Vec<u64>,
     /// When this installation first heard of the commit.
     pub first_seen: Timestamp,
 }

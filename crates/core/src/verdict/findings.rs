@@ -51,22 +51,33 @@ fn ignored(name: &str, policy: &GatePolicy<'_>) -> bool {
 /// The reports that count.
 struct Reports<'a> {
     runs: Vec<&'a CheckRun>,
+    /// Those of jobs that wait for the verdict, which do not.
+    of_waiting_jobs: Vec<&'a CheckRun>,
     statuses: Vec<&'a CommitStatus>,
     suites: Vec<&'a CheckSuite>,
 }
 
 impl<'a> Reports<'a> {
-    /// The one place where reports are left out: those that the stage ignores and those that a newer one replaces. (The
-    /// deploying job's own run and what we ourselves write belong here too, once they can be told apart.)
+    /// The one place where reports are left out: those that the stage ignores, those that a newer one replaces, and
+    /// those of jobs that wait for this verdict. Such a job's suite cannot be completed while the job waits, so its
+    /// other runs speak for it.
     fn that_count(facts: &'a CommitFacts, policy: &GatePolicy<'_>) -> Self {
         let only_ignored = |suite: &CheckSuite| {
             let mut of_suite = facts.check_runs.iter().filter(|run| run.suite == Some(suite.id)).peekable();
             of_suite.peek().is_some() && of_suite.all(|run| ignored(&run.name, policy))
         };
+        let waits = |run: &CheckRun| facts.waiting_jobs.contains(&run.id);
+        let has_waiting_job =
+            |suite: &CheckSuite| facts.check_runs.iter().any(|run| run.suite == Some(suite.id) && waits(run));
+        let (of_waiting_jobs, runs) = newest(&facts.check_runs)
+            .filter(|run| !ignored(&run.name, policy))
+            .partition::<Vec<_>, _>(|run| waits(run));
+        let suites = facts.suites.iter().filter(|suite| !only_ignored(suite) && !has_waiting_job(suite));
         Self {
-            runs: newest(&facts.check_runs).filter(|run| !ignored(&run.name, policy)).collect(),
+            runs,
+            of_waiting_jobs,
             statuses: facts.statuses.iter().filter(|status| !ignored(&status.context, policy)).collect(),
-            suites: facts.suites.iter().filter(|suite| !only_ignored(suite)).collect(),
+            suites: suites.collect(),
         }
     }
 
@@ -126,6 +137,9 @@ impl<'a> Reports<'a> {
         let satisfiable = !runs.is_empty() || (pinned.is_none() && !findings.is_empty());
         if !satisfiable {
             let why = match pinned {
+                _ if self.of_waiting_jobs.iter().any(|run| run.name == *context) => {
+                    "is required, and only the job that waits for this deployment reports it".to_owned()
+                }
                 None => "is required and has not been reported yet".to_owned(),
                 Some(app) => missing_from(*app, &named, !findings.is_empty()),
             };
