@@ -27,14 +27,14 @@ const fn code(error: &BuildError) -> &'static str {
         BuildError::Unreadable { .. } | BuildError::ContextTooBig { .. } | BuildError::IgnorePattern { .. } => {
             "context_invalid"
         }
-        BuildError::Cache { .. } | BuildError::Secret { .. } | BuildError::Platform { .. } => "input_invalid",
+        BuildError::Cache { .. } | BuildError::SecretTooBig { .. } | BuildError::Platform { .. } => "input_invalid",
         BuildError::NoSuchTarget { .. } | BuildError::Dockerfile { .. } => "dockerfile_invalid",
         BuildError::StepFailed { .. } | BuildError::PlatformUnsupported { .. } | BuildError::Refused { .. } => {
             "build_failed"
         }
         BuildError::BaseImageUnavailable { .. } => "base_image_unavailable",
         BuildError::LoginRefused { .. } => "login_refused",
-        BuildError::PushDenied { .. } => "push_denied",
+        BuildError::Push(error) => registry_code(error),
         BuildError::Unreachable { .. } => "registry_unreachable",
     }
 }
@@ -53,15 +53,18 @@ fn place(error: &BuildError) -> Option<Place> {
 
 impl From<RegistryError> for CommandError {
     fn from(error: RegistryError) -> Self {
-        let code = match &error {
-            RegistryError::Malformed { .. } => "input_invalid",
-            RegistryError::LoginMissing { .. } | RegistryError::LoginRefused { .. } => "login_refused",
-            RegistryError::PushDenied { .. } => "push_denied",
-            RegistryError::Unreachable { .. } | RegistryError::Silent { .. } | RegistryError::NotARegistry { .. } => {
-                "registry_unreachable"
-            }
-            _ => "push_failed",
-        };
-        Self::from_chain(Status::Failed, &error).coded(code).maybe_hint(error.hint())
+        Self::from_chain(Status::Failed, &error).coded(registry_code(&error)).maybe_hint(error.hint())
+    }
+}
+
+const fn registry_code(error: &RegistryError) -> &'static str {
+    match error {
+        RegistryError::Malformed { .. } => "input_invalid",
+        RegistryError::LoginMissing { .. } | RegistryError::LoginRefused { .. } => "login_refused",
+        RegistryError::PushDenied { .. } => "push_denied",
+        RegistryError::Unreachable { .. } | RegistryError::Silent { .. } | RegistryError::NotARegistry { .. } => {
+            "registry_unreachable"
+        }
+        _ => "push_failed",
     }
 }
