@@ -392,7 +392,7 @@ mod tests {
         assert_eq!((annotation.level, annotation.title.as_deref()), (Level::Error, Some("Windlass")));
         assert!(annotation.message.starts_with("the input `server` is empty\n"), "{}", annotation.message);
         assert_eq!(finished.outputs.get("reason").map(String::as_str), Some("input_invalid"));
-        assert!(finished.summary.contains("the input `server` is empty"), "{}", finished.summary);
+        assert!(finished.summary.contains("server: https://deploy.example.com"), "{}", finished.summary);
     }
 
     #[tokio::test(flavor = "multi_thread")]
