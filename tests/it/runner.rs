@@ -238,7 +238,7 @@ impl Running<'_> {
 
     fn read_what_is_left(self, exit_code: Option<i32>) -> Finished {
         let Self { job, files, mut log, .. } = self;
-        assert_eq!(job.checkout.files_of_root(), [PathBuf::new(); 0], "these files break the next job's checkout");
+        assert_eq!(job.checkout.files_of_root(), Vec::<PathBuf>::new(), "these files break the next job's checkout");
         let summary = files.summary(&mut log);
         let mut outputs = log.outputs().clone();
         outputs.extend(files.outputs());

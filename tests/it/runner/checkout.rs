@@ -92,7 +92,7 @@ fn what_a_step_leaves_as_root_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let checkout = Checkout::new(folder.path(), "acme/shop");
     checkout.commit("One", &[("src/app.txt", "one")]);
-    assert_eq!(checkout.files_of_root(), [PathBuf::new(); 0]);
+    assert_eq!(checkout.files_of_root(), Vec::<PathBuf>::new());
     let path = folder.path().join("src/left-behind");
     write(&path, "");
     if lchown(&path, Some(0), Some(0)).is_ok() {
