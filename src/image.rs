@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::{Digest, ImageName};
-use windlass_engine::{BuildEvent, BuildRequest, Builder, PushEvent, Registry, RegistryCredentials};
+use windlass_engine::{BuildEvent, BuildRequest, Builder, PushEvent, Registry, RegistryCredentials, RegistryError};
 
 use crate::error::CommandError;
 use crate::recipe::Recipe;
@@ -89,7 +89,10 @@ impl Recipe {
     /// When it will not, with what to do.
     pub(crate) async fn check_registry(&self, supplies: &Supplies) -> Result<(), CommandError> {
         let Some(image) = &self.image else { return Ok(()) };
-        Ok(Registry::new(image, supplies.credentials.as_ref())?.check_push().await?)
+        match Registry::new(image, supplies.credentials.as_ref())?.check_push().await {
+            Err(error) if is_the_engine_s_own(image, &error) => Ok(()),
+            checked => Ok(checked?),
+        }
     }
 
     /// Builds the image and, where it has a registry, pushes it; gives the digest as the registry has it, or the image's
@@ -112,15 +115,15 @@ impl Recipe {
         let registry = Registry::new(image, supplies.credentials.as_ref())?;
         match &self.platforms[..] {
             [] | [_] => {
-                self.push(builder, image, &supplies.tag, self.platforms.first(), supplies, tell).await?;
-                digest(&registry, image, &supplies.tag).await
+                let pushed = self.push(builder, image, &supplies.tag, self.platforms.first(), supplies, tell).await?;
+                digest(&registry, image, &supplies.tag, pushed).await
             }
             several => {
                 let mut images = Vec::new();
                 for platform in several {
                     let tag = format!("{}-{}", supplies.tag, platform.replace('/', "-"));
-                    self.push(builder, image, &tag, Some(platform), supplies, tell).await?;
-                    images.push((platform.clone(), digest(&registry, image, &tag).await?));
+                    let pushed = self.push(builder, image, &tag, Some(platform), supplies, tell).await?;
+                    images.push((platform.clone(), digest(&registry, image, &tag, pushed).await?));
                 }
                 Ok(registry.push_index(&supplies.tag, &images).await?)
             }
@@ -135,7 +138,7 @@ impl Recipe {
         platform: Option<&String>,
         supplies: &Supplies,
         tell: Tell<'_>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Digest, CommandError> {
         let name = format!("{image}:{tag}");
         let request = self.request(name.clone(), platform, supplies);
         builder.build(&request, &mut |event| tell(Making::Build(event))).await?;
@@ -143,9 +146,10 @@ impl Recipe {
         let pushed = builder.push(image, tag, credentials, &mut |event| tell(Making::Push(event))).await;
         // The registry has it; a runner of one's own would fill up with one image per commit.
         let removed = builder.remove(&name).await;
-        pushed?;
+        let digest = pushed?;
         tell(Making::Pushed(name));
-        Ok(removed?)
+        removed?;
+        Ok(digest)
     }
 
     fn request(&self, name: String, platform: Option<&String>, supplies: &Supplies) -> BuildRequest {
@@ -166,11 +170,22 @@ impl Recipe {
     }
 }
 
-/// Read back rather than computed: what is activated is what the registry has.
-async fn digest(registry: &Registry, image: &ImageName, tag: &str) -> Result<Digest, CommandError> {
-    registry.digest(tag).await?.ok_or_else(|| {
+/// Read back from the registry: what is activated is what the registry has.
+async fn digest(registry: &Registry, image: &ImageName, tag: &str, pushed: Digest) -> Result<Digest, CommandError> {
+    let found = match registry.digest(tag).await {
+        Err(error) if is_the_engine_s_own(image, &error) => Some(pushed),
+        found => found?,
+    };
+    found.ok_or_else(|| {
         CommandError::failed(format!("{image}:{tag} was pushed, and the registry does not have it"))
             .coded("push_failed")
             .hint("does something delete fresh images there?")
     })
+}
+
+/// A registry on the loopback address of the engine's machine, which a container of it cannot reach: only the engine can
+/// say anything of it.
+fn is_the_engine_s_own(image: &ImageName, error: &RegistryError) -> bool {
+    let host = image.registry().rsplit_once(':').map_or(image.registry(), |(host, _)| host);
+    matches!(error, RegistryError::Unreachable { .. }) && (host == "localhost" || host.starts_with("127."))
 }

@@ -36,7 +36,9 @@ impl From<ServeError> for CommandError {
             }
             ServeError::Folder { .. } => Self::from_chain(Status::Failed, &error)
                 .hint("let this user write the folder, or change `data` in the server's file"),
-            ServeError::Store(_) | ServeError::GitHub(_) => Self::from_chain(Status::Failed, &error),
+            ServeError::Store(_) | ServeError::GitHub(_) | ServeError::Issuer(_) => {
+                Self::from_chain(Status::Failed, &error)
+            }
         }
     }
 }

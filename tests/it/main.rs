@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stderr, reason = "a failed test shows what the service logged")]
 
+mod action;
 mod architecture;
 mod cli;
 mod crash;
@@ -10,6 +11,7 @@ mod deliveries;
 mod demo;
 mod deploy;
 mod docs;
+mod from_nothing;
 mod init;
 mod jobs;
 mod operate;

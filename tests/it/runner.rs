@@ -7,6 +7,7 @@ mod checkout;
 mod commands;
 mod container;
 mod file_commands;
+pub(crate) mod workflow;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub(crate) struct Job {
     checkout: Checkout,
     repository: FakeRepository,
     image: String,
+    docker: PathBuf,
     entrypoint: Option<String>,
     args: Option<Vec<String>>,
     inputs: BTreeMap<String, String>,
@@ -87,6 +89,7 @@ impl Job {
             checkout,
             repository: world.repository.clone(),
             image: String::new(),
+            docker: "/var/run/docker.sock".into(),
             entrypoint: None,
             args: None,
             inputs: BTreeMap::new(),
@@ -107,6 +110,19 @@ impl Job {
         self.variable("GITHUB_REF", &format!("refs/heads/{branch}"));
         self.variable("GITHUB_REF_NAME", branch);
         sha
+    }
+
+    /// Commits files without pushing: what becomes of the commit on GitHub is the test's to say.
+    pub(crate) fn commit_only(&mut self, message: &str, files: &[(&str, &str)]) -> String {
+        let sha = self.checkout.commit(message, files);
+        self.variable("GITHUB_SHA", &sha);
+        sha
+    }
+
+    /// As the next step begins: with no inputs.
+    pub(crate) fn without_inputs(mut self) -> Self {
+        self.inputs.clear();
+        self
     }
 
     /// Writes a file that nobody has committed.
@@ -153,6 +169,13 @@ impl Job {
             .env("GITHUB_RUN_ID", &job.suite().to_string())
     }
 
+    /// On a runner whose Docker Engine does not answer.
+    pub(crate) fn without_docker(mut self) -> Self {
+        self.docker = self.folder.path().join("docker.sock");
+        write(&self.docker, "");
+        self
+    }
+
     /// Another image than the action's.
     pub(crate) fn image(mut self, image: &str) -> Self {
         self.image = image.to_owned();
@@ -182,7 +205,7 @@ impl Job {
         variables.extend(self.variables.clone());
         variables.extend(files.variables("/github/file_commands"));
         let volumes = [
-            (PathBuf::from("/var/run/docker.sock"), "/var/run/docker.sock"),
+            (self.docker.clone(), "/var/run/docker.sock"),
             (temp.clone(), "/github/runner_temp"),
             (temp.join("_github_home"), "/github/home"),
             (temp.join("_github_workflow"), "/github/workflow"),

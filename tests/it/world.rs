@@ -346,3 +346,8 @@ pub(crate) fn free_address() -> SocketAddr {
 pub(crate) fn write(path: &Path, content: &str) {
     std::fs::write(path, content).unwrap();
 }
+
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+pub(crate) fn write_bytes(path: &Path, content: &[u8]) {
+    std::fs::write(path, content).unwrap();
+}
