@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
+use jiff::Timestamp;
 use windlass_core::api::{Scope, TokenView};
 
 use super::error::ApiError;
@@ -31,6 +32,14 @@ impl Actor {
             Self::Token(token) => &token.name,
             Self::Job(job) => &job.session.actor,
         }
+    }
+
+    /// A session that is over lets nobody in.
+    fn of_job(found: StoredSession, now: Timestamp) -> Result<Self, ApiError> {
+        if now >= found.session.expires_at {
+            return Err(unauthenticated("the job's sign-in has expired").hint("sign in again, with a new token"));
+        }
+        Ok(Self::Job(found))
     }
 
     /// The job, if it is one.
@@ -104,10 +113,7 @@ impl FromRequestParts<Arc<App>> for Actor {
         let unknown = || unauthenticated("the token is unknown or was revoked");
         if token.starts_with(SESSION_PREFIX) {
             let found = app.store.find_session(token).await?.ok_or_else(unknown)?;
-            if app.now() >= found.session.expires_at {
-                return Err(unauthenticated("the job's sign-in has expired").hint("sign in again, with a new token"));
-            }
-            return Ok(Self::Job(found));
+            return Self::of_job(found, app.now());
         }
         let found = app.store.find_token(token).await?.ok_or_else(unknown)?;
         app.store.token_used(&found, app.now()).await?;
@@ -139,4 +145,31 @@ impl FromRequestParts<Arc<App>> for StageKey {
 
 fn bad_path(error: &dyn std::fmt::Display) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "bad_path", error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sessions::Session;
+
+    #[test]
+    fn a_job_whose_sign_in_has_expired_is_told_so() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let session = Session {
+            stage: StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() },
+            reference: "refs/heads/main".to_owned(),
+            commit: "a".repeat(40).parse().unwrap(),
+            event: "push".to_owned(),
+            run_id: 1,
+            run_attempt: 1,
+            check_run_id: None,
+            actor: "octavia".to_owned(),
+            workflow_ref: None,
+            expires_at: at(100),
+        };
+        let job = StoredSession { id: 1, session };
+        assert!(Actor::of_job(job.clone(), at(99)).is_ok());
+        let refused = Actor::of_job(job, at(100)).unwrap_err();
+        assert_eq!(refused.to_string(), "the job's sign-in has expired");
+    }
 }
