@@ -84,8 +84,8 @@ impl Recipe {
     fn of_app(app: &AppConfig, overrides: &Overrides, folders: Folders<'_>) -> Result<Self, CommandError> {
         let build = &app.build;
         let context = match &overrides.context {
-            Some(context) => folders.workspace.join(context),
-            None => folders.config.join(&build.context),
+            Some(context) => below(folders.workspace, context),
+            None => below(folders.config, &build.context),
         };
         let mut args = build.args.clone();
         args.extend(overrides.args.clone());
@@ -103,6 +103,11 @@ impl Recipe {
             },
         })
     }
+}
+
+/// Without a `.` that says nothing: people read the path.
+fn below(folder: &Path, path: &str) -> PathBuf {
+    if path == "." { folder.to_owned() } else { folder.join(path) }
 }
 
 /// `image-name` wins over windlass.toml, and `registry` stands before a name that has none.

@@ -50,6 +50,7 @@ pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
             image: recipes[&app].image.clone(),
             config: text.clone(),
             rebuild: step.inputs.rebuild,
+            uncommitted: !source.changes.is_empty(),
         };
         let release = service.client.create_release(&service.stage, &app, &new).await?;
         step.log.line(&format!(

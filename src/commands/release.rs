@@ -48,7 +48,7 @@ fn show(page: &Page<Release>, target: &Target, app: &AppName) -> Result<(), Comm
         let image = release.image.as_ref().map_or_else(|| "on the host's engine", ImageName::as_str);
         table.row([
             release.number.to_string(),
-            release.commit.short().to_owned(),
+            format!("{}{}", release.commit.short(), if release.uncommitted { "+" } else { "" }),
             ago(release.created_at, now),
             release.created_by.clone(),
             if release.active { "active".to_owned() } else { String::new() },
@@ -86,7 +86,7 @@ async fn create(arguments: ReleaseCreate) -> Result<Status, CommandError> {
             .hint("pass --commit with the full SHA that the image was built from")
     })?;
     let image = image.or_else(|| resolved.image.clone());
-    let new = NewRelease { commit, digest, image, config, rebuild };
+    let new = NewRelease { commit, digest, image, config, rebuild, uncommitted: false };
     let release = target.client.create_release(&target.stage, &app, &new).await?;
     if place.json {
         output::json(&release)?;

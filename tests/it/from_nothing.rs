@@ -6,7 +6,7 @@ use std::path::Path;
 
 use windlass_core::deployment::DeploymentState;
 use windlass_core::names::DeploymentId;
-use windlass_testing::github::NewJob;
+use windlass_testing::github::{CheckState, Conclusion, NewJob};
 use windlass_testing::registry::{Access, Registry};
 use windlass_testing::sample_app;
 
@@ -53,6 +53,7 @@ async fn init_a_release_a_deployment_by_merge_and_a_rollback_by_dispatch() {
     // 3. The next merge, by the workflow that waits and is called by others.
     let mut job = again;
     let second = merge(&mut job, &world, &format!("{toml}\n# changed\n"));
+    world.repository.add_check_run(&second, "test", CheckState::Completed(Conclusion::Success));
     let auto =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("workflows/auto-deploy.yml")).unwrap();
     let mut inputs = context.clone();

@@ -62,6 +62,10 @@ pub struct NewRelease {
     /// Makes a new number although the commit is registered already.
     #[serde(default)]
     pub rebuild: bool,
+    /// It was built from the commit and changes that nobody has committed: another image each time, and never taken for
+    /// the commit's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncommitted: bool,
 }
 
 /// A release: immutable.
@@ -83,6 +87,9 @@ pub struct Release {
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: String,
+    /// Whether more was in it than the commit.
+    #[serde(default)]
+    pub uncommitted: bool,
     /// Whether the stage serves it.
     pub active: bool,
 }

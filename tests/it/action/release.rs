@@ -103,6 +103,32 @@ async fn what_is_not_as_committed_is_refused_for_a_stage_that_deploys_by_itself(
 }
 
 #[tokio::test]
+async fn where_people_deploy_what_is_not_as_committed_is_a_release_that_is_never_taken_for_the_commit_s() {
+    let sandbox = "[projects.\"acme/shop\".stages.sandbox]\ndeploy-on = []\n";
+    let world = World::start_with(sandbox).await;
+    let registry = Registry::start(Access::Open).await;
+    let mut job = job(&world).with("stage", "sandbox");
+    let sha = commit_app(&mut job, &windlass_toml(&world, &registry), &[]);
+    job.leave("left-behind.txt", "by a person");
+    let dirty = job.run().await;
+    dirty.succeeded();
+    assert_eq!(dirty.output("release"), "1");
+    assert!(
+        dirty.log.contains(&format!("pushed {}/acme/shop:{sha}_uncommitted_", registry.address())),
+        "{}",
+        dirty.log
+    );
+    std::fs::remove_file(job.workspace().join("left-behind.txt")).unwrap();
+    let clean = job.run().await;
+    clean.succeeded();
+    assert_eq!(clean.output("release"), "2");
+    assert_ne!(clean.output("digest"), "");
+    let releases: Value = world.get("/projects/acme/shop/stages/sandbox/apps/default/releases").await;
+    let uncommitted: Vec<_> = releases["items"].as_array().unwrap().iter().map(|it| &it["uncommitted"]).collect();
+    assert_eq!(uncommitted, [false, true]);
+}
+
+#[tokio::test]
 async fn without_a_registry_the_image_stays_on_the_engine_that_built_it() {
     let world = World::start().await;
     let mut job = job(&world);

@@ -43,6 +43,7 @@ pub(crate) async fn create(
         check_commit(&job.session, &new.commit)?;
     }
     check(&app, &stage, &name, &new)?;
+    refuse_uncommitted(&app, &stage, &new)?;
     let registration = app.store.register_release(&stage, &name, &new, actor.name(), app.now()).await?;
     match registration {
         Registration::Created(release) => {
@@ -71,6 +72,16 @@ fn check_commit(job: &Session, commit: &CommitSha) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title).hint(
         "on `pull_request` a job runs on a merge that is only tried; register releases from pushes to the branch",
     ))
+}
+
+/// What deploys by itself is what was committed.
+fn refuse_uncommitted(app: &App, stage: &StageKey, new: &NewRelease) -> Result<(), ApiError> {
+    let automatic = app.policy(stage).is_some_and(|policy| !policy.deploy_on.is_empty());
+    if !new.uncommitted || !automatic {
+        return Ok(());
+    }
+    let title = format!("{stage} deploys by itself, and the image has more in it than commit {}", new.commit.short());
+    Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "uncommitted_changes", title).hint("build a clean checkout"))
 }
 
 /// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.

@@ -10,6 +10,7 @@ use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
 use crate::stage::StageKey;
 
 const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
+     r.uncommitted, \
      EXISTS (SELECT 1 FROM active_releases a WHERE a.project = r.project AND a.stage = r.stage AND a.app = r.app \
      AND a.release_number = r.number) AS active";
 
@@ -36,7 +37,7 @@ impl Store {
     ) -> Result<Registration, StoreError> {
         let mut write = self.begin().await?;
         let newest = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.commit_sha = ?
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.commit_sha = ? AND r.uncommitted = 0
              ORDER BY r.number DESC LIMIT 1"
         )))
         .bind(stage.project.as_str())
@@ -47,14 +48,15 @@ impl Store {
         .await?;
         if let Some(existing) = newest.as_ref().map(release).transpose()?
             && !new.rebuild
+            && !new.uncommitted
         {
             let same = existing.digest == new.digest && existing.image == new.image;
             return Ok(if same { Registration::Existing(existing) } else { Registration::Conflict(existing) });
         }
         let number = count_up(&mut write, &format!("release/{stage}/{app}"), 1).await?;
         sqlx::query(
-            "INSERT INTO releases (project, stage, app, number, commit_sha, digest, image, config, created_at, created_by)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO releases (project, stage, app, number, commit_sha, digest, image, config, created_at, created_by,
+             uncommitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(stage.project.as_str())
         .bind(stage.stage.as_str())
@@ -66,6 +68,7 @@ impl Store {
         .bind(&new.config)
         .bind(text(now))
         .bind(by)
+        .bind(new.uncommitted)
         .execute(&mut *write)
         .await?;
         self.commit(write).await?;
@@ -78,6 +81,7 @@ impl Store {
             config: new.config.clone(),
             created_at: now,
             created_by: by.to_owned(),
+            uncommitted: new.uncommitted,
             active: false,
         }))
     }
@@ -109,7 +113,7 @@ impl Store {
         commit: &CommitSha,
     ) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.commit_sha = ?
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.commit_sha = ? AND r.uncommitted = 0
              ORDER BY r.number DESC LIMIT 1"
         )))
         .bind(stage.project.as_str())
@@ -128,7 +132,7 @@ impl Store {
         commit: &CommitSha,
     ) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.commit_sha = ?
+            "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.commit_sha = ? AND r.uncommitted = 0
              ORDER BY r.created_at DESC, r.number DESC LIMIT 1"
         )))
         .bind(stage.project.as_str())
@@ -182,6 +186,7 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
         config: row.get("config"),
         created_at: time(row.get("created_at"))?,
         created_by: row.get("created_by"),
+        uncommitted: row.get::<i64, _>("uncommitted") != 0,
         active: row.get("active"),
     })
 }
