@@ -19,11 +19,13 @@ const ROOMS: [(&str, &[&str]); 7] = [
 ];
 
 /// Each heavy dependency and the only packages that may name it. Tests may name more.
-const CONFINED: [(&str, &[&str]); 6] = [
+const CONFINED: [(&str, &[&str]); 8] = [
     ("axum", &["windlass-testing", "windlass-webhook"]),
     ("bollard", &["windlass-engine"]),
     ("hyper", &["windlass-engine", "windlass-gateway", "windlass-testing"]),
     ("hyper-util", &["windlass-engine", "windlass-gateway", "windlass-testing"]),
+    ("gix", &["windlass"]),
+    ("oci-client", &["windlass-engine"]),
     ("octocrab", &["windlass-webhook"]),
     ("sqlx", &["windlass-webhook"]),
 ];

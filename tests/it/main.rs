@@ -5,6 +5,7 @@
 
 mod action;
 mod architecture;
+mod build_check;
 mod cli;
 mod crash;
 mod deliveries;

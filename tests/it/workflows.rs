@@ -301,3 +301,16 @@ fn yaml(name: &str) -> Value {
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+#[test]
+fn docs_action_md_has_every_input_and_output_and_the_same_pin() {
+    let docs = fs::read_to_string(repository().join("docs/action.md")).unwrap();
+    let action: Value = serde_saphyr::from_str(&fs::read_to_string(repository().join("action.yml")).unwrap()).unwrap();
+    for kind in ["inputs", "outputs"] {
+        for name in action[kind].as_object().unwrap().keys() {
+            assert!(docs.contains(&format!("`{name}`")), "docs/action.md does not say what `{name}` is");
+        }
+    }
+    let pin = workflows().iter().flat_map(Workflow::our_steps).map(|step| text(&step["uses"])).next().unwrap();
+    assert!(docs.contains(&pin), "docs/action.md does not pin {pin}");
+}

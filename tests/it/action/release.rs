@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use windlass_core::names::Digest;
+use windlass_testing::github::{CheckState, Conclusion};
 use windlass_testing::registry::{Access, PASSWORD, Registry, USERNAME};
 
 use super::{commit_app, job, windlass_toml};
@@ -54,6 +55,28 @@ async fn rule_077_a_rebuild_of_the_same_commit_gets_a_new_number() {
     let again = job.run().await;
     again.succeeded();
     assert_eq!(again.output("release"), "2");
+}
+
+#[tokio::test]
+async fn rule_085_what_was_pushed_is_deployed_also_when_its_tag_was_moved() {
+    let world = World::start().await;
+    let registry = Registry::start(Access::Open).await;
+    let mut job = job(&world);
+    let sha = commit_app(&mut job, &windlass_toml(&world, &registry), &[]);
+    world.repository.add_check_run(&sha, "test", CheckState::Completed(Conclusion::Success));
+    let released = job.run().await;
+    released.succeeded();
+    // Whoever deploys the tag deploys this, which never becomes healthy.
+    let other = world.build(&[("SAMPLE_NEVER_HEALTHY", "1")]).await;
+    let name = format!("{}/acme/shop", registry.address());
+    world.engine.push_image(&other, &name.parse().unwrap(), &sha, None).await.unwrap();
+    assert_ne!(registry_digest(&registry, &sha).await, released.output("digest"));
+    let job = job.with("command", "deploy").with("release", "1");
+    let deployed = job.run().await;
+    deployed.succeeded();
+    let task = &world.stage().await.apps.into_values().next().unwrap().tasks[0];
+    assert_eq!(task.release.0, 1);
+    assert!(world.answer().await.starts_with("release 1 "));
 }
 
 #[tokio::test]
