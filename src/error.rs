@@ -53,7 +53,11 @@ impl From<DeploymentState> for Status {
 
 /// Why a command did not do what it was asked to, and what its user can do.
 #[derive(Debug)]
-pub(crate) struct CommandError {
+pub(crate) struct CommandError(Box<Said>);
+
+/// What there is to say; apart, so that results stay small.
+#[derive(Debug)]
+struct Said {
     status: Status,
     message: String,
     causes: Vec<String>,
@@ -77,7 +81,7 @@ pub(crate) struct Place {
 impl CommandError {
     fn new(status: Status, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self {
+        Self(Box::new(Said {
             status,
             message,
             causes: Vec::new(),
@@ -86,7 +90,7 @@ impl CommandError {
             silent: false,
             code: None,
             places: Vec::new(),
-        }
+        }))
     }
 
     /// It was tried and did not work.
@@ -101,7 +105,9 @@ impl CommandError {
 
     /// Whoever read the output has gone away: nothing is left to say, and nobody to say it to.
     pub(crate) fn reader_gone() -> Self {
-        Self { silent: true, ..Self::new(Status::Done, "") }
+        let mut gone = Self::new(Status::Done, "");
+        gone.0.silent = true;
+        gone
     }
 
     /// An error and all that lies below it.
@@ -118,9 +124,9 @@ impl CommandError {
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
-            let said = std::iter::once(&self.message).chain(&self.causes).any(|line| line.contains(&text));
+            let said = std::iter::once(&self.0.message).chain(&self.0.causes).any(|line| line.contains(&text));
             if !said {
-                self.causes.push(text);
+                self.0.causes.push(text);
             }
             next = error.source();
         }
@@ -129,100 +135,100 @@ impl CommandError {
 
     /// Adds a cause that is no error of its own.
     pub(crate) fn because(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
+        self.0.causes.push(cause.into());
         self
     }
 
     /// Adds lines that belong to the message: several mistakes, the app's own log.
     pub(crate) fn details(mut self, details: impl IntoIterator<Item = String>) -> Self {
-        self.details.extend(details);
+        self.0.details.extend(details);
         self
     }
 
     /// The same with another first line.
     pub(crate) fn retitled(mut self, message: impl Into<String>) -> Self {
-        self.message = message.into();
+        self.0.message = message.into();
         self
     }
 
     /// Says what to do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// The same, where there is something to say.
     pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
+        self.0.hint = hint.or(self.0.hint);
         self
     }
 
     /// The same error with another exit status.
     pub(crate) fn with_status(mut self, status: Status) -> Self {
-        self.status = status;
+        self.0.status = status;
         self
     }
 
     /// Gives it a stable code for programs.
     pub(crate) fn coded(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.0.code = Some(code.into());
         self
     }
 
     /// Says where in a file it is.
     pub(crate) fn at(mut self, places: impl IntoIterator<Item = Place>) -> Self {
-        self.places.extend(places);
+        self.0.places.extend(places);
         self
     }
 
     /// The same with paths as seen from this folder.
     pub(crate) fn seen_from(mut self, folder: &std::path::Path) -> Self {
         let prefix = format!("{}/", folder.display());
-        let places = self.places.iter_mut().flat_map(|place| [&mut place.file, &mut place.message]);
-        for text in std::iter::once(&mut self.message).chain(&mut self.causes).chain(places) {
+        let places = self.0.places.iter_mut().flat_map(|place| [&mut place.file, &mut place.message]);
+        for text in std::iter::once(&mut self.0.message).chain(&mut self.0.causes).chain(places) {
             *text = text.replace(&prefix, "");
         }
         self
     }
 
-    pub(crate) const fn status(&self) -> Status {
-        self.status
+    pub(crate) fn status(&self) -> Status {
+        self.0.status
     }
 
     /// Stable, for programs; `None` where nobody asked for one yet.
     pub(crate) fn code(&self) -> Option<&str> {
-        self.code.as_deref()
+        self.0.code.as_deref()
     }
 
     pub(crate) fn places(&self) -> &[Place] {
-        &self.places
+        &self.0.places
     }
 
     /// What belongs to the message: several mistakes, the app's own log.
     pub(crate) fn lines(&self) -> &[String] {
-        &self.details
+        &self.0.details
     }
 
     /// In one line, for lists.
     pub(crate) fn summary(&self) -> String {
-        std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+        std::iter::once(&self.0.message).chain(&self.0.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
     }
 
     /// What to do.
     pub(crate) fn advice(&self) -> Option<String> {
-        self.hint.clone()
+        self.0.hint.clone()
     }
 
     /// As it is shown; nothing where nobody looks.
     pub(crate) fn render(&self) -> Option<String> {
         use crate::output::{BOLD_RED, BOLD_YELLOW};
-        if self.silent {
+        if self.0.silent {
             return None;
         }
-        let mut lines = vec![format!("{BOLD_RED}error:{BOLD_RED:#} {}", self.message)];
-        lines.extend(self.causes.iter().map(|cause| format!("caused by: {cause}")));
-        lines.extend(self.details.iter().cloned());
-        if let Some(hint) = &self.hint {
+        let mut lines = vec![format!("{BOLD_RED}error:{BOLD_RED:#} {}", self.0.message)];
+        lines.extend(self.0.causes.iter().map(|cause| format!("caused by: {cause}")));
+        lines.extend(self.0.details.iter().cloned());
+        if let Some(hint) = &self.0.hint {
             lines.push(format!("\n{BOLD_YELLOW}hint:{BOLD_YELLOW:#} {hint}"));
         }
         Some(lines.join("\n"))

@@ -28,7 +28,12 @@ async fn what_is_there_is_said_and_what_is_not_comes_with_advice() {
     let well = check(&world, &job, PASSWORD).await;
     let said = String::from_utf8(well.stdout).unwrap();
     assert_eq!(well.status.code(), Some(0), "{said}");
-    for line in ["ok       checkout: commit ", "ok       Docker Engine: ", "ok       default: Dockerfile: ", "ok       server: "] {
+    for line in [
+        "ok       checkout: commit ",
+        "ok       Docker Engine: ",
+        "ok       default: Dockerfile: ",
+        "ok       server: ",
+    ] {
         assert!(said.contains(line), "{line}\n{said}");
     }
     assert!(said.contains(&format!("ok       default: registry: {} takes", registry.address())), "{said}");
