@@ -85,15 +85,25 @@ fn cut(markdown: &str, limit: usize) -> String {
     if markdown.len() < limit {
         return markdown.to_owned();
     }
-    let mut room = limit.saturating_sub(CUT.len());
-    while !markdown.is_char_boundary(room) {
-        room -= 1;
+    // A fence is as long as what it quotes makes it, which is seldom more than a few characters.
+    const FENCE: usize = 100;
+    let mut room = limit.saturating_sub(CUT.len() + FENCE);
+    let mut kept = String::new();
+    let mut fence: Option<&str> = None;
+    for line in markdown.split_inclusive('\n') {
+        let Some(left) = room.checked_sub(line.len()) else { break };
+        room = left;
+        kept.push_str(line);
+        let ticks = &line[..line.len() - line.trim_start_matches('`').len()];
+        fence = match fence {
+            Some(open) if line.trim_end() == open => None,
+            None if (3..FENCE).contains(&ticks.len()) => Some(ticks),
+            as_before => as_before,
+        };
     }
-    let kept = markdown[..room].rfind('\n').map_or("", |end| &markdown[..end]);
-    // A fence that was opened must not swallow the last word.
-    let fence = if kept.lines().filter(|line| line.starts_with("```")).count() % 2 == 1 { "\n```" } else { "" };
-    let kept = kept.get(..kept.len().saturating_sub(fence.len())).map_or("", |kept| kept);
-    if limit < CUT.len() { String::new() } else { format!("{kept}{fence}{CUT}") }
+    // What was opened must not swallow the last word.
+    kept.push_str(fence.unwrap_or_default());
+    if limit < CUT.len() { String::new() } else { kept + CUT }
 }
 
 fn append(path: &PathBuf, text: &str) -> Result<(), CommandError> {
@@ -149,6 +159,7 @@ mod tests {
         assert!(summary.len() > SUMMARY_LIMIT - 1000);
         assert!(summary.starts_with("# Title\n"));
         assert!(summary.ends_with(&format!("\n```{CUT}")), "{}", &summary[summary.len() - 200..]);
+        assert!(cut(&format!("````text\n```\n{long}"), SUMMARY_LIMIT).ends_with(&format!("\n````{CUT}")));
         assert!(cut(&"ä".repeat(2_000_000), SUMMARY_LIMIT).len() <= SUMMARY_LIMIT);
         assert_eq!(cut(&long, 10), "");
     }
