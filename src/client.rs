@@ -31,8 +31,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The service says something on every stream each 15 seconds: after three silences the connection is dead.
 const STREAM_SILENCE: Duration = Duration::from_secs(45);
-/// Tells the service who asks, so that it can answer an older client in its way.
-const VERSION_HEADER: &str = "windlass-version";
 
 /// One service, and what it knows us by.
 #[derive(Debug, Clone)]
@@ -66,7 +64,7 @@ impl Client {
     /// Nothing is sent yet.
     pub(crate) fn new(server: Url, token: Option<SecretString>) -> Result<Self, CommandError> {
         let version = HeaderMap::from_iter([(
-            reqwest::header::HeaderName::from_static(VERSION_HEADER),
+            reqwest::header::HeaderName::from_static(compatibility::VERSION_HEADER),
             HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
         )]);
         let mut builder = reqwest::Client::builder()

@@ -4,8 +4,10 @@ use futures_util::StreamExt;
 use windlass_core::Timestamp;
 use windlass_core::api::{DeploymentMessage, DeploymentView, MessageBody};
 use windlass_core::deployment::Event;
+use windlass_core::report;
 
 use crate::client::{Client, ClientError};
+use crate::error::CommandError;
 use crate::reconnect::Patience;
 
 /// Who is told what happens.
@@ -67,4 +69,15 @@ async fn listen(
         }
     }
     Ok(())
+}
+
+/// Why a deployment did not succeed.
+pub(crate) fn why(deployment: &DeploymentView) -> CommandError {
+    let title = report::title(deployment.kind, &deployment.releases);
+    let message = format!("{title} on {} {}: {}", deployment.project, deployment.stage, deployment.state);
+    let error = match deployment.failure.clone() {
+        Some(failure) => CommandError::from(failure.clone()).retitled(message).because(failure.summary),
+        None => CommandError::failed(message).coded(deployment.state.as_str()),
+    };
+    error.details([format!("the whole story: {}", deployment.url)])
 }

@@ -15,7 +15,7 @@ use super::outputs::Output;
 use super::sign_in::{Service, sign_in};
 use super::{Failed, Step, summary};
 use crate::error::{CommandError, Status};
-use crate::follow::{Audience, follow};
+use crate::follow::{Audience, follow, why};
 use crate::output;
 
 pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
@@ -115,16 +115,6 @@ pub(super) fn numbers(releases: &BTreeMap<AppName, ReleaseNumber>) -> String {
         Some((app, number)) if releases.len() == 1 && *app == AppName::unnamed() => number.to_string(),
         _ => releases.iter().map(|(app, number)| format!("{app}={number}")).collect::<Vec<_>>().join(" "),
     }
-}
-
-fn why(deployment: &DeploymentView) -> CommandError {
-    let title = report::title(deployment.kind, &deployment.releases);
-    let message = format!("{title} on {} {}: {}", deployment.project, deployment.stage, deployment.state);
-    let error = match deployment.failure.clone() {
-        Some(failure) => CommandError::from(failure.clone()).retitled(message).because(failure.summary),
-        None => CommandError::failed(message).coded(deployment.state.as_str()),
-    };
-    error.details([format!("the whole story: {}", deployment.url)])
 }
 
 /// Tells the step's log, a group for each step of the deployment.

@@ -10,6 +10,7 @@ use windlass_core::report;
 use super::follow::{self, Followed};
 use crate::cli::{Deploy, ReleaseChoice};
 use crate::error::{CommandError, Status};
+use crate::follow::why;
 use crate::output;
 use crate::target::Target;
 
@@ -109,14 +110,4 @@ fn ended(deployment: &DeploymentView, json: bool) -> Result<Status, CommandError
         }
     }
     Ok(status)
-}
-
-fn why(deployment: &DeploymentView) -> CommandError {
-    let title = report::title(deployment.kind, &deployment.releases);
-    let message = format!("{title} on {} {}: {}", deployment.project, deployment.stage, deployment.state);
-    let error = match deployment.failure.clone() {
-        Some(failure) => CommandError::from(failure.clone()).retitled(message).because(failure.summary),
-        None => CommandError::failed(message),
-    };
-    error.details([format!("the whole story: {}", deployment.url)])
 }
