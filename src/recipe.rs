@@ -158,7 +158,7 @@ mod tests {
     ) -> Result<BTreeMap<AppName, Recipe>, CommandError> {
         let config = ProjectFile::parse("windlass.toml", toml).unwrap().resolve(&"production".parse().unwrap());
         let only = only.map(|name| name.parse().unwrap());
-        let folders = Folders { workspace: Path::new("/work"), config: Path::new("/work/shop") };
+        let folders = Folders { workspace: Path::new("/repo"), config: Path::new("/repo/shop") };
         Recipe::of(&config, only.as_ref(), overrides, folders)
     }
 
@@ -170,7 +170,7 @@ mod tests {
         let toml = "schema = 1\nport = 1\nimage = \"ghcr.io/acme/shop\"\n\
             [build]\ncontext = \"app\"\ntarget = \"run\"\nargs = { A = \"1\", B = \"1\" }\n";
         let plain = recipes(toml, None, &Overrides::default()).unwrap().into_values().next().unwrap();
-        assert_eq!(plain.context, Path::new("/work/shop/app"));
+        assert_eq!(plain.context, Path::new("/repo/shop/app"));
         assert_eq!((plain.dockerfile.as_path(), plain.target.as_deref()), (Path::new("Dockerfile"), Some("run")));
         let overrides = Overrides {
             context: Some("other".to_owned()),
@@ -180,7 +180,7 @@ mod tests {
             ..Overrides::default()
         };
         let other = recipes(toml, None, &overrides).unwrap().into_values().next().unwrap();
-        assert_eq!(other.context, Path::new("/work/other"));
+        assert_eq!(other.context, Path::new("/repo/other"));
         assert_eq!(other.args.values().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(other.image.unwrap().as_str(), "registry.example.com:5000/acme/shop");
     }
