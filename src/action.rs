@@ -41,10 +41,23 @@ pub(crate) async fn run() -> Status {
         }
     };
     let under_way = UnderWay::default();
+    let mut working = Box::pin(work(&environment, &runner, &log, &under_way));
     let ended = tokio::select! {
         biased;
-        ended = work(&environment, &runner, &log, &under_way) => ended,
-        () = stopped => Err(under_way.cancel(&log).await.into()),
+        ended = &mut working => Some(ended),
+        () = stopped => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            // What has just been asked for can be cancelled as soon as it has a name.
+            tokio::select! {
+                _ = &mut working => {}
+                () = under_way.settles() => {}
+            }
+            drop(working);
+            Err(under_way.cancel(&log).await.into())
+        }
     };
     ended.map_or_else(|failed| failed.tell(&runner, &log), |()| Status::Done)
 }

@@ -36,6 +36,8 @@ pub(crate) enum Making {
     Push(PushEvent),
     /// Under this name and tag.
     Pushed(String),
+    /// It is still on the engine, and why.
+    Kept(String, String),
 }
 
 /// Who hears of it.
@@ -145,10 +147,11 @@ impl Recipe {
         let credentials = supplies.credentials.as_ref();
         let pushed = builder.push(image, tag, credentials, &mut |event| tell(Making::Push(event))).await;
         // The registry has it; a runner of one's own would fill up with one image per commit.
-        let removed = builder.remove(&name).await;
+        if let Err(error) = builder.remove(&name).await {
+            tell(Making::Kept(name.clone(), error.to_string()));
+        }
         let digest = pushed?;
         tell(Making::Pushed(name));
-        removed?;
         Ok(digest)
     }
 
@@ -170,17 +173,17 @@ impl Recipe {
     }
 }
 
-/// Read back from the registry: what is activated is what the registry has.
+/// The digest that was pushed, once the registry says that it has the tag. Whoever moved the tag meanwhile has not moved
+/// what was pushed.
 async fn digest(registry: &Registry, image: &ImageName, tag: &str, pushed: Digest) -> Result<Digest, CommandError> {
-    let found = match registry.digest(tag).await {
-        Err(error) if is_the_engine_s_own(image, &error) => Some(pushed),
-        found => found?,
-    };
-    found.ok_or_else(|| {
-        CommandError::failed(format!("{image}:{tag} was pushed, and the registry does not have it"))
+    match registry.digest(tag).await {
+        Ok(Some(_)) => Ok(pushed),
+        Err(error) if is_the_engine_s_own(image, &error) => Ok(pushed),
+        Err(error) => Err(error.into()),
+        Ok(None) => Err(CommandError::failed(format!("{image}:{tag} was pushed, and the registry does not have it"))
             .coded("push_failed")
-            .hint("does something delete fresh images there?")
-    })
+            .hint("does something delete fresh images there?")),
+    }
 }
 
 /// A registry on the loopback address of the engine's machine, which a container of it cannot reach: only the engine can

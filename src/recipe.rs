@@ -112,8 +112,11 @@ fn below(folder: &Path, path: &str) -> PathBuf {
 
 /// `image-name` wins over windlass.toml, and `registry` stands before a name that has none.
 fn image(app: &AppConfig, overrides: &Overrides) -> Result<Option<ImageName>, CommandError> {
-    let Some(name) = &overrides.image_name else { return Ok(app.image.clone()) };
-    let parsed: ImageName = name.parse().map_err(|error: windlass_core::names::InvalidName| invalid_image(&error))?;
+    let parsed: ImageName = match (&overrides.image_name, &app.image) {
+        (Some(name), _) => name.parse().map_err(|error: windlass_core::names::InvalidName| invalid_image(&error))?,
+        (None, Some(image)) => image.clone(),
+        (None, None) => return Ok(None),
+    };
     let host = parsed.as_str().split_once('/').map(|(host, _)| host).filter(|host| *host == parsed.registry());
     match (&overrides.registry, host) {
         (Some(registry), None) => {

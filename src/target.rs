@@ -92,8 +92,10 @@ pub(crate) fn given(value: Option<&str>) -> Option<&str> {
 
 /// A token may be sent there: https, or this machine.
 pub(crate) fn server_url(text: &str) -> Result<Url, CommandError> {
+    // Before an @ may stand a password.
+    let shown = text.rsplit('@').next().unwrap_or_default();
     let wrong = |why: String| {
-        CommandError::misused(format!("the server's address `{text}` cannot be used: {why}"))
+        CommandError::misused(format!("the server's address `{shown}` cannot be used: {why}"))
             .hint("give --server (or WINDLASS_SERVER) as https://deploy.example.com")
     };
     let url: Url = text.parse().map_err(|error: url::ParseError| wrong(error.to_string()))?;
@@ -168,5 +170,7 @@ mod tests {
         for wrong in ["http://deploy.example.com", "ftp://127.0.0.1", "deploy.example.com", "https://a:b@example.com"] {
             assert!(server_url(wrong).is_err(), "{wrong}");
         }
+        let told = server_url("https://ci:hunter2@example.com").map_err(|error| error.summary());
+        assert!(told.is_err_and(|told| told.contains("example.com") && !told.contains("hunter2")));
     }
 }

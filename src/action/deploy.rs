@@ -58,15 +58,18 @@ pub(super) async fn deploy(
     kind: DeploymentKind,
     releases: BTreeMap<AppName, ReleaseNumber>,
 ) -> Result<(), Failed> {
-    let new = NewDeployment { releases, kind, reason: step.inputs.reason.clone() };
+    let app = step.inputs.app.clone();
+    let new = NewDeployment { releases, app, kind, reason: step.inputs.reason.clone() };
+    step.under_way.asking();
     let deployment = service.client.deploy(&service.stage, &new).await?;
+    step.under_way.begins(&service.client, &deployment.id);
     tell(step, &deployment)?;
     step.log.line(&format!("{} on {}", report::title(deployment.kind, &deployment.releases), service.stage));
     step.log.line(&deployment.url);
     if !step.inputs.wait {
+        step.under_way.ended();
         return Ok(step.summarize(&summary::deployment(&deployment))?);
     }
-    step.under_way.begins(&service.client, &deployment.id);
     let deployment = wait(step, service, &deployment).await?;
     step.under_way.ended();
     tell(step, &deployment)?;

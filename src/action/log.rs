@@ -9,6 +9,9 @@ use windlass_engine::Masker;
 use crate::error::CommandError;
 use crate::output;
 
+/// What is shorter is left alone, as by [`Masker`].
+const SHORTEST: usize = 4;
+
 /// Writes to the log. Shared: what reports progress runs beside what asks for it.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -29,7 +32,8 @@ impl Log {
         let mut state = self.state();
         let whole = secret.expose_secret();
         for line in std::iter::once(whole).chain(whole.lines().filter(|_| whole.contains('\n'))) {
-            if !line.trim().is_empty() {
+            // To mask every `1` or `{` would hide the log and the outputs, and not the secret.
+            if line.trim().chars().count() >= SHORTEST {
                 state.command(&format!("::add-mask::{}", data(line)));
             }
         }

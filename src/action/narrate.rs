@@ -29,6 +29,7 @@ impl<'a> Narrator<'a> {
             Making::Pushed(name) => {
                 self.log.line(&format!("pushed {name} ({} new layers)", std::mem::take(&mut self.layers)));
             }
+            Making::Kept(name, why) => self.log.line(&format!("{name} stays on this engine: {why}")),
         }
     }
 

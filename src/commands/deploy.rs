@@ -17,7 +17,8 @@ use crate::target::Target;
 pub(crate) async fn run(arguments: Deploy) -> Result<Status, CommandError> {
     let Deploy { release, reason, detach, place } = arguments;
     let target = place.target()?;
-    let new = NewDeployment { releases: chosen(&target, &release)?, kind: DeploymentKind::Deploy, reason };
+    let app = target.named_app().cloned();
+    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind: DeploymentKind::Deploy, reason };
     start(&target, &new, Waiting::unless(detach), place.json).await
 }
 

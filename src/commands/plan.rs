@@ -11,7 +11,8 @@ use crate::output;
 pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
     let Plan { release, place } = arguments;
     let target = place.target()?;
-    let new = NewDeployment { releases: chosen(&target, &release)?, kind: DeploymentKind::Deploy, reason: None };
+    let app = target.named_app().cloned();
+    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind: DeploymentKind::Deploy, reason: None };
     let plan = target.client.plan(&target.stage, &new).await?;
     if place.json {
         output::json(&plan)?;

@@ -17,6 +17,7 @@ pub(crate) async fn run(arguments: Rollback) -> Result<Status, CommandError> {
         // The service knows which one succeeded before.
         None => BTreeMap::new(),
     };
-    let new = NewDeployment { releases, kind: DeploymentKind::Rollback, reason };
+    let app = target.named_app().cloned();
+    let new = NewDeployment { releases, app, kind: DeploymentKind::Rollback, reason };
     start(&target, &new, Waiting::unless(detach), place.json).await
 }

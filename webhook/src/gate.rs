@@ -88,7 +88,7 @@ impl App {
         Ok(match self.github.commit_facts(&stage.project, commit, &policy.branch, first_seen).await {
             Ok(mut facts) => {
                 // Last: a job that asks meanwhile is not waited for.
-                facts.waiting_jobs = self.store.waiting_jobs(&stage.project, commit).await?;
+                facts.waiting_jobs = self.store.waiting_jobs(stage, commit).await?;
                 verdict(&facts, &gate, now)
             }
             Err(error) => Verdict::unavailable(format!("{:#}", anyhow::Error::new(error))),

@@ -133,9 +133,9 @@ impl Issuer {
             Some(None) if asking.for_unknown.is_some_and(|last| now < last + ASK_FOR_UNKNOWN) => {
                 return Err(OidcError::Refused(unknown_key(&self.name, kid)));
             }
-            Some(None) => asking.for_unknown = Some(now),
-            None => {}
+            Some(None) | None => {}
         }
+        let had_keys = self.cached(kid).is_some();
         if let Some((at, why)) = asking.failed.as_ref()
             && now < *at + AFTER_FAILURE
         {
@@ -144,6 +144,8 @@ impl Issuer {
         match self.read_keys().await {
             Ok(by_id) => {
                 asking.failed = None;
+                // A read that failed has told nothing about the key.
+                asking.for_unknown = had_keys.then_some(now).or(asking.for_unknown);
                 let found = by_id.get(kid).cloned();
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) =
                     Keys { by_id, read_at: Some(Instant::now()) };

@@ -112,6 +112,9 @@ pub struct NewDeployment {
     /// redeploy the active one.
     #[serde(default)]
     pub releases: BTreeMap<AppName, ReleaseNumber>,
+    /// Where `releases` are left out: only of this app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
     /// What it is.
     #[serde(default = "deploy")]
     pub kind: DeploymentKind,

@@ -86,4 +86,10 @@ async fn the_releases_of_several_apps_go_into_one_deployment_as_they_come_out() 
     deployed.succeeded();
     assert_eq!(deployed.output("release"), "api=1 web=1");
     assert_eq!(deployed.output("status"), "succeeded");
+
+    // One app and no number: the newest of that app, and nothing of the others.
+    let job = job.with("release", "").with("app", "api");
+    let one = job.run().await;
+    one.succeeded();
+    assert_eq!(one.output("release"), "api=1");
 }

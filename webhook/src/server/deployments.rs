@@ -84,7 +84,8 @@ pub(super) async fn chosen_releases(
         app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
     }
     if releases.is_empty() {
-        for name in app.store.apps(stage).await? {
+        let meant = |name: &AppName| new.app.as_ref().is_none_or(|only| only == name);
+        for name in app.store.apps(stage).await?.into_iter().filter(meant) {
             let number = match new.kind {
                 DeploymentKind::Deploy => {
                     app.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)

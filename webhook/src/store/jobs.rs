@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use sqlx::Row;
 use windlass_core::deployment::DeploymentState;
-use windlass_core::names::{CommitSha, DeploymentId, ProjectName};
+use windlass_core::names::{CommitSha, DeploymentId};
 use windlass_core::plan::DeploymentKind;
 
 use super::deployments::{Request, StoredDeployment, insert_deployment};
 use super::sessions::StoredSession;
 use super::{Store, StoreError, Write, signed, text, unsigned};
+use crate::stage::StageKey;
 
 /// What became of asking for a deployment.
 #[derive(Debug)]
@@ -77,13 +78,15 @@ impl Store {
         }
     }
 
-    /// The check runs of jobs that wait for a deployment of a commit on any stage, or did.
-    pub(crate) async fn waiting_jobs(&self, project: &ProjectName, commit: &CommitSha) -> Result<Vec<u64>, StoreError> {
+    /// The check runs of jobs that wait for a deployment of a commit on a stage, or did. What a job says about the commit
+    /// counts on every other stage.
+    pub(crate) async fn waiting_jobs(&self, stage: &StageKey, commit: &CommitSha) -> Result<Vec<u64>, StoreError> {
         let rows = sqlx::query(
             "SELECT DISTINCT j.check_run_id FROM deployment_jobs j JOIN deployments d ON d.id = j.deployment
-             WHERE d.project = ? AND d.commit_sha = ? AND j.check_run_id IS NOT NULL",
+             WHERE d.project = ? AND d.stage = ? AND d.commit_sha = ? AND j.check_run_id IS NOT NULL",
         )
-        .bind(project.as_str())
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
         .bind(commit.as_str())
         .fetch_all(&self.reader)
         .await?;
