@@ -17,6 +17,7 @@ use crate::world::{STAGE, World, write_bytes};
 
 /// What `windlass.toml` says of the sample app in this registry.
 fn windlass_toml(world: &World, registry: &Registry) -> String {
+    world.pulls_from(registry);
     world.config_with(&format!("image = \"{}/acme/shop\"", registry.address()))
 }
 

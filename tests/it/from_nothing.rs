@@ -18,6 +18,7 @@ use crate::world::{HOST, PATIENCE, PROJECT, World, write_bytes};
 async fn init_a_release_a_deployment_by_merge_and_a_rollback_by_dispatch() {
     let world = World::start().await;
     let registry = Registry::start(Access::Open).await;
+    world.pulls_from(&registry);
     let mut job = Job::new(&world);
     let folder = job.workspace().to_owned();
     write_program(&folder);

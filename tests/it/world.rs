@@ -6,6 +6,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -18,6 +19,7 @@ use windlass_core::config::{DockerEndpoint, ServerConfig};
 use windlass_core::names::Digest;
 use windlass_engine::Engine;
 use windlass_testing::github::{FakeGitHub, FakeRepository};
+use windlass_testing::registry::Registry;
 use windlass_testing::sample_app;
 use windlass_webhook::{TokenRequest, tokens};
 
@@ -38,6 +40,7 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) service_address: SocketAddr,
     pub(crate) gateway_address: SocketAddr,
+    registries: Mutex<Vec<SocketAddr>>,
     service: Option<Child>,
     gateway: Option<Child>,
     client: reqwest::Client,
@@ -80,6 +83,7 @@ impl World {
             token: token.expose_secret().to_owned(),
             service_address,
             gateway_address,
+            registries: Mutex::default(),
             service: None,
             gateway: None,
             client: reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap(),
@@ -87,6 +91,11 @@ impl World {
         world.start_gateway().await;
         world.start_service().await;
         world
+    }
+
+    /// What is pulled from this registry is removed with everything else.
+    pub(crate) fn pulls_from(&self, registry: &Registry) {
+        self.registries.lock().unwrap().push(registry.address());
     }
 
     pub(crate) async fn start_service(&mut self) {
@@ -279,11 +288,25 @@ impl Drop for World {
             })
         })
         .join();
+        for registry in self.registries.lock().unwrap().iter() {
+            remove_images_of(*registry);
+        }
         if std::thread::panicking() {
             eprintln!("--- the service's log ---\n{}", self.service_log());
         } else {
             cleaned.unwrap().unwrap();
         }
+    }
+}
+
+/// By name and digest: another test may have the same image from elsewhere.
+fn remove_images_of(registry: SocketAddr) {
+    let docker = |arguments: &[&str]| std::process::Command::new("docker").args(arguments).output().unwrap().stdout;
+    let reference = format!("reference={registry}/*/*");
+    let format = "{{.Repository}}@{{.Digest}}";
+    let images = docker(&["image", "ls", "--digests", "--filter", &reference, "--format", format]);
+    for image in String::from_utf8_lossy(&images).lines() {
+        docker(&["image", "rm", "--force", image]);
     }
 }
 

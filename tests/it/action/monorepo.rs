@@ -25,6 +25,7 @@ fn toml(registry: &Registry) -> String {
 async fn two_apps_are_built_together_and_deployed_together() {
     let world = World::start().await;
     let registry = Registry::start(Access::Open).await;
+    world.pulls_from(&registry);
     let mut job = job(&world);
     commit_app(&mut job, &toml(&registry), &[]);
     let dockerfile = |name| sample_app::dockerfile(&[("APP", name)]);
@@ -73,6 +74,7 @@ async fn two_apps_are_built_together_and_deployed_together() {
 async fn the_releases_of_several_apps_go_into_one_deployment_as_they_come_out() {
     let world = World::start().await;
     let registry = Registry::start(Access::Open).await;
+    world.pulls_from(&registry);
     let mut job = job(&world);
     commit_app(&mut job, &toml(&registry), &[]);
     let dockerfile = |name| sample_app::dockerfile(&[("APP", name)]);
