@@ -167,6 +167,9 @@ pub struct DeploymentView {
     pub environment_url: Option<String>,
     /// Its journal.
     pub steps: Vec<StepView>,
+    /// What did not go as it should beside it: that GitHub could not be told, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One line of the journal.
@@ -273,6 +276,9 @@ pub struct PolicyView {
     pub branch: String,
     /// What starts a deployment by itself; empty: only people do.
     pub deploy_on: Vec<TriggerKind>,
+    /// Whether it is one for users.
+    #[serde(default)]
+    pub production: bool,
 }
 
 /// An app on a stage.
@@ -356,6 +362,17 @@ pub struct LockView {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// `GET S/lock`, and what taking it answers. Its ETag is the mark by which only this lock is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownLock {
+    /// It.
+    #[serde(flatten)]
+    pub lock: LockView,
+    /// Whether whoever asks has locked.
+    #[serde(default)]
+    pub yours: bool,
 }
 
 /// What a rollback left: automatic deployments wait until it is lifted.

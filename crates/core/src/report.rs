@@ -33,6 +33,12 @@ pub fn queued(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) 
     format!("{}: waiting for its turn and for CI", title(kind, numbers))
 }
 
+/// What GitHub is told while somebody's lock or hold keeps it.
+#[must_use]
+pub fn held(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>, why: &str) -> String {
+    format!("{}: waiting: {why}", title(kind, numbers))
+}
+
 /// What GitHub is told when it starts.
 #[must_use]
 pub fn in_progress(plan: &Plan) -> String {

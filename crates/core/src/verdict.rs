@@ -8,12 +8,19 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::config::server::{Checks, NoCi};
 
+mod deploying;
 mod facts;
 mod findings;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck};
+pub use facts::{
+    AlikeCommit, CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck, WorkflowRun,
+    WorkflowRuns,
+};
+
+/// The name of the item that says that the runs of workflows could not be read.
+pub const UNREAD_WORKFLOW_RUNS: &str = "workflow runs";
 
 /// The gate's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +77,13 @@ pub fn verdict(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> 
     items.dedup();
     let verdict = items.iter().map(|item| item.state).max().unwrap_or(VerdictKind::Waiting);
     Verdict { verdict, items }
+}
+
+/// Whether to read [`CommitFacts::alike`]: the commit has no CI although it was given its time, and the policy lets
+/// commits with the same content speak for it.
+#[must_use]
+pub fn needs_alike(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
+    findings::needs_alike(facts, policy, now)
 }
 
 impl Verdict {

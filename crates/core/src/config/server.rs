@@ -201,6 +201,8 @@ pub struct StagePolicy {
     pub secrets: BTreeMap<String, SecretSource>,
     /// How many releases keep their images.
     pub keep: u32,
+    /// Whether the merged pull request gets a comment on what became of it.
+    pub comment: bool,
 }
 
 /// What starts a deployment by itself.

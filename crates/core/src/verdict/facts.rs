@@ -1,6 +1,7 @@
 //! What GitHub says about a commit, parsed: the words that it may say tomorrow are kept and never taken for good.
 
 use crate::Timestamp;
+use crate::names::CommitSha;
 
 /// Everything that was read about one commit for one branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,16 @@ pub struct CommitFacts {
     /// Of the check runs those of jobs that wait for a deployment of the commit, or did: what they say follows from the
     /// verdict, so the verdict cannot wait for it.
     pub waiting_jobs: Vec<u64>,
+    /// Of the check runs those of jobs that registered a release of the commit: one that has failed since failed at what
+    /// it wanted of Windlass.
+    pub registering_jobs: Vec<u64>,
+    /// The runs that jobs of the two kinds above belong to: their workflows deploy.
+    pub deploying_runs: Vec<u64>,
+    /// The runs of GitHub Actions on the commit.
+    pub workflow_runs: WorkflowRuns,
+    /// Commits with the same content, and what is reported on them; the one to be asked first comes first. Only read
+    /// where [`needs_alike`](super::needs_alike) says so.
+    pub alike: Vec<AlikeCommit>,
     /// When this installation first heard of the commit.
     pub first_seen: Timestamp,
 }
@@ -59,6 +70,39 @@ pub struct CheckSuite {
     pub runs: u64,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// The runs of GitHub Actions on a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkflowRuns {
+    /// These.
+    Known(Vec<WorkflowRun>),
+    /// They could not be read, and why: then nothing is left out because of them.
+    Unknown(String),
+}
+
+/// One run of a workflow of GitHub Actions. What its jobs report is one check suite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRun {
+    /// Counts up; the same at each attempt.
+    pub id: u64,
+    /// The id of its workflow.
+    pub workflow: u64,
+    /// What started it, in GitHub's word.
+    pub event: String,
+    /// Its check suite.
+    pub suite: Option<u64>,
+}
+
+/// A commit whose content is the same as that of the one that is judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlikeCommit {
+    /// Which.
+    pub commit: CommitSha,
+    /// What it is to the other: `the head of pull request #7`.
+    pub relation: String,
+    /// What is reported on it.
+    pub facts: CommitFacts,
 }
 
 /// What the branch's rules ask for.

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck};
-use super::{GatePolicy, Item, VerdictKind};
+use super::deploying::Deploying;
+use super::facts::{
+    AlikeCommit, CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck, WorkflowRuns,
+};
+use super::{GatePolicy, Item, UNREAD_WORKFLOW_RUNS, VerdictKind};
 use crate::Timestamp;
 use crate::config::server::{Checks, NoCiThen};
 use crate::quantity::Duration;
@@ -22,6 +25,12 @@ impl Finding {
     fn until(self, deadline: Timestamp) -> Self {
         Self { until: Some(deadline), ..self }
     }
+
+    fn seen_on(mut self, alike: &AlikeCommit) -> Self {
+        let AlikeCommit { commit, relation, .. } = alike;
+        self.item.why.push_str(&format!(" on {}, {relation}, which has the same content", commit.short()));
+        self
+    }
 }
 
 /// Everything that speaks for or against the commit; never empty.
@@ -38,10 +47,29 @@ pub(super) fn of(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -
     let required: Vec<&RequiredCheck> = required.iter().filter(|check| !ignored(&check.context, policy)).collect();
 
     let reports = Reports::that_count(facts, policy);
-    if required.is_empty() {
-        return reports.all(facts, policy, now);
-    }
-    required.into_iter().flat_map(|check| reports.of_required(check)).collect()
+    let mut findings = match reports.alike(policy, now) {
+        Some((alike, reports)) => {
+            let findings = reports.judged(&required, policy, now);
+            findings.into_iter().map(|finding| finding.seen_on(alike)).collect()
+        }
+        None => reports.judged(&required, policy, now),
+    };
+    findings.extend(unread_workflow_runs(facts, &findings));
+    findings
+}
+
+/// Whether the commit is one that is judged by another with the same content: it has no CI, and was given its time.
+pub(super) fn needs_alike(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
+    let wait = after(facts.first_seen, policy.no_ci.wait);
+    policy.no_ci.same_tree && now >= wait && Reports::that_count(facts, policy).are_none(policy, now)
+}
+
+/// Where the runs of workflows could not be read, too much counts rather than too little; whoever waits should know.
+fn unread_workflow_runs(facts: &CommitFacts, findings: &[Finding]) -> Option<Finding> {
+    let WorkflowRuns::Unknown(why) = &facts.workflow_runs else { return None };
+    let matters = !facts.check_runs.is_empty() && findings.iter().any(|it| it.item.state != VerdictKind::Green);
+    let why = format!("could not be read, so that also checks count that deploying itself has made: {why}");
+    matters.then(|| Finding::new(UNREAD_WORKFLOW_RUNS, VerdictKind::Green, why))
 }
 
 fn ignored(name: &str, policy: &GatePolicy<'_>) -> bool {
@@ -50,46 +78,74 @@ fn ignored(name: &str, policy: &GatePolicy<'_>) -> bool {
 
 /// The reports that count.
 struct Reports<'a> {
+    facts: &'a CommitFacts,
     runs: Vec<&'a CheckRun>,
-    /// Those of jobs that wait for the verdict, which do not.
-    of_waiting_jobs: Vec<&'a CheckRun>,
+    /// Those that deploying itself has made, which do not.
+    of_deploying: Vec<&'a CheckRun>,
     statuses: Vec<&'a CommitStatus>,
     suites: Vec<&'a CheckSuite>,
 }
 
 impl<'a> Reports<'a> {
     /// The one place where reports are left out: those that the stage ignores, those that a newer one replaces, and
-    /// those of jobs that wait for this verdict. Such a job's suite cannot be completed while the job waits, so its
-    /// other runs speak for it.
+    /// those that follow from deploying.
     fn that_count(facts: &'a CommitFacts, policy: &GatePolicy<'_>) -> Self {
         let only_ignored = |suite: &CheckSuite| {
             let mut of_suite = facts.check_runs.iter().filter(|run| run.suite == Some(suite.id)).peekable();
             of_suite.peek().is_some() && of_suite.all(|run| ignored(&run.name, policy))
         };
-        let waits = |run: &CheckRun| facts.waiting_jobs.contains(&run.id);
-        let has_waiting_job =
-            |suite: &CheckSuite| facts.check_runs.iter().any(|run| run.suite == Some(suite.id) && waits(run));
-        let (of_waiting_jobs, runs) = newest(&facts.check_runs)
+        let deploying = Deploying::of(facts);
+        let (of_deploying, runs) = newest(&facts.check_runs)
             .filter(|run| !ignored(&run.name, policy))
-            .partition::<Vec<_>, _>(|run| waits(run));
-        let suites = facts.suites.iter().filter(|suite| !only_ignored(suite) && !has_waiting_job(suite));
+            .partition::<Vec<_>, _>(|run| deploying.has_run(run));
+        let suites = facts.suites.iter().filter(|suite| !only_ignored(suite) && !deploying.has_suite(suite));
         Self {
+            facts,
             runs,
-            of_waiting_jobs,
+            of_deploying,
             statuses: facts.statuses.iter().filter(|status| !ignored(&status.context, policy)).collect(),
             suites: suites.collect(),
         }
     }
 
+    /// Whether nothing was reported, and nothing announces that it will be.
+    fn are_none(&self, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
+        let announced = || self.suites.iter().any(|suite| self.of_suite(suite, policy.no_ci.wait, now).is_some());
+        self.runs.is_empty() && self.statuses.is_empty() && !announced()
+    }
+
+    /// The reports on a commit with the same content, where they are to speak for this one.
+    fn alike(&self, policy: &GatePolicy<'_>, now: Timestamp) -> Option<(&'a AlikeCommit, Self)> {
+        if !needs_alike(self.facts, policy, now) {
+            return None;
+        }
+        let mut alike = self.facts.alike.iter().map(|it| (it, Self::that_count(&it.facts, policy)));
+        alike.find(|(_, reports)| !reports.are_none(policy, now))
+    }
+
+    /// As the policy asks: every report, or what was reported under the names that must be.
+    fn judged(&self, required: &[&RequiredCheck], policy: &GatePolicy<'_>, now: Timestamp) -> Vec<Finding> {
+        if required.is_empty() {
+            return self.all(policy, now);
+        }
+        let findings = required.iter().flat_map(|check| self.of_required(check));
+        // Then another commit may speak for it.
+        let wait = after(self.facts.first_seen, policy.no_ci.wait);
+        match policy.no_ci.same_tree && now < wait && self.are_none(policy, now) {
+            true => findings.map(|finding| finding.until(wait)).collect(),
+            false => findings.collect(),
+        }
+    }
+
     /// Every report, and whatever announces more of them.
-    fn all(&self, facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> Vec<Finding> {
+    fn all(&self, policy: &GatePolicy<'_>, now: Timestamp) -> Vec<Finding> {
         let grace = policy.no_ci.wait;
         let runs = self.runs.iter().map(|run| of_run(run));
         let statuses = self.statuses.iter().map(|status| of_status(status));
         let suites = self.suites.iter().filter_map(|suite| self.of_suite(suite, grace, now));
         let mut findings: Vec<Finding> = runs.chain(statuses).chain(suites).collect();
         if findings.is_empty() {
-            findings.push(without_ci(facts.first_seen, policy, now));
+            findings.push(without_ci(self.facts.first_seen, policy, now));
         }
         findings
     }
@@ -98,7 +154,7 @@ impl<'a> Reports<'a> {
     /// completed. A suite without runs that is `queued` says nothing after the grace: every installed App gets one, and
     /// most never use it. What has a run is judged by its runs.
     fn of_suite(&self, suite: &CheckSuite, grace: Duration, now: Timestamp) -> Option<Finding> {
-        let listed = self.runs.iter().any(|run| run.suite == Some(suite.id));
+        let listed = self.facts.check_runs.iter().any(|run| run.suite == Some(suite.id));
         let has_runs = listed || suite.runs > 0;
         let name = &suite.app;
         match &suite.state {
@@ -109,7 +165,7 @@ impl<'a> Reports<'a> {
                 VerdictKind::Blocked,
                 format!("ended with {} before any of its checks ran", spelled(word)),
             )),
-            CheckState::Queued if !has_runs => {
+            CheckState::Queued if !has_runs && !self.is_of_a_workflow(suite) => {
                 let deadline = after(suite.created_at, grace);
                 (now < deadline).then(|| {
                     Finding::new(name, VerdictKind::Waiting, format!("may still report a check, until {deadline}"))
@@ -121,6 +177,14 @@ impl<'a> Reports<'a> {
                 VerdictKind::Waiting,
                 "has not completed its check suite: more checks may follow",
             )),
+        }
+    }
+
+    /// Then its checks are about to begin, however long they wait for a runner.
+    fn is_of_a_workflow(&self, suite: &CheckSuite) -> bool {
+        match &self.facts.workflow_runs {
+            WorkflowRuns::Known(runs) => runs.iter().any(|run| run.suite == Some(suite.id)),
+            WorkflowRuns::Unknown(_) => false,
         }
     }
 
@@ -137,9 +201,7 @@ impl<'a> Reports<'a> {
         let satisfiable = !runs.is_empty() || (pinned.is_none() && !findings.is_empty());
         if !satisfiable {
             let why = match pinned {
-                _ if self.of_waiting_jobs.iter().any(|run| run.name == *context) => {
-                    "is required, and only the job that waits for this deployment reports it".to_owned()
-                }
+                _ if self.of_deploying.iter().any(|run| run.name == *context) => self.own_word(context).to_owned(),
                 None => "is required and has not been reported yet".to_owned(),
                 Some(app) => missing_from(*app, &named, !findings.is_empty()),
             };
@@ -147,6 +209,18 @@ impl<'a> Reports<'a> {
         }
         findings.extend(runs.into_iter().map(of_run));
         findings
+    }
+}
+
+impl Reports<'_> {
+    /// Why a name that was reported counts as missing.
+    fn own_word(&self, context: &str) -> &'static str {
+        let mut waiting = self.of_deploying.iter().filter(|run| run.name == context);
+        if waiting.any(|run| self.facts.waiting_jobs.contains(&run.id)) {
+            "is required, and only the job that waits for this deployment reports it"
+        } else {
+            "is required, and only a run of a workflow reports it that deploys and does not count"
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 use super::{
     CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, GatePolicy, Required, RequiredCheck, Verdict,
-    VerdictKind, verdict,
+    VerdictKind, WorkflowRuns, verdict,
 };
 use crate::Timestamp;
 use crate::config::server::{Checks, NoCi, NoCiThen};
 use crate::quantity::Duration;
 
+mod alike;
+mod deploying;
 mod properties;
 
 use VerdictKind::{Blocked, Green, Unavailable, Waiting};
@@ -31,6 +33,10 @@ impl Gate {
             suites: Vec::new(),
             required: Required::Known(Vec::new()),
             waiting_jobs: Vec::new(),
+            registering_jobs: Vec::new(),
+            deploying_runs: Vec::new(),
+            workflow_runs: WorkflowRuns::Known(Vec::new()),
+            alike: Vec::new(),
             first_seen: at(0),
         };
         let no_ci = NoCi { wait: Duration::from_secs(300), then: NoCiThen::Deny, same_tree: true };
@@ -266,57 +272,6 @@ fn rule_050_what_could_not_be_read_is_never_green() {
     assert_eq!(unavailable.summary(), "unavailable: GitHub did not answer in time");
     let gate = Gate::all();
     assert_eq!(unavailable.next_look(&gate.facts, &gate.policy(), at(0)), None);
-}
-
-#[test]
-fn rule_036b_the_suite_of_a_job_that_waits_is_judged_by_its_other_runs() {
-    let gate = |test: &str| {
-        let gate = Gate::all().run(1, "test", test).run(2, "deploy", "in_progress");
-        gate.suite(1, 2, "in_progress", 0).waits(2)
-    };
-    assert_eq!(gate("success").kind(), Green);
-    assert_eq!(gate("failure").summary(), "blocked: test failed (check run by GitHub Actions)");
-    assert_eq!(gate("in_progress").summary(), "waiting for test");
-    let another = gate("success").run_of(ACTIONS, 2, 3, "lint", "success").suite(2, 1, "in_progress", 0);
-    assert_eq!(another.kind(), Waiting, "other suites are waited for as ever");
-}
-
-#[test]
-fn rule_045_a_job_that_waits_for_its_own_deployment_is_not_waited_for_and_any_other_is() {
-    let gate = || Gate::all().run(1, "test", "success").run_of(ACTIONS, 2, 2, "deploy", "in_progress");
-    assert_eq!(gate().kind(), Waiting);
-    assert_eq!(gate().waits(2).kind(), Green);
-    assert_eq!(gate().waits(3).kind(), Waiting, "by its id, not by its name");
-    let red = gate().waits(2).run_of(ACTIONS, 2, 3, "smoke", "failure");
-    assert_eq!(red.summary(), "blocked: smoke failed (check run by GitHub Actions)");
-    let alone = Gate::all().run(1, "deploy", "in_progress").waits(1);
-    assert_eq!(alone.summary(), "blocked: CI has not reported anything within 5m, and no-ci denies that");
-}
-
-#[test]
-fn rule_046_a_job_that_waited_before_and_failed_does_not_block_the_next() {
-    let first = Gate::all().run(1, "test", "success").run_of(ACTIONS, 2, 2, "deploy", "failure");
-    let first = first.suite(2, 1, "failure", 0);
-    assert_eq!(first.kind(), Blocked);
-    let first = first.waits(2);
-    assert_eq!(first.kind(), Green, "neither by its run nor by its suite");
-    let again = first.run_of(ACTIONS, 2, 3, "deploy", "in_progress");
-    assert_eq!(again.kind(), Waiting, "its second try does not wait for the deployment yet");
-    assert_eq!(again.waits(3).kind(), Green);
-    let replaced = Gate::all().run(1, "test", "success").run(2, "deploy", "failure").run(3, "deploy", "in_progress");
-    assert_eq!(replaced.waits(3).kind(), Green, "a failed try that did not wait is replaced by the one that does");
-}
-
-#[test]
-fn a_required_name_that_only_a_waiting_job_reports_is_not_satisfied_by_it() {
-    for state in ["success", "in_progress", "failure"] {
-        let gate = Gate::requiring(&["deploy"]).run(1, "deploy", state).waits(1);
-        assert_eq!(gate.kind(), Waiting, "{state}");
-        let why = "is required, and only the job that waits for this deployment reports it";
-        assert_eq!(gate.after(LATE).items[0].why, why);
-    }
-    let by_both = Gate::requiring(&["deploy"]).run(1, "deploy", "in_progress").waits(1);
-    assert_eq!(by_both.run_of(ACTIONS, 2, 2, "deploy", "success").kind(), Green);
 }
 
 #[test]

@@ -50,8 +50,14 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(production.oidc.events, ["push", "workflow_dispatch"]);
     assert_eq!(production.oidc.refs, ["refs/heads/main"]);
     assert!(production.production && !production.transient && production.oidc.workflows.is_empty());
-    assert!(!stage(&config, "staging").production);
+    assert!(!stage(&config, "staging").production && production.comment);
     assert_eq!(stage(&config, "staging").oidc.refs, ["refs/heads/develop"]);
+}
+
+#[test]
+fn a_stage_may_want_no_comment_on_its_pull_requests() {
+    let config = parse(&SMALLEST.replace("stages.staging]", "stages.staging]\ncomment = false"));
+    assert!(stage(&config, "production").comment && !stage(&config, "staging").comment);
 }
 
 #[test]

@@ -1,90 +1,282 @@
-//! What holds for any commit: thousands of made-up ones, the same ones each time.
+//! What holds for any commit: thousands of made-up ones. Of one for which it does not hold the smallest is shown.
 
-use super::{ACTIONS, Gate, Green, RequiredCheck};
-use crate::config::server::Checks;
-use crate::verdict::Required;
+use std::cell::Cell;
 
-/// A number generator of its own, so that a failure's seed stays worth something (splitmix64).
-struct Numbers(u64);
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
 
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % limit
-    }
+use super::{ACTIONS, Blocked, CheckState, Gate, Green, Required, RequiredCheck};
+use crate::config::server::{Checks, NoCiThen};
 
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
-    }
+/// The second at which the gate looks: after the grace of some suites and before that of others.
+const NOW: i64 = 500;
+const APPS: [u64; 2] = [ACTIONS, 7];
+const NAMES: [&str; 4] = ["test", "lint", "build", "Test"];
+const FAILING: [&str; 5] = ["failure", "cancelled", "timed_out", "stale", "an invention"];
+const PENDING: [&str; 3] = ["queued", "in_progress", "waiting"];
 
-    fn shuffle<T>(&mut self, list: &mut [T]) {
-        for end in (1..list.len()).rev() {
-            let other = usize::try_from(self.below(end as u64 + 1)).unwrap();
-            list.swap(end, other);
-        }
-    }
+/// What GitHub says of a commit, and what its stage asks for. A [`Gate`] comes of it.
+#[derive(Debug, Clone)]
+struct Commit {
+    policy: Policy,
+    ignored: Option<&'static str>,
+    allowed_without_ci: bool,
+    runs: Vec<Run>,
+    statuses: Vec<(&'static str, &'static str)>,
+    /// Id, number of runs, state and age.
+    suites: Vec<(u64, u64, &'static str, i64)>,
+    waiting_job: Option<u64>,
 }
 
-fn any_commit(numbers: &mut Numbers) -> Gate {
-    const NAMES: [&str; 4] = ["test", "lint", "build", "Test"];
-    let mut gate = match numbers.below(3) {
-        0 => Gate::all(),
-        1 => Gate::new(Checks::Named(vec!["test".to_owned()])),
-        _ => Gate::requiring(&["test", "lint"][..usize::try_from(numbers.below(3)).unwrap()]),
-    };
-    // Mostly good news, or no commit would ever be green.
-    const STATES: [&str; 8] =
-        ["success", "success", "success", "success", "neutral", "failure", "in_progress", "queued"];
-    for id in 0..numbers.below(5) {
-        let app = numbers.of(&[ACTIONS, ACTIONS, 7]);
-        gate = gate.run_of(app, numbers.below(3), id, numbers.of(&NAMES), numbers.of(&STATES));
-    }
-    for number in 0..numbers.below(3) {
-        let context = format!("{}{number}", numbers.of(&["ci", "test"]));
-        gate = gate.status(&context, numbers.of(&["success", "success", "pending", "failure"]));
-    }
-    for id in 0..numbers.below(3) {
-        let created = i64::try_from(numbers.below(400)).unwrap();
-        gate = gate.suite(id, numbers.below(2), numbers.of(&["success", "success", "queued", "in_progress"]), created);
-    }
-    if numbers.below(4) == 0 { gate.ignoring("lint") } else { gate }
+#[derive(Debug, Clone)]
+enum Policy {
+    All,
+    Named(Vec<&'static str>),
+    /// Names, each from anybody or from one App only.
+    Required(Vec<(&'static str, Option<u64>)>),
+}
+
+#[derive(Debug, Clone)]
+struct Run {
+    id: u64,
+    app: u64,
+    suite: u64,
+    name: &'static str,
+    state: &'static str,
+}
+
+/// Something that is asked for and is not, or not yet, as it should be.
+#[derive(Debug, Clone)]
+struct Trouble {
+    name: &'static str,
+    pinned: Option<u64>,
+    report: Report,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Report {
+    None,
+    Run { app: u64, suite: u64 },
+    Status,
+}
+
+#[test]
+fn what_is_required_and_failing_or_pending_never_leaves_a_commit_green() {
+    hold(&(any_commit(), any_trouble()), |(commit, trouble)| {
+        let green_before = commit.is_green();
+        prop_assert!(!commit.with_required(&trouble).is_green());
+        Ok(green_before)
+    });
 }
 
 #[test]
 fn the_order_of_what_github_says_never_changes_the_verdict() {
-    for seed in 0..2000 {
-        let numbers = &mut Numbers(seed);
-        let mut gate = any_commit(numbers);
-        let before = gate.after(500);
-        numbers.shuffle(&mut gate.facts.check_runs);
-        numbers.shuffle(&mut gate.facts.statuses);
-        numbers.shuffle(&mut gate.facts.suites);
-        if let Required::Known(required) = &mut gate.facts.required {
-            numbers.shuffle(required);
-        }
-        assert_eq!(gate.after(500), before, "seed {seed}");
-    }
+    let shuffled = any_commit().prop_flat_map(|commit| (Just(commit.clone()), any_order_of(commit)));
+    hold(&shuffled, |(commit, shuffled)| {
+        prop_assert_eq!(commit.gate().after(NOW), shuffled.gate().after(NOW));
+        Ok(commit.is_green())
+    });
 }
 
 #[test]
-fn a_required_check_that_fails_never_leaves_a_commit_green() {
-    let mut green = 0;
-    for seed in 0..2000 {
-        let numbers = &mut Numbers(seed);
-        let mut gate = any_commit(numbers);
-        green += u32::from(gate.after(500).verdict == Green);
-        gate.checks = Checks::Required;
-        if let Required::Known(required) = &mut gate.facts.required {
-            required.push(RequiredCheck::by_anybody("the last straw"));
+fn a_failing_report_never_makes_a_stage_that_asks_for_all_checks_greener() {
+    let failing = any_trouble().prop_filter("reported", |it| !matches!(it.report, Report::None));
+    hold(&(any_commit(), failing, select(&FAILING)), |(commit, mut failing, state)| {
+        let before = Commit { policy: Policy::All, ..commit };
+        failing.state = state;
+        let after = before.with_report(&failing).gate().after(NOW).verdict;
+        prop_assert!(after >= before.gate().after(NOW).verdict);
+        prop_assert_eq!(after, Blocked);
+        Ok(before.is_green())
+    });
+}
+
+#[test]
+fn of_a_green_commit_every_required_name_was_reported_and_has_passed() {
+    hold(&any_commit(), |commit| {
+        let green = commit.is_green();
+        for (name, pinned) in commit.required() {
+            prop_assert!(!green || commit.has_passed(name, pinned), "{}", name);
         }
-        let failing = numbers.of(&["failure", "cancelled", "timed_out", "an invention"]);
-        let gate = match numbers.below(2) {
-            0 => gate.run_of(numbers.below(9), 9, 99, "the last straw", failing),
-            _ => gate.status("The Last Straw", "failure"),
+        Ok(green)
+    });
+}
+
+/// Tries it on many, of which enough must be green: of commits that are red anyway it would show little.
+fn hold<S: Strategy>(any: &S, test: impl Fn(S::Value) -> Result<bool, TestCaseError>) {
+    const CASES: u32 = 2000;
+    let green = Cell::new(0);
+    let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(any, |value| {
+        green.set(green.get() + u32::from(test(value)?));
+        Ok(())
+    });
+    assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    assert!(green.get() > CASES / 8, "only {} of {CASES} commits were green: this test shows little", green.get());
+}
+
+impl Commit {
+    fn gate(&self) -> Gate {
+        let mut gate = match &self.policy {
+            Policy::All => Gate::all(),
+            Policy::Named(names) => Gate::new(Checks::Named(names.iter().map(ToString::to_string).collect())),
+            Policy::Required(required) => {
+                let mut gate = Gate::requiring(&[]);
+                let check = |&(name, integration_id): &(&str, _)| RequiredCheck {
+                    integration_id,
+                    ..RequiredCheck::by_anybody(name)
+                };
+                gate.facts.required = Required::Known(required.iter().map(check).collect());
+                gate
+            }
         };
-        assert_ne!(gate.after(500).verdict, Green, "seed {seed}");
+        gate.no_ci.then = if self.allowed_without_ci { NoCiThen::Allow } else { NoCiThen::Deny };
+        gate = self.runs.iter().fold(gate, |gate, it| gate.run_of(it.app, it.suite, it.id, it.name, it.state));
+        gate = self.statuses.iter().fold(gate, |gate, (context, state)| gate.status(context, state));
+        gate = self.suites.iter().fold(gate, |gate, &(id, runs, state, age)| gate.suite(id, runs, state, NOW - age));
+        gate = self.waiting_job.into_iter().fold(gate, Gate::waits);
+        self.ignored.into_iter().fold(gate, Gate::ignoring)
     }
-    assert!(green > 200, "only {green} of the commits were green before: this test shows little");
+
+    fn is_green(&self) -> bool {
+        self.gate().after(NOW).verdict == Green
+    }
+
+    /// The names that are asked for and not ignored, and which App must have reported each.
+    fn required(&self) -> Vec<(&'static str, Option<u64>)> {
+        let required = match &self.policy {
+            Policy::All => Vec::new(),
+            Policy::Named(names) => names.iter().map(|name| (*name, None)).collect(),
+            Policy::Required(required) => required.clone(),
+        };
+        let counts = |name: &str| self.ignored.is_none_or(|ignored| !same_name(name, ignored));
+        required.into_iter().filter(|(name, _)| counts(name)).collect()
+    }
+
+    fn has_passed(&self, name: &str, pinned: Option<u64>) -> bool {
+        let is_it = |run: &&Run| {
+            run.name == name && pinned.is_none_or(|app| app == run.app) && self.waiting_job != Some(run.id)
+        };
+        let passed = |run: &Run| matches!(super::read(run.state), CheckState::Passed(_));
+        let by_status = |&(context, state): &(&str, &str)| same_name(context, name) && state == "success";
+        self.runs.iter().filter(is_it).any(passed) || (pinned.is_none() && self.statuses.iter().any(by_status))
+    }
+
+    /// It is asked for, whatever the stage asked for before.
+    fn with_required(&self, trouble: &Trouble) -> Self {
+        let mut commit = self.with_report(trouble);
+        match &mut commit.policy {
+            // Whatever is reported is asked for, so something has to be.
+            Policy::All if matches!(trouble.report, Report::None) => commit.statuses.push((trouble.name, "pending")),
+            Policy::All => {}
+            Policy::Named(names) => names.push(trouble.name),
+            Policy::Required(required) => required.push((trouble.name, trouble.pinned)),
+        }
+        commit
+    }
+
+    /// It is reported, after everything else.
+    fn with_report(&self, trouble: &Trouble) -> Self {
+        let mut commit = self.clone();
+        commit.ignored = commit.ignored.filter(|ignored| !same_name(ignored, trouble.name));
+        match trouble.report {
+            // A name that is missing altogether.
+            Report::None => {
+                commit.runs.retain(|run| !same_name(run.name, trouble.name));
+                commit.statuses.retain(|(context, _)| !same_name(context, trouble.name));
+            }
+            Report::Run { app, suite } => {
+                commit.runs.push(Run { id: 99, app, suite, name: trouble.name, state: trouble.state });
+            }
+            Report::Status => {
+                // Of a context only the newest status is told.
+                commit.statuses.retain(|(context, _)| !same_name(context, trouble.name));
+                let state = if FAILING.contains(&trouble.state) { "failure" } else { "pending" };
+                commit.statuses.push((trouble.name, state));
+            }
+        }
+        commit
+    }
+}
+
+/// Mostly good news, or hardly any would be green.
+fn any_commit() -> impl Strategy<Value = Commit> {
+    let good_or = |bad: &'static [&'static str], odds| prop_oneof![odds => select(&["success", "success", "neutral", "skipped"][..]), 1 => select(bad)];
+    let run = (select(&APPS), 0..3_u64, select(&NAMES), good_or(&["failure", "in_progress", "queued", "new"], 14))
+        .prop_map(|(app, suite, name, state)| Run { id: 0, app, suite, name, state });
+    let runs = prop::collection::vec(run, 0..6).prop_map(|mut runs| {
+        (1..).zip(&mut runs).for_each(|(id, run)| run.id = id);
+        runs
+    });
+    let status_state = prop_oneof![9 => Just("success"), 1 => select(&["pending", "failure", "error"][..])];
+    let statuses = prop::collection::vec((select(&["test", "LINT", "ci"][..]), status_state), 0..3);
+    let suite = (0..4_u64, 0..2_u64, good_or(&["queued", "in_progress", "failure"], 6), 0..400_i64);
+    let waiting_job = prop::option::weighted(0.2, 1..4_u64);
+    let ignored = prop::option::weighted(0.2, select(&NAMES));
+    let suites = prop::collection::vec(suite, 0..3);
+    (any_policy(), ignored, any::<bool>(), runs, statuses, suites, waiting_job).prop_map(
+        |(policy, ignored, allowed_without_ci, runs, statuses, suites, waiting_job)| Commit {
+            policy,
+            ignored,
+            allowed_without_ci,
+            runs,
+            statuses,
+            suites,
+            waiting_job,
+        },
+    )
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let names = prop::collection::vec(select(&NAMES), 1..3);
+    let pinned = prop::option::weighted(0.3, select(&APPS));
+    prop_oneof![
+        Just(Policy::All),
+        names.prop_map(Policy::Named),
+        prop::collection::vec((select(&NAMES), pinned), 0..3).prop_map(Policy::Required),
+    ]
+}
+
+fn any_trouble() -> impl Strategy<Value = Trouble> {
+    let report = prop_oneof![
+        Just(Report::None),
+        (select(&APPS), 0..4_u64).prop_map(|(app, suite)| Report::Run { app, suite }),
+        Just(Report::Status),
+    ];
+    let name = select(&["test", "lint", "Test", "the last straw"][..]);
+    let pinned = prop::option::weighted(0.3, select(&APPS));
+    let state = prop_oneof![select(&FAILING), select(&PENDING)];
+    (name, pinned, report, state).prop_map(|(name, pinned, report, state)| {
+        // What another App says would be no trouble.
+        let pinned = match report {
+            Report::Run { app, .. } => pinned.map(|_| app),
+            Report::None | Report::Status => pinned,
+        };
+        Trouble { name, pinned, report, state }
+    })
+}
+
+fn any_order_of(commit: Commit) -> impl Strategy<Value = Commit> {
+    let policy = match commit.policy.clone() {
+        Policy::All => Just(Policy::All).boxed(),
+        Policy::Named(names) => Just(names).prop_shuffle().prop_map(Policy::Named).boxed(),
+        Policy::Required(required) => Just(required).prop_shuffle().prop_map(Policy::Required).boxed(),
+    };
+    let runs = Just(commit.runs.clone()).prop_shuffle();
+    let statuses = Just(commit.statuses.clone()).prop_shuffle();
+    let suites = Just(commit.suites.clone()).prop_shuffle();
+    (policy, runs, statuses, suites).prop_map(move |(policy, runs, statuses, suites)| Commit {
+        policy,
+        runs,
+        statuses,
+        suites,
+        ..commit.clone()
+    })
+}
+
+/// As GitHub compares contexts.
+fn same_name(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
