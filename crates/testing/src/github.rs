@@ -4,6 +4,7 @@
 
 mod authorization;
 mod changes;
+mod conversation;
 mod deliveries;
 mod endpoints;
 mod events;
@@ -13,6 +14,8 @@ mod jobs;
 mod json;
 mod model;
 mod oidc;
+mod record;
+mod registration;
 mod repository;
 mod server;
 mod shared;
@@ -21,6 +24,7 @@ mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -29,6 +33,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+pub use conversation::CommentRecord;
 pub use deliveries::{Attempt, DeliveryRecord, deliver, sign};
 pub use faults::Failure;
 pub use jobs::{FakeJob, NewJob};
@@ -90,6 +95,12 @@ impl FakeGitHub {
         format!("http://{}", self.address)
     }
 
+    /// The same where GitHub Enterprise Server has it.
+    #[must_use]
+    pub fn enterprise_url(&self) -> String {
+        format!("{}{}", self.url(), server::ENTERPRISE)
+    }
+
     /// A token that is good for everything except what only an App itself may ask.
     #[must_use]
     pub fn token(&self) -> &'static str {
@@ -112,6 +123,7 @@ impl FakeGitHub {
 
     /// Delivers what happens from now on to this address.
     pub fn set_webhook(&self, url: &str, secret: &str) {
+        self.shared.model().registration.set_hook(url, secret);
         self.shared.set_hook(Hook { url: url.to_owned(), secret: secret.to_owned() });
     }
 
@@ -123,6 +135,12 @@ impl FakeGitHub {
         }
     }
 
+    /// Makes deliveries from now on and sends none: a test sends them itself, in any order, with
+    /// [`redeliver`](Self::redeliver).
+    pub fn hold_deliveries(&self) {
+        self.shared.held.store(true, Ordering::Relaxed);
+    }
+
     /// Delivers once more, under the same GUID. `None`: there is no such delivery, or no webhook.
     pub async fn redeliver(&self, guid: &str) -> Option<Attempt> {
         self.shared.attempt(guid).await
@@ -132,6 +150,12 @@ impl FakeGitHub {
     #[must_use]
     pub fn deliveries(&self) -> Vec<DeliveryRecord> {
         self.shared.deliveries()
+    }
+
+    /// The newest delivery that is as wanted, sent or not.
+    #[must_use]
+    pub fn newest_delivery(&self, wanted: impl Fn(&DeliveryRecord) -> bool) -> Option<DeliveryRecord> {
+        self.shared.newest_delivery(wanted)
     }
 
     /// Waits until everything has been tried to deliver, and gives it.

@@ -1,7 +1,5 @@
 //! Who may ask. Stricter than GitHub in one thing: nothing of the API but the rate limit is answered without a token.
 
-use std::collections::HashSet;
-
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use base64::Engine as _;
@@ -9,15 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::exchange::Refusal;
+use super::model::Model;
 
 /// Good for everything but what only an App itself may ask.
 pub(super) const TOKEN: &str = "token-of-the-stand-in-github";
 
-/// The longest a JWT may be good for, and how far clocks may differ.
+/// The longest a JWT may be good for.
 const LONGEST: i64 = 600;
-const SKEW: i64 = 60;
 
-pub(super) fn check(request: &Request, given_out: &HashSet<String>) -> Result<(), Refusal> {
+pub(super) fn check(request: &Request, model: &Model) -> Result<(), Refusal> {
     let path = request.uri().path();
     // The issuer of jobs' tokens is not the API.
     if path == "/rate_limit" || path.starts_with("/_services/") {
@@ -28,13 +26,18 @@ pub(super) fn check(request: &Request, given_out: &HashSet<String>) -> Result<()
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Requires authentication"));
     };
     if path == "/app" || path.starts_with("/app/") || path.ends_with("/installation") {
-        return check_jwt(token).map_err(|why| Refusal::new(StatusCode::UNAUTHORIZED, why));
+        return check_jwt(token, jiff::Timestamp::now().as_second() - model.clock_back)
+            .map_err(|why| Refusal::new(StatusCode::UNAUTHORIZED, why));
     }
-    if token == TOKEN || given_out.contains(token) {
-        Ok(())
-    } else {
-        Err(Refusal::new(StatusCode::UNAUTHORIZED, "Bad credentials"))
+    let installation = model.tokens.contains(token);
+    if installation && owner_of(path).is_some_and(|owner| model.registration.is_suspended(owner)) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "This installation has been suspended"));
     }
+    if token == TOKEN || installation { Ok(()) } else { Err(Refusal::new(StatusCode::UNAUTHORIZED, "Bad credentials")) }
+}
+
+fn owner_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/repos/")?.split('/').next()
 }
 
 fn token_of(header: &str) -> Option<&str> {
@@ -43,7 +46,7 @@ fn token_of(header: &str) -> Option<&str> {
 }
 
 /// All but the signature: whose key it is nobody has told this GitHub.
-fn check_jwt(token: &str) -> Result<(), &'static str> {
+fn check_jwt(token: &str, now: i64) -> Result<(), &'static str> {
     const NOT_ONE: &str = "A JSON web token could not be decoded";
     let parts: Vec<&str> = token.split('.').collect();
     let [head, claims, signature] = parts[..] else { return Err(NOT_ONE) };
@@ -58,8 +61,7 @@ fn check_jwt(token: &str) -> Result<(), &'static str> {
     let (Some(issued), Some(expires)) = (claims["iat"].as_i64(), claims["exp"].as_i64()) else {
         return Err("'Issued at' claim ('iat') and 'Expiration time' claim ('exp') must be integers");
     };
-    let now = jiff::Timestamp::now().as_second();
-    if issued > now + SKEW {
+    if issued > now {
         return Err("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued");
     }
     if expires <= now {

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::events::{self, Event};
-use super::model::{CheckRun, CheckSuite, Model, PullRequest};
+use super::json::app::ACTIONS;
+use super::model::{CheckRun, CheckSuite, Model, PullRequest, Workflow};
 use super::state::CheckState;
 
 impl Model {
@@ -50,7 +51,13 @@ impl Model {
         events
     }
 
+    /// Without more being said, a suite of GitHub Actions is a run of a workflow `ci` that a push has started.
     pub(super) fn add_suite(&mut self, id: u64, sha: &str, app: &str) -> u64 {
+        let workflow = Workflow { name: "ci".to_owned(), event: "push".to_owned() };
+        self.add_suite_of(id, sha, app, (app == ACTIONS).then_some(workflow))
+    }
+
+    pub(super) fn add_suite_of(&mut self, id: u64, sha: &str, app: &str, workflow: Option<Workflow>) -> u64 {
         self.must_have(id, sha);
         let branches = &self.repository(id).branches;
         let branch = branches.iter().find(|(_, head)| *head == sha).map(|(name, _)| name.clone());
@@ -60,6 +67,7 @@ impl Model {
             sha: sha.to_owned(),
             branch,
             app: app.to_owned(),
+            workflow,
             created_at: now,
             updated_at: now,
         };

@@ -28,6 +28,15 @@ pub struct DeliveryRecord {
     pub attempts: Vec<Attempt>,
 }
 
+impl DeliveryRecord {
+    /// The id of the repository that it tells of, if it tells of one.
+    #[must_use]
+    pub fn repository(&self) -> Option<u64> {
+        let payload: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        payload["repository"]["id"].as_u64()
+    }
+}
+
 /// How one attempt to deliver went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
@@ -43,6 +52,18 @@ impl Attempt {
     pub const fn was_taken(&self) -> bool {
         matches!(self, Self::Answered(200..=299))
     }
+}
+
+/// One attempt as GitHub's own log has it.
+#[derive(Debug, Clone)]
+pub(super) struct LoggedAttempt {
+    pub(super) id: u64,
+    pub(super) at: jiff::Timestamp,
+    /// Not the first one.
+    pub(super) redelivery: bool,
+    /// As it was before the attempt.
+    pub(super) delivery: DeliveryRecord,
+    pub(super) result: Attempt,
 }
 
 /// What `X-Hub-Signature-256` says after `sha256=`: HMAC-SHA256 of the body, in hex.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::json::repositories::{html, in_events, minimal, url};
-use super::json::{app, checks, commits, pull_requests, time, with};
+use super::json::repositories::{html, in_events, url};
+use super::json::{actions, app, checks, commits, pull_requests, time, with};
 use super::model::{CheckRun, CheckSuite, CommitStatus, Model, PullRequest, Repository};
 use super::state::Conclusion;
 
@@ -75,7 +75,7 @@ pub(super) fn push(branch: &str, before: Option<&str>, after: Option<&str>, of: 
         "after": to,
         "created": before.is_none(),
         "deleted": after.is_none(),
-        "forced": false,
+        "forced": before.zip(after).is_some_and(|(before, after)| !of.history(after).contains(before)),
         "base_ref": null,
         "compare": format!("{}/compare/{}...{}", html(of), &from[..12], &to[..12]),
         "commits": new,
@@ -84,6 +84,18 @@ pub(super) fn push(branch: &str, before: Option<&str>, after: Option<&str>, of: 
         "repository": pushed
     });
     Event::new("push", of, model, payload)
+}
+
+/// A repository has another name, or another owner: then GitHub says `transferred` and nothing of the name.
+pub(super) fn renamed(before: &str, of: &Repository, model: &Model) -> Event {
+    let (owner, name) = before.split_once('/').unwrap_or_default();
+    let payload = if owner == of.owner() {
+        json!({ "action": "renamed", "changes": { "repository": { "name": { "from": name } } } })
+    } else {
+        let organization = app::organization(owner, &model.api);
+        json!({ "action": "transferred", "changes": { "owner": { "from": { "organization": organization } } } })
+    };
+    Event::new("repository", of, model, payload)
 }
 
 /// `opened`, `synchronize` or `closed`.
@@ -144,61 +156,9 @@ pub(super) fn workflow_run_completed(
     of: &Repository,
     model: &Model,
 ) -> Event {
-    // A workflow, its run and its suite exist one for one here, and so do their ids.
-    let id = suite.id;
-    let (api, html) = (url(of, &model.api), html(of));
-    let run = format!("{api}/actions/runs/{id}");
-    let path = format!(".github/workflows/{workflow}.yml");
-    let (created, updated) = (time(suite.created_at), time(suite.updated_at));
-    let head = of.commits.get(&suite.sha);
-    let workflow_object = json!({
-        "id": id,
-        "node_id": format!("W_{id}"),
-        "name": workflow,
-        "path": path,
-        "state": "active",
-        "created_at": created,
-        "updated_at": created,
-        "url": format!("{api}/actions/workflows/{id}"),
-        "html_url": format!("{html}/blob/{}/{path}", of.default_branch),
-        "badge_url": format!("{html}/workflows/{workflow}/badge.svg")
-    });
-    let workflow_run = json!({
-        "id": id,
-        "node_id": format!("WFR_{id}"),
-        "name": workflow,
-        "path": path,
-        "display_title": head.map(|commit| &commit.message),
-        "run_number": 1,
-        "run_attempt": 1,
-        "event": "push",
-        "status": "completed",
-        "conclusion": conclusion.as_str(),
-        "head_branch": suite.branch,
-        "head_sha": suite.sha,
-        "head_commit": head.map(commits::simple),
-        "head_repository": minimal(of, &model.api),
-        "repository": minimal(of, &model.api),
-        "workflow_id": id,
-        "workflow_url": format!("{api}/actions/workflows/{id}"),
-        "check_suite_id": id,
-        "check_suite_node_id": format!("CS_{id}"),
-        "check_suite_url": format!("{api}/check-suites/{id}"),
-        "pull_requests": pull_requests::of_branch(suite.branch.as_deref(), of, &model.api),
-        "actor": app::developer(&model.api),
-        "triggering_actor": app::developer(&model.api),
-        "created_at": created,
-        "updated_at": updated,
-        "run_started_at": created,
-        "previous_attempt_url": null,
-        "url": run,
-        "html_url": format!("{html}/actions/runs/{id}"),
-        "artifacts_url": format!("{run}/artifacts"),
-        "cancel_url": format!("{run}/cancel"),
-        "jobs_url": format!("{run}/jobs"),
-        "logs_url": format!("{run}/logs"),
-        "rerun_url": format!("{run}/rerun")
-    });
+    let workflow_object = actions::workflow(workflow, suite, of, &model.api);
+    let ended = json!({ "name": workflow, "status": "completed", "conclusion": conclusion.as_str() });
+    let workflow_run = with(actions::run(suite, of, &model.api), ended);
     let payload = json!({ "action": "completed", "workflow": workflow_object, "workflow_run": workflow_run });
     Event::new("workflow_run", of, model, payload)
 }

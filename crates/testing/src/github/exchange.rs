@@ -86,6 +86,23 @@ impl Call {
     }
 }
 
+impl Call {
+    /// A list whose pages have no numbers: each begins where the link of the one before it says.
+    pub(super) fn page_by_cursor<T>(&self, all: Vec<T>, id: impl Fn(&T) -> u64, model: &Model) -> Page<T> {
+        let size = self.parameter("per_page").and_then(|it| it.parse().ok()).unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
+        let from = self.parameter("cursor").and_then(|cursor| cursor.strip_prefix("v1_")?.parse::<u64>().ok());
+        let begin = from.and_then(|from| all.iter().position(|it| id(it) == from)).unwrap_or(0);
+        let next = all.get(begin + size).map(|it| {
+            let filter =
+                self.parameter("status").map(|status| format!("&status={}", encode(status))).unwrap_or_default();
+            let query = format!("per_page={size}{filter}&cursor=v1_{}", id(it));
+            format!("<{}{}?{query}>; rel=\"next\"", model.api, self.path)
+        });
+        let total = all.len();
+        Page { items: all.into_iter().skip(begin).take(size).collect(), total, link: next }
+    }
+}
+
 /// A query's value, with what would not stay itself there escaped.
 fn encode(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);

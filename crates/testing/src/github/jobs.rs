@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::exchange::Refusal;
-use super::json::app::{ACTIONS, DEVELOPER, id_of};
+use super::json::app::{DEVELOPER, id_of};
 use super::json::with;
 use super::oidc::ISSUER;
 use super::repository::FakeRepository;
@@ -76,7 +76,7 @@ impl FakeRepository {
     }
 
     fn start(&self, job: NewJob, attempt: u64) -> FakeJob {
-        let suite = job.suite.unwrap_or_else(|| self.add_check_suite(&job.sha, ACTIONS));
+        let suite = job.suite.unwrap_or_else(|| self.add_workflow_run(&job.sha, &job.workflow, &job.event));
         let check_run = self.add_check_run_in(suite, &job.name, CheckState::InProgress);
         let job = FakeJob { repository: self.clone(), job, attempt, suite, check_run };
         self.shared.jobs().insert(check_run, job.clone());

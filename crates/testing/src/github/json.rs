@@ -1,9 +1,12 @@
 //! How the model looks from outside: GitHub's JSON, valid for its published descriptions and no longer than that asks.
 
+pub(super) mod actions;
 pub(super) mod app;
 pub(super) mod checks;
+pub(super) mod comments;
 pub(super) mod commits;
 pub(super) mod deployments;
+pub(super) mod hooks;
 pub(super) mod pull_requests;
 pub(super) mod repositories;
 

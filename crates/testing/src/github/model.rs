@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::registration::Registration;
 use super::state::{CheckState, CommitState, Conclusion};
 
 pub(super) struct Model {
@@ -14,12 +15,17 @@ pub(super) struct Model {
     pub(super) repositories: BTreeMap<u64, Repository>,
     /// Installation tokens that have been given out and are still good.
     pub(super) tokens: HashSet<String>,
+    pub(super) registration: Registration,
+    /// How many seconds this GitHub's clock is behind everybody else's.
+    pub(super) clock_back: i64,
     next_id: u64,
 }
 
 pub(super) struct Repository {
     pub(super) id: u64,
     pub(super) full_name: String,
+    /// From these one is led here, unless another has taken the name since.
+    pub(super) former_names: Vec<String>,
     pub(super) default_branch: String,
     pub(super) branches: BTreeMap<String, String>,
     pub(super) commits: HashMap<String, Commit>,
@@ -32,6 +38,11 @@ pub(super) struct Repository {
     /// What classic branch protection requires, by branch.
     pub(super) protected: BTreeMap<String, Vec<String>>,
     pub(super) deployments: Vec<Deployment>,
+    pub(super) comments: Vec<Comment>,
+    /// What deployments are made of, whatever was asked for.
+    pub(super) deploys: Option<String>,
+    /// Pull requests on which nobody may comment.
+    pub(super) locked: HashSet<u64>,
     pub(super) created_at: Timestamp,
 }
 
@@ -75,8 +86,18 @@ pub(super) struct CheckSuite {
     pub(super) sha: String,
     pub(super) branch: Option<String>,
     pub(super) app: String,
+    /// Of which workflow's run it is. `None`: it is not one of GitHub Actions.
+    pub(super) workflow: Option<Workflow>,
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
+}
+
+/// What a run of GitHub Actions is of.
+#[derive(Clone)]
+pub(super) struct Workflow {
+    pub(super) name: String,
+    /// What started the run.
+    pub(super) event: String,
 }
 
 #[derive(Clone)]
@@ -103,6 +124,16 @@ pub(super) struct Deployment {
     pub(super) statuses: Vec<DeploymentStatus>,
 }
 
+#[derive(Clone)]
+pub(super) struct Comment {
+    pub(super) id: u64,
+    pub(super) pull_request: u64,
+    /// As it was written, and after each edit.
+    pub(super) bodies: Vec<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+}
+
 pub(super) struct DeploymentStatus {
     pub(super) id: u64,
     pub(super) state: String,
@@ -118,7 +149,14 @@ pub(super) struct DeploymentStatus {
 impl Model {
     pub(super) fn new(api: String) -> Self {
         // Real ids left 32 bits behind long ago.
-        Self { api, repositories: BTreeMap::new(), tokens: HashSet::new(), next_id: 4_442_074_270 }
+        Self {
+            api,
+            repositories: BTreeMap::new(),
+            tokens: HashSet::new(),
+            registration: Registration::default(),
+            clock_back: 0,
+            next_id: 4_442_074_270,
+        }
     }
 
     pub(super) fn new_id(&mut self) -> u64 {
@@ -139,6 +177,7 @@ impl Model {
         let repository = Repository {
             id,
             full_name: full_name.to_owned(),
+            former_names: Vec::new(),
             default_branch: "main".to_owned(),
             branches: BTreeMap::new(),
             commits: HashMap::new(),
@@ -149,6 +188,9 @@ impl Model {
             required: BTreeMap::new(),
             protected: BTreeMap::new(),
             deployments: Vec::new(),
+            comments: Vec::new(),
+            deploys: None,
+            locked: HashSet::new(),
             created_at: Timestamp::now(),
         };
         self.repositories.insert(id, repository);
@@ -167,6 +209,12 @@ impl Model {
 
     pub(super) fn find(&self, full_name: &str) -> Option<&Repository> {
         self.repositories.values().find(|it| it.full_name.eq_ignore_ascii_case(full_name))
+    }
+
+    /// The repository that had this name before, where no other has it now.
+    pub(super) fn find_moved(&self, full_name: &str) -> Option<&Repository> {
+        let had_it = |it: &&Repository| it.former_names.iter().any(|name| name.eq_ignore_ascii_case(full_name));
+        if self.find(full_name).is_some() { None } else { self.repositories.values().find(had_it) }
     }
 
     /// Makes a commit that no branch points to yet.
@@ -190,6 +238,17 @@ impl Model {
             at: Timestamp::now(),
         };
         commits.insert(sha.to_owned(), commit);
+    }
+}
+
+impl Model {
+    /// A commit holds just what another holds.
+    pub(super) fn take_content(&mut self, repository: u64, sha: &str, of: &str) {
+        let commits = &mut self.repository_mut(repository).commits;
+        let tree = commits.get(of).map(|other| other.tree.clone());
+        if let (Some(tree), Some(commit)) = (tree, commits.get_mut(sha)) {
+            commit.tree = tree;
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::events::{self, Event};
 use super::json::app::ACTIONS;
-use super::model::{CommitStatus, Model, PullRequest};
+use super::model::{CommitStatus, Model, PullRequest, Workflow};
 use super::shared::{Shared, TimedOut};
 use super::state::{CheckState, CommitState, Conclusion};
 
@@ -85,6 +85,17 @@ impl FakeRepository {
         self.id
     }
 
+    /// Gives it another name or owner, or both: `owner/name`.
+    pub fn rename(&self, full_name: &str) {
+        self.change(|model, id| {
+            let repository = model.repository_mut(id);
+            let before = std::mem::replace(&mut repository.full_name, full_name.to_owned());
+            repository.former_names.push(before.clone());
+            let event = events::renamed(&before, model.repository(id), model);
+            ((), vec![event])
+        });
+    }
+
     /// The commit that a branch is at.
     #[must_use]
     pub fn head(&self, branch: &str) -> String {
@@ -113,6 +124,27 @@ impl FakeRepository {
             let events = model.move_branch(id, branch, before.as_deref(), &sha);
             (sha, events)
         })
+    }
+
+    /// Takes the branch's last commit away and pushes another in its place, and gives its SHA.
+    pub fn force_push(&self, branch: &str, message: &str) -> String {
+        self.change(|model, id| {
+            let before = model.head(id, branch);
+            let parents =
+                model.repository(id).commits.get(&before).map(|head| head.parents.clone()).unwrap_or_default();
+            let sha = model.add_commit(id, message, &parents.iter().map(String::as_str).collect::<Vec<_>>());
+            let events = model.move_branch(id, branch, Some(&before), &sha);
+            (sha, events)
+        })
+    }
+
+    /// Moves a branch to a commit that there is, forward or back.
+    pub fn reset_branch(&self, branch: &str, sha: &str) {
+        self.change(|model, id| {
+            model.must_have(id, sha);
+            let before = model.head(id, branch);
+            ((), model.move_branch(id, branch, Some(&before), sha))
+        });
     }
 
     /// Deletes a branch.
@@ -161,15 +193,36 @@ impl FakeRepository {
         self.merge(number, None, |base, _| vec![base])
     }
 
+    /// Merges a pull request by making its commits anew on top of the base, and gives the last one's SHA.
+    pub fn rebase_pull_request(&self, number: u64) -> String {
+        self.merge_by(number, |model, id, pull_request, base| {
+            let commits = model.repository(id).commits_between(Some(base), &pull_request.head_sha);
+            let messages: Vec<String> = commits.into_iter().map(|commit| commit.message.clone()).collect();
+            messages.iter().fold(base.to_owned(), |parent, message| model.add_commit(id, message, &[&parent]))
+        })
+    }
+
     fn merge(&self, number: u64, sha: Option<&str>, parents: fn(String, String) -> Vec<String>) -> String {
-        self.change(|model, id| {
-            let mut pull_request = model.open_pull_request(id, number);
-            let before = model.head(id, &pull_request.base);
-            let parents = parents(before.clone(), pull_request.head_sha.clone());
+        self.merge_by(number, |model, id, pull_request, base| {
+            let parents = parents(base.to_owned(), pull_request.head_sha.clone());
             let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
             let message = format!("{} (#{number})", pull_request.title);
             let merge = sha.map_or_else(|| model.new_sha(), str::to_owned);
             model.add_made_commit(id, &merge, &message, &parents);
+            merge
+        })
+    }
+
+    /// `make` makes what the base, which it is given, moves to.
+    fn merge_by(&self, number: u64, make: impl FnOnce(&mut Model, u64, &PullRequest, &str) -> String) -> String {
+        self.change(|model, id| {
+            let mut pull_request = model.open_pull_request(id, number);
+            let before = model.head(id, &pull_request.base);
+            let merge = make(model, id, &pull_request, &before);
+            // Where nothing else was merged meanwhile, nothing else is in it.
+            if model.repository(id).history(&pull_request.head_sha).contains(before.as_str()) {
+                model.take_content(id, &merge, &pull_request.head_sha);
+            }
             pull_request.base_sha.clone_from(&before);
             pull_request.merge_commit = Some(merge.clone());
             let mut events = vec![model.close(id, pull_request.clone())];
@@ -205,6 +258,12 @@ impl FakeRepository {
     /// Makes a suite without runs for an App (`github-actions`, or any other), and gives its id.
     pub fn add_check_suite(&self, sha: &str, app: &str) -> u64 {
         self.change(|model, id| (model.add_suite(id, sha, app), Vec::new()))
+    }
+
+    /// Starts a run of a workflow of GitHub Actions, without jobs as yet, and gives its id: its suite has the same.
+    pub fn add_workflow_run(&self, sha: &str, workflow: &str, event: &str) -> u64 {
+        let workflow = Workflow { name: workflow.to_owned(), event: event.to_owned() };
+        self.change(|model, id| (model.add_suite_of(id, sha, ACTIONS, Some(workflow)), Vec::new()))
     }
 
     /// Adds a check run to the commit's first suite of GitHub Actions, made if need be, and gives its id.
@@ -254,6 +313,11 @@ impl FakeRepository {
     pub fn protect_branch(&self, branch: &str, names: &[&str]) {
         let names = names.iter().map(|&name| name.to_owned()).collect();
         self.shared.model().repository_mut(self.id).protected.insert(branch.to_owned(), names);
+    }
+
+    /// Makes deployments of this commit from now on, whatever was asked for.
+    pub fn deploy_wrongly(&self, sha: &str) {
+        self.shared.model().repository_mut(self.id).deploys = Some(sha.to_owned());
     }
 
     /// The deployments that GitHub was told of, oldest first.

@@ -1,6 +1,7 @@
 //! What the server, the courier and the tests' handles share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +9,13 @@ use axum::http::Method;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, mpsc};
 
-use super::deliveries::{Attempt, DeliveryRecord, deliver};
+use super::deliveries::{Attempt, DeliveryRecord, LoggedAttempt, deliver};
 use super::events::Event;
 use super::faults::{Fault, Faults};
 use super::jobs::FakeJob;
 use super::model::Model;
 use super::oidc::Keys;
+use super::record::Recorder;
 
 /// One request that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +53,15 @@ pub(super) struct Shared {
     requests: Mutex<Vec<RequestRecord>>,
     hook: Mutex<Option<Hook>>,
     deliveries: Mutex<Vec<DeliveryRecord>>,
+    /// Every attempt, oldest first.
+    attempts: Mutex<Vec<LoggedAttempt>>,
     keys: Mutex<Keys>,
     /// By their check runs.
     jobs: Mutex<HashMap<u64, FakeJob>>,
     courier: mpsc::UnboundedSender<String>,
+    /// Deliveries are made and not sent.
+    pub(super) held: AtomicBool,
+    pub(super) recorder: Recorder,
     /// Somebody may have seen something change.
     pub(super) changed: Notify,
     /// What hangs may go on.
@@ -69,9 +76,12 @@ impl Shared {
             requests: Mutex::default(),
             hook: Mutex::default(),
             deliveries: Mutex::default(),
+            attempts: Mutex::default(),
             keys: Mutex::default(),
             jobs: Mutex::default(),
             courier,
+            held: AtomicBool::new(false),
+            recorder: Recorder::from_environment(),
             changed: Notify::new(),
             healed: Notify::new(),
         }
@@ -119,6 +129,7 @@ impl Shared {
         if locked(&self.hook).is_none() {
             return;
         }
+        self.recorder.delivery(&event);
         let mut deliveries = locked(&self.deliveries);
         let guid = guid(deliveries.len());
         deliveries.push(DeliveryRecord {
@@ -128,24 +139,45 @@ impl Shared {
             body: event.payload.to_string().into_bytes(),
             attempts: Vec::new(),
         });
-        // The courier ends with the GitHub it belongs to.
-        let _ = self.courier.send(guid);
+        if !self.held.load(Ordering::Relaxed) {
+            // The courier ends with the GitHub it belongs to.
+            let _ = self.courier.send(guid);
+        }
     }
 
     pub(super) fn deliveries(&self) -> Vec<DeliveryRecord> {
         locked(&self.deliveries).clone()
     }
 
+    pub(super) fn newest_delivery(&self, wanted: impl Fn(&DeliveryRecord) -> bool) -> Option<DeliveryRecord> {
+        locked(&self.deliveries).iter().rev().find(|it| wanted(it)).cloned()
+    }
+
     /// One attempt at a delivery, recorded. `None`: there is no such delivery, or nobody to deliver it to.
     pub(super) async fn attempt(&self, guid: &str) -> Option<Attempt> {
         let delivery = locked(&self.deliveries).iter().find(|it| it.guid == guid).cloned()?;
         let (url, secret) = locked(&self.hook).as_ref().map(|hook| (hook.url.clone(), hook.secret.clone()))?;
+        let at = jiff::Timestamp::now();
         let attempt = deliver(&url, &secret, &delivery.event, guid, &delivery.body).await;
+        let id = self.model().new_id();
+        let redelivery = !delivery.attempts.is_empty();
+        locked(&self.attempts).push(LoggedAttempt { id, at, redelivery, delivery, result: attempt.clone() });
         if let Some(it) = locked(&self.deliveries).iter_mut().find(|it| it.guid == guid) {
             it.attempts.push(attempt.clone());
         }
         self.changed.notify_waiters();
         Some(attempt)
+    }
+
+    /// Every attempt at every delivery, oldest first.
+    pub(super) fn attempts(&self) -> Vec<LoggedAttempt> {
+        locked(&self.attempts).clone()
+    }
+
+    /// Puts a delivery on its way once more.
+    pub(super) fn deliver_again(&self, guid: &str) {
+        // The courier ends with the GitHub it belongs to.
+        let _ = self.courier.send(guid.to_owned());
     }
 
     /// What `look` finds, as soon as it finds something.

@@ -10,17 +10,17 @@ use windlass_testing::github::{Attempt, CheckState, Conclusion, sign};
 
 use crate::PATIENCE;
 
-const SECRET: &str = "a shared secret";
+pub(crate) const SECRET: &str = "a shared secret";
 
 /// Takes deliveries, and keeps what it was sent.
-struct Receiver {
-    url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     received: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl Receiver {
-    async fn start(answer: StatusCode) -> Self {
+    pub(crate) async fn start(answer: StatusCode) -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&received);
         let receive = move |headers: HeaderMap, body: Bytes| {

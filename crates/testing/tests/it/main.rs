@@ -5,6 +5,7 @@
 mod deliveries;
 mod faults;
 mod fixtures;
+mod hooks;
 mod rest_api;
 mod sample_app;
 

@@ -69,6 +69,7 @@ pub(in crate::github) fn create(model: &mut Model, id: u64, call: &Call) -> Resu
         return Ok(merged);
     }
     must_be_green(model.repository(id), reference, &sha, body)?;
+    let sha = model.repository(id).deploys.clone().unwrap_or(sha);
     let deployment = Deployment {
         id: model.new_id(),
         sha,

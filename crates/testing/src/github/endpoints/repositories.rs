@@ -32,3 +32,20 @@ pub(in crate::github) fn pull_request(model: &mut Model, id: u64, call: &Call) -
     let found = repository.pull_requests.iter().find(|it| Some(it.number) == number).ok_or_else(Refusal::not_found)?;
     Ok(Answer::ok(pull_requests::pull_request(found, repository, &model.api)))
 }
+
+/// The pull requests that a commit came of, or is part of.
+pub(in crate::github) fn pull_requests_of(
+    model: &Model,
+    id: u64,
+    reference: &str,
+    call: &Call,
+) -> Result<Answer, Refusal> {
+    let repository = model.repository(id);
+    let sha = &repository.resolve(reference).ok_or_else(Refusal::not_found)?.sha;
+    let of = repository.pull_requests.iter().filter(|it| {
+        let mut commits = repository.commits_between(Some(&it.base_sha), &it.head_sha).into_iter();
+        it.merge_commit.as_ref() == Some(sha) || commits.any(|commit| commit.sha == *sha)
+    });
+    let page = call.page(of.collect(), id, model);
+    Ok(Answer::list(page, |it| pull_requests::in_lists(it, repository, &model.api)))
+}

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::super::registration::Registration;
 use super::{HTML, time};
 
 /// The App that the system under test signs in as, and whose webhook it is.
@@ -51,6 +52,26 @@ pub(in crate::github) fn user(login: &str, kind: Kind, api: &str) -> Value {
     })
 }
 
+/// As the events name one.
+pub(in crate::github) fn organization(login: &str, api: &str) -> Value {
+    let id = id_of(login);
+    let url = format!("{api}/orgs/{login}");
+    json!({
+        "login": login,
+        "id": id,
+        "node_id": format!("O_{id}"),
+        "url": url,
+        "repos_url": format!("{url}/repos"),
+        "events_url": format!("{url}/events"),
+        "hooks_url": format!("{url}/hooks"),
+        "issues_url": format!("{url}/issues"),
+        "members_url": format!("{url}/members{{/member}}"),
+        "public_members_url": format!("{url}/public_members{{/member}}"),
+        "avatar_url": format!("https://avatars.githubusercontent.com/u/{id}?v=4"),
+        "description": ""
+    })
+}
+
 pub(in crate::github) fn developer(api: &str) -> Value {
     user(DEVELOPER, Kind::User, api)
 }
@@ -87,11 +108,13 @@ pub(in crate::github) fn app(slug: &str, api: &str) -> Value {
     })
 }
 
-pub(in crate::github) fn permissions() -> Value {
+/// What some App asks for; of the one under test its registration knows.
+fn permissions() -> Value {
     json!({ "checks": "read", "contents": "read", "deployments": "write", "metadata": "read", "statuses": "read" })
 }
 
-pub(in crate::github) fn installation(owner: &str, api: &str) -> Value {
+pub(in crate::github) fn installation(owner: &str, registration: &Registration, api: &str) -> Value {
+    let suspended = registration.is_suspended(owner);
     let made = time(Timestamp::UNIX_EPOCH);
     json!({
         "id": INSTALLATION_ID,
@@ -103,14 +126,14 @@ pub(in crate::github) fn installation(owner: &str, api: &str) -> Value {
         "app_slug": APP_SLUG,
         "target_id": id_of(owner),
         "target_type": "Organization",
-        "permissions": permissions(),
-        "events": ["check_run", "check_suite", "pull_request", "push", "status"],
+        "permissions": registration.permissions(),
+        "events": registration.events(),
         "single_file_name": null,
         "repository_selection": "all",
-        "created_at": made,
-        "updated_at": made,
-        "suspended_by": null,
-        "suspended_at": null
+        "created_at": &made,
+        "updated_at": &made,
+        "suspended_by": suspended.then(|| user(owner, Kind::Organization, api)),
+        "suspended_at": suspended.then_some(made)
     })
 }
 

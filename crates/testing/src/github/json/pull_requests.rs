@@ -84,6 +84,29 @@ pub(in crate::github) fn pull_request(it: &PullRequest, repository: &Repository,
     })
 }
 
+/// In lists a pull request has less to say.
+pub(in crate::github) fn in_lists(it: &PullRequest, repository: &Repository, api: &str) -> Value {
+    const ONLY_ALONE: [&str; 12] = [
+        "merged",
+        "mergeable",
+        "rebaseable",
+        "mergeable_state",
+        "merged_by",
+        "comments",
+        "review_comments",
+        "maintainer_can_modify",
+        "commits",
+        "additions",
+        "deletions",
+        "changed_files",
+    ];
+    let mut whole = pull_request(it, repository, api);
+    if let Some(members) = whole.as_object_mut() {
+        members.retain(|name, _| !ONLY_ALONE.contains(&name.as_str()));
+    }
+    whole
+}
+
 /// The open pull requests from a branch, as checks name them.
 pub(in crate::github) fn of_branch(branch: Option<&str>, repository: &Repository, api: &str) -> Vec<Value> {
     let repo = json!({ "id": repository.id, "url": url(repository, api), "name": repository.name() });
