@@ -2,27 +2,45 @@
 //! field names, pages, limits and ways to refuse end in here.
 
 use std::fmt;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 use windlass_core::Timestamp;
 use windlass_core::names::{CommitSha, ProjectName, RepositoryId};
 use windlass_core::verdict::CommitFacts;
 
+mod ancestry;
+mod comments;
 mod connection;
+mod content;
 mod deployments;
 mod error;
 mod facts;
+mod hooks;
+mod names;
 mod pages;
 pub(crate) mod payload;
+pub(crate) mod permissions;
+mod pull_requests;
 mod route;
+mod runs;
+pub(crate) mod setup;
+mod trees;
 
+pub use ancestry::Ancestry;
+pub(crate) use comments::LONGEST_COMMENT;
 pub use connection::Patience;
+pub(crate) use content::Urgency;
 pub use deployments::{DeploymentState, NewDeployment, NewStatus, fit_description};
 pub use error::GitHubError;
+pub use hooks::{FailedDelivery, Hook};
+pub use trees::Tree;
 
 use connection::Connection;
+use content::ContentLimit;
 use route::Route;
 
 /// A client of GitHub's API; cheap to clone. Nothing is asked twice by itself: whoever asks decides by the
@@ -30,6 +48,9 @@ use route::Route;
 #[derive(Clone)]
 pub struct GitHub {
     connection: Connection,
+    content: ContentLimit,
+    /// As which App it speaks; `None` with a token.
+    app: Option<u64>,
 }
 
 /// As what the service speaks to GitHub.
@@ -57,17 +78,19 @@ pub struct Repository {
     pub default_branch: String,
 }
 
-/// How a commit (the head) stands to another (the base).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ancestry {
-    /// They are the same.
-    Identical,
-    /// The base is an ancestor of the head: the head is newer.
-    Ahead,
-    /// The head is an ancestor of the base: the head is older.
-    Behind,
-    /// Neither is an ancestor of the other.
-    Diverged,
+/// A pull request, as far as it says where a commit came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// The last commit of its own branch.
+    pub head: CommitSha,
+    /// The branch that it is merged into, or shall be.
+    pub base_branch: String,
+    /// What that branch got; `None`: it is not merged.
+    pub merge_commit: Option<CommitSha>,
 }
 
 impl GitHub {
@@ -90,7 +113,12 @@ impl GitHub {
         credentials: GitHubCredentials,
         patience: Patience,
     ) -> Result<Self, GitHubError> {
-        Ok(Self { connection: Connection::new(api_url, credentials, patience)? })
+        let app = match &credentials {
+            GitHubCredentials::App { id, .. } => Some(*id),
+            GitHubCredentials::Token(_) => None,
+        };
+        let connection = Connection::new(api_url, credentials, patience)?;
+        Ok(Self { connection, content: ContentLimit::default(), app })
     }
 
     /// Looks a repository up by its name; one that has moved is found by its old name too.
@@ -138,6 +166,19 @@ impl GitHub {
         }
     }
 
+    /// The pull requests that a commit came of, or is part of.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or does not know the commit.
+    pub async fn pull_requests_of(
+        &self,
+        project: &ProjectName,
+        commit: &CommitSha,
+    ) -> Result<Vec<PullRequest>, GitHubError> {
+        pull_requests::of_commit(&self.connection, project, commit).await
+    }
+
     /// What is reported on a commit and required on a branch, read fresh and in full. That the branch's rules cannot be
     /// read is a fact, not an error: not every policy asks for them.
     ///
@@ -152,33 +193,6 @@ impl GitHub {
         first_seen: Timestamp,
     ) -> Result<CommitFacts, GitHubError> {
         facts::read(&self.connection, project, commit, branch, first_seen).await
-    }
-
-    /// How `head` stands to `base`.
-    ///
-    /// # Errors
-    ///
-    /// When GitHub does not answer, or does not know one of the commits.
-    pub async fn compare(
-        &self,
-        project: &ProjectName,
-        base: &CommitSha,
-        head: &CommitSha,
-    ) -> Result<Ancestry, GitHubError> {
-        #[derive(Deserialize)]
-        struct Wire {
-            status: String,
-        }
-        let route = Route::of(project).to("compare").to(&format!("{base}...{head}")).with("per_page", "1");
-        let answer = self.connection.get(project, &route).await?;
-        let wire: Wire = answer.json()?;
-        match wire.status.as_str() {
-            "identical" => Ok(Ancestry::Identical),
-            "ahead" => Ok(Ancestry::Ahead),
-            "behind" => Ok(Ancestry::Behind),
-            "diverged" => Ok(Ancestry::Diverged),
-            other => Err(answer.malformed(format!("`{other}` is no way for a commit to stand to another"))),
-        }
     }
 
     /// Tells GitHub of a deployment and returns its id there. GitHub neither merges anything nor looks at checks for it.
@@ -223,6 +237,74 @@ impl GitHub {
     }
 }
 
+/// Projects by whatever name they have.
+impl GitHub {
+    /// Says which repository a project is, and what it was called when that was last known. From now on no other repository
+    /// is asked in its stead, whatever it is called.
+    pub fn identify(&self, project: &ProjectName, id: RepositoryId, name: Option<ProjectName>) {
+        self.connection.names.identify(project, id, name);
+    }
+
+    /// What a project is called now, as far as is known.
+    #[must_use]
+    pub fn current_name(&self, project: &ProjectName) -> ProjectName {
+        self.connection.names.identity(project).map_or_else(|| project.clone(), |identity| identity.name)
+    }
+
+    /// The project that is called so now, by another name than its own.
+    #[must_use]
+    pub fn project_called(&self, name: &ProjectName) -> Option<ProjectName> {
+        self.connection.names.project_called(name)
+    }
+
+    /// Asks GitHub what a project is called now; `heard` is a name that it may have.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError::AnotherRepository`] when its name is another's and no new one is known; otherwise when GitHub does not
+    /// answer.
+    pub async fn check_name(
+        &self,
+        project: &ProjectName,
+        heard: Option<&ProjectName>,
+    ) -> Result<ProjectName, GitHubError> {
+        self.connection.check_name(project, heard).await
+    }
+}
+
+/// What GitHub could not deliver.
+impl GitHub {
+    /// The webhooks that deliver to this address. An App has one for all; otherwise it is the project's own.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or does not let us see webhooks.
+    pub async fn hook(&self, project: &ProjectName, address: &Url) -> Result<Option<Hook>, GitHubError> {
+        if self.is_app() {
+            return Ok(Some(Hook::App));
+        }
+        Ok(hooks::of_repository(project, self.hooks_of(project).await?, address))
+    }
+
+    /// The deliveries of which no attempt has succeeded since then, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or does not let us see them.
+    pub async fn failed_deliveries(&self, hook: &Hook, since: Timestamp) -> Result<Vec<FailedDelivery>, GitHubError> {
+        hooks::failed(&self.connection, hook, since).await
+    }
+
+    /// Asks GitHub to deliver once more, under the same GUID.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or refuses.
+    pub async fn deliver_again(&self, hook: &Hook, delivery: &FailedDelivery) -> Result<(), GitHubError> {
+        hooks::deliver_again(&self.connection, hook, delivery.id).await
+    }
+}
+
 impl GitHub {
     /// Whether GitHub has such a status already, from a [`GitHub::create_status`] whose answer may have been lost.
     ///
@@ -236,6 +318,52 @@ impl GitHub {
         status: &NewStatus,
     ) -> Result<bool, GitHubError> {
         deployments::has_status(&self.connection, project, deployment, status).await
+    }
+
+    /// Our comment on a pull request, which begins with this marker.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or there is no such pull request.
+    pub async fn find_comment(
+        &self,
+        project: &ProjectName,
+        pull_request: u64,
+        marker: &str,
+    ) -> Result<Option<u64>, GitHubError> {
+        comments::find(&self.connection, project, pull_request, marker, self.app).await
+    }
+
+    /// Comments on a pull request and returns the comment's id.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or refuses: [`GitHubError::Forbidden`] where the conversation is locked.
+    pub async fn create_comment(
+        &self,
+        project: &ProjectName,
+        pull_request: u64,
+        body: &str,
+    ) -> Result<u64, GitHubError> {
+        comments::create(&self.connection, project, pull_request, body).await
+    }
+
+    /// Gives a comment another text.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or refuses: [`GitHubError::NotFound`] where somebody has deleted it.
+    pub async fn edit_comment(&self, project: &ProjectName, comment: u64, body: &str) -> Result<(), GitHubError> {
+        comments::edit(&self.connection, project, comment, body).await
+    }
+
+    /// Asks for leave to send so many requests that create content; otherwise how long to wait. While GitHub wants to
+    /// be left alone there is none for anybody of the account.
+    pub(crate) fn may_write(&self, project: &ProjectName, urgency: Urgency, requests: usize) -> Result<(), Duration> {
+        if let Some(left) = self.connection.silence_of(project) {
+            return Err(left);
+        }
+        self.content.reserve(&self.connection.account_of(project), urgency, requests, Instant::now())
     }
 }
 

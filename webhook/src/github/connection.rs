@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use url::Url;
-use windlass_core::names::ProjectName;
+use windlass_core::names::{ProjectName, RepositoryId};
 
 use super::GitHubCredentials;
 use super::error::GitHubError;
+use super::names::{Identity, Names, Standing};
 use super::route::Route;
 
 mod answer;
@@ -38,9 +39,15 @@ impl Default for Patience {
     }
 }
 
-/// The way to GitHub's API. Clones share what they learn: tokens, installations, limits.
+/// The way to GitHub's API. Clones share what they learn: tokens, installations, limits, names.
 #[derive(Clone)]
-pub(super) enum Connection {
+pub(super) struct Connection {
+    way: Way,
+    pub(super) names: Names,
+}
+
+#[derive(Clone)]
+enum Way {
     Token(Arc<Client>),
     App { app: Arc<Client>, installations: Arc<Mutex<Installations>> },
 }
@@ -58,10 +65,10 @@ impl Connection {
             // A retry in here would hide limits from us and post twice what was lost half-way.
             .add_retry_config(RetryConfig::None)
             .add_header(HeaderName::from_static("x-github-api-version"), "2022-11-28".to_owned());
-        match credentials {
+        let way = match credentials {
             GitHubCredentials::Token(token) => {
                 let crab = builder.personal_token(token).build().map_err(setup)?;
-                Ok(Self::Token(Arc::new(Client::of(crab, patience.read * 2))))
+                Way::Token(Arc::new(Client::of(crab, patience.read * 2)))
             }
             GitHubCredentials::App { id, private_key } => {
                 let pem = private_key.expose_secret();
@@ -70,9 +77,10 @@ impl Connection {
                     why: "the App's private key is not an RSA key in PEM".to_owned(),
                 })?;
                 let crab = builder.build().map_err(setup)?;
-                Ok(Self::App { app: Arc::new(Client::of(crab, patience.read * 2)), installations: Arc::default() })
+                Way::App { app: Arc::new(Client::of(crab, patience.read * 2)), installations: Arc::default() }
             }
-        }
+        };
+        Ok(Self { way, names: Names::default() })
     }
 
     pub(super) async fn get(&self, project: &ProjectName, route: &Route) -> Result<Answer, GitHubError> {
@@ -85,20 +93,143 @@ impl Connection {
         route: &Route,
         body: &impl Serialize,
     ) -> Result<Answer, GitHubError> {
-        let body = serde_json::to_value(body)
-            .map_err(|error| GitHubError::Malformed { asked: format!("POST {route}"), why: error.to_string() })?;
-        self.ask(project, Ask::Post(route, &body)).await
+        let body = as_json("POST", route, body)?;
+        self.ask(project, Ask::Post(route, Some(&body))).await
     }
 
+    /// A request whose path says all.
+    pub(super) async fn post_nothing(&self, project: &ProjectName, route: &Route) -> Result<Answer, GitHubError> {
+        self.ask(project, Ask::Post(route, None)).await
+    }
+
+    /// Whether requests can be made as the App itself.
+    pub(super) const fn is_app(&self) -> bool {
+        matches!(self.way, Way::App { .. })
+    }
+
+    /// What only an App itself may ask, not as one of its installations.
+    pub(super) async fn get_as_app(&self, route: &Route) -> Result<Answer, GitHubError> {
+        self.way.itself().ask(Ask::Get(route)).await.map_err(Failure::into_error)
+    }
+
+    /// What only an App itself may ask for.
+    pub(super) async fn post_as_app(&self, route: &Route) -> Result<Answer, GitHubError> {
+        self.way.itself().ask(Ask::Post(route, None)).await.map_err(Failure::into_error)
+    }
+
+    pub(super) async fn patch(
+        &self,
+        project: &ProjectName,
+        route: &Route,
+        body: &impl Serialize,
+    ) -> Result<Answer, GitHubError> {
+        let body = as_json("PATCH", route, body)?;
+        self.ask(project, Ask::Patch(route, &body)).await
+    }
+
+    /// Whose limits count for a project: an App has them per installation, a token its own.
+    pub(super) fn account_of(&self, project: &ProjectName) -> String {
+        match &self.way {
+            Way::Token(_) => String::new(),
+            Way::App { .. } => {
+                let now = self.names.identity(project).map(|identity| identity.name);
+                now.as_ref().unwrap_or(project).owner().to_lowercase()
+            }
+        }
+    }
+
+    /// How long GitHub still wants to be left alone by that account.
+    pub(super) fn silence_of(&self, project: &ProjectName) -> Option<Duration> {
+        match &self.way {
+            Way::Token(client) => client.left_of_silence(),
+            Way::App { app, installations } => {
+                let cell = installations.lock().unwrap_or_else(PoisonError::into_inner);
+                let installation = cell.get(&self.account_of(project)).and_then(|cell| cell.get().cloned());
+                installation.map_or_else(|| app.left_of_silence(), |client| client.left_of_silence())
+            }
+        }
+    }
+
+    /// Under the name that the project has now.
     async fn ask(&self, project: &ProjectName, ask: Ask<'_>) -> Result<Answer, GitHubError> {
+        let Some(Identity { id, name, standing }) = self.names.identity(project) else {
+            return self.way.ask(project, ask).await;
+        };
+        let name = match standing {
+            Standing::Ours => name,
+            // Once for each project: not a part of every request.
+            Standing::Unchecked => Box::pin(self.check_name(project, None)).await?,
+            Standing::Taken { by } => {
+                let asked = ask.in_words();
+                return Err(GitHubError::AnotherRepository { asked, name: name.to_string(), id: id.0, by: by.0 });
+            }
+        };
+        let route = ask.route().below(&name);
+        self.way.ask(&name, ask.to(&route)).await
+    }
+
+    /// Asks what a project is called now: whether it is `heard`, what it was called before, or what the server's file calls
+    /// it. A repository of that name that is another one is not asked for anything else.
+    pub(super) async fn check_name(
+        &self,
+        project: &ProjectName,
+        heard: Option<&ProjectName>,
+    ) -> Result<ProjectName, GitHubError> {
+        #[derive(Deserialize)]
+        struct Wire {
+            id: RepositoryId,
+            full_name: ProjectName,
+        }
+        let Some(identity) = self.names.identity(project) else { return Ok(project.clone()) };
+        let mut names: Vec<&ProjectName> = heard.into_iter().chain([&identity.name, project]).collect();
+        names.dedup();
+        let mut not_found = None;
+        let mut taken = None;
+        for name in names {
+            let route = Route::of(name);
+            match self.way.ask(name, Ask::Get(&route)).await {
+                Ok(answer) => {
+                    let wire: Wire = answer.json()?;
+                    if wire.id == identity.id {
+                        self.names.is_ours(project, &wire.full_name);
+                        return Ok(wire.full_name);
+                    }
+                    taken = taken.or(Some((name, wire.id)));
+                }
+                Err(error @ GitHubError::NotFound { .. }) => not_found = not_found.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        match (taken, not_found) {
+            (Some((name, by)), _) => {
+                self.names.is_taken(project, by);
+                let asked = format!("a request for {project}");
+                Err(GitHubError::AnotherRepository { asked, name: name.to_string(), id: identity.id.0, by: by.0 })
+            }
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(identity.name),
+        }
+    }
+}
+
+impl Way {
+    /// The identity that asks when no repository is concerned.
+    const fn itself(&self) -> &Arc<Client> {
+        match self {
+            Self::Token(client) => client,
+            Self::App { app, .. } => app,
+        }
+    }
+
+    async fn ask(&self, name: &ProjectName, ask: Ask<'_>) -> Result<Answer, GitHubError> {
         let (app, installations) = match self {
             Self::Token(client) => return client.ask(ask).await.map_err(Failure::into_error),
             Self::App { app, installations } => (app, installations),
         };
-        let owner = project.owner().to_lowercase();
+        let owner = name.owner().to_lowercase();
         let known = || installations.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = Arc::clone(known().entry(owner.clone()).or_default());
-        let client = cell.get_or_try_init(|| app.installation_for(project)).await?;
+        let client = cell.get_or_try_init(|| Box::pin(app.installation_for(name))).await?;
         client.ask(ask).await.map_err(|failure| {
             if matches!(failure, Failure::NoToken(_)) {
                 // It may have been removed and installed again, which gives it another id.
@@ -109,17 +240,42 @@ impl Connection {
     }
 }
 
+fn as_json(method: &str, route: &Route, body: &impl Serialize) -> Result<serde_json::Value, GitHubError> {
+    let malformed = |error: serde_json::Error| GitHubError::Malformed {
+        asked: format!("{method} {route}"),
+        why: error.to_string(),
+    };
+    serde_json::to_value(body).map_err(malformed)
+}
+
 #[derive(Clone, Copy)]
 enum Ask<'a> {
     Get(&'a Route),
-    Post(&'a Route, &'a serde_json::Value),
+    Post(&'a Route, Option<&'a serde_json::Value>),
+    Patch(&'a Route, &'a serde_json::Value),
 }
 
-impl Ask<'_> {
+impl<'a> Ask<'a> {
+    const fn route(self) -> &'a Route {
+        match self {
+            Self::Get(route) | Self::Post(route, _) | Self::Patch(route, _) => route,
+        }
+    }
+
+    /// The same of another place.
+    const fn to(self, route: &'a Route) -> Self {
+        match self {
+            Self::Get(_) => Self::Get(route),
+            Self::Post(_, body) => Self::Post(route, body),
+            Self::Patch(_, body) => Self::Patch(route, body),
+        }
+    }
+
     fn in_words(self) -> String {
         match self {
             Self::Get(route) => format!("GET {route}"),
             Self::Post(route, _) => format!("POST {route}"),
+            Self::Patch(route, _) => format!("PATCH {route}"),
         }
     }
 }
@@ -166,7 +322,8 @@ impl Client {
     async fn send(&self, asked: &str, ask: Ask<'_>) -> Result<Answer, Failure> {
         let response = match ask {
             Ask::Get(route) => self.crab._get(route.to_string()).await,
-            Ask::Post(route, body) => self.crab._post(route.to_string(), Some(body)).await,
+            Ask::Post(route, body) => self.crab._post(route.to_string(), body).await,
+            Ask::Patch(route, body) => self.crab._patch(route.to_string(), Some(body)).await,
         };
         let response = response.map_err(|error| match error {
             // Answers to the request itself are not errors here: this is the exchange for an installation's token.
@@ -199,12 +356,14 @@ impl Client {
         self.silent_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn left_of_silence(&self) -> Option<Duration> {
+        let left = self.silence().map(|until| until.saturating_duration_since(Instant::now()));
+        left.filter(|left| !left.is_zero())
+    }
+
     fn heed_silence(&self, asked: &str) -> Result<(), GitHubError> {
-        let left = self.silence().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
-        if left.is_zero() {
-            return Ok(());
-        }
-        Err(GitHubError::RateLimited { asked: asked.to_owned(), retry_after: left })
+        self.left_of_silence()
+            .map_or(Ok(()), |left| Err(GitHubError::RateLimited { asked: asked.to_owned(), retry_after: left }))
     }
 }
 

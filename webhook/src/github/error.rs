@@ -59,6 +59,21 @@ pub enum GitHubError {
         /// GitHub's words.
         message: String,
     },
+    /// The project's name is another repository's by now, and no other name of it is known. Nothing was asked.
+    #[error(
+        "{asked} was not sent: on GitHub the name {name} belongs to another repository now (id {by} instead of {id}), and \
+         what the project is called now is not known"
+    )]
+    AnotherRepository {
+        /// What.
+        asked: String,
+        /// The name.
+        name: String,
+        /// The project's id.
+        id: u64,
+        /// Whose name it is.
+        by: u64,
+    },
     /// The commit of a deployment is unknown: never there, gone, or pushed a moment ago. Give it some seconds, not for ever.
     #[error("GitHub does not know the commit ({asked}): {message}")]
     CommitUnknown {
@@ -106,6 +121,8 @@ impl GitHubError {
             | Self::Timeout { .. }
             | Self::RateLimited { .. }
             | Self::CommitUnknown { .. }
+            // Its new name is heard of sooner or later.
+            | Self::AnotherRepository { .. }
             | Self::Malformed { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 408,
             Self::Setup { .. }
@@ -137,8 +154,11 @@ impl Hint for GitHubError {
                 "give [github] a token or private key that is valid: this one has expired or was revoked"
             }
             Self::Forbidden { .. } => {
-                "the App or token needs Deployments: write, and read of Metadata, Contents, Checks, Commit statuses and \
-                 Administration (for the branch's required checks)"
+                "a permission is missing: `windlass doctor --config windlass-server.toml` says which, and what for"
+            }
+            Self::AnotherRepository { .. } => {
+                "let the App or token see the repository under its new name, or change the project's name or `id` in \
+                 windlass-server.toml"
             }
             Self::NotFound { .. } => "look for a typing error, or give the App or token access to the repository",
             _ => return None,

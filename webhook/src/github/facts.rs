@@ -5,10 +5,12 @@ use windlass_core::Timestamp;
 use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::verdict::{CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck};
 
+use super::GitHub;
 use super::connection::Connection;
 use super::error::GitHubError;
 use super::pages::{self, AppRow, CheckRunPage, CheckSuitePage, StatusPage};
 use super::route::Route;
+use super::runs;
 
 pub(super) async fn read(
     connection: &Connection,
@@ -17,17 +19,59 @@ pub(super) async fn read(
     branch: &str,
     first_seen: Timestamp,
 ) -> Result<CommitFacts, GitHubError> {
+    let reports = reports(connection, project, commit, first_seen);
+    let required = required(connection, project, branch);
+    let (reports, required) = tokio::try_join!(reports, required)?;
+    Ok(CommitFacts { required, ..reports })
+}
+
+impl GitHub {
+    /// What is reported on a commit alone, as [`GitHub::commit_facts`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// When GitHub does not answer, or with less than it says there is.
+    pub async fn reports(
+        &self,
+        project: &ProjectName,
+        commit: &CommitSha,
+        first_seen: Timestamp,
+    ) -> Result<CommitFacts, GitHubError> {
+        reports(&self.connection, project, commit, first_seen).await
+    }
+}
+
+/// What is reported on the commit, whatever a branch requires.
+async fn reports(
+    connection: &Connection,
+    project: &ProjectName,
+    commit: &CommitSha,
+    first_seen: Timestamp,
+) -> Result<CommitFacts, GitHubError> {
     let here = Route::of(project).to("commits").to(commit.as_str());
     let statuses = statuses(connection, project, &here);
     let checks = async {
-        // In this order: a suite that was completed when it was read has no runs that come after. The other way round, a
-        // job could begin and fail in between, and the list of runs would be a prefix that looks finished.
+        // In this order. A run that takes the place of an earlier one is known before its checks are read: the other way
+        // round, the earlier one's would be left out and its own not seen. And a suite that was completed when it was
+        // read has no runs that come after: else a job could begin and fail in between, and the list of runs would be a
+        // prefix that looks finished.
+        let workflow_runs = runs::of_commit(connection, project, commit).await?;
         let suites = suites(connection, project, &here, first_seen).await?;
-        Ok((suites, check_runs(connection, project, &here).await?))
+        Ok((workflow_runs, suites, check_runs(connection, project, &here).await?))
     };
-    let required = required(connection, project, branch);
-    let (statuses, (suites, check_runs), required) = tokio::try_join!(statuses, checks, required)?;
-    Ok(CommitFacts { statuses, check_runs, suites, required, waiting_jobs: Vec::new(), first_seen })
+    let (statuses, (workflow_runs, suites, check_runs)) = tokio::try_join!(statuses, checks)?;
+    Ok(CommitFacts {
+        statuses,
+        check_runs,
+        suites,
+        required: Required::Known(Vec::new()),
+        waiting_jobs: Vec::new(),
+        registering_jobs: Vec::new(),
+        deploying_runs: Vec::new(),
+        workflow_runs,
+        alike: Vec::new(),
+        first_seen,
+    })
 }
 
 /// The combined status' own verdict is not read: it is `pending` where there are no statuses, and knows no check runs.

@@ -105,6 +105,7 @@ macro_rules! page {
 page!(StatusPage, StatusRow, "statuses");
 page!(CheckRunPage, CheckRunRow, "check_runs");
 page!(CheckSuitePage, CheckSuiteRow, "check_suites");
+page!(WorkflowRunPage, WorkflowRunRow, "workflow_runs");
 
 /// A commit status on the wire.
 #[derive(Deserialize)]
@@ -134,6 +135,15 @@ pub(super) struct CheckSuiteRow {
     #[serde(default)]
     pub(super) latest_check_runs_count: u64,
     pub(super) app: Option<AppRow>,
+}
+
+/// A run of a workflow on the wire.
+#[derive(Deserialize)]
+pub(super) struct WorkflowRunRow {
+    pub(super) id: u64,
+    pub(super) workflow_id: u64,
+    pub(super) event: String,
+    pub(super) check_suite_id: Option<u64>,
 }
 
 /// An App on the wire.

@@ -1,4 +1,4 @@
-//! Paths below a repository, with every part encoded: a branch may be called `feature/a#b?`.
+//! Paths, most of them below a repository, with every part encoded: a branch may be called `feature/a#b?`.
 
 use std::fmt;
 
@@ -8,6 +8,8 @@ use windlass_core::names::ProjectName;
 /// A path and its query.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
+    /// `None`: the path is below no repository.
+    repository: Option<ProjectName>,
     path: String,
     query: Option<String>,
 }
@@ -15,7 +17,17 @@ pub(super) struct Route {
 impl Route {
     /// The repository itself.
     pub(super) fn of(project: &ProjectName) -> Self {
-        Self { path: format!("/repos/{project}"), query: None }
+        Self { repository: Some(project.clone()), path: String::new(), query: None }
+    }
+
+    /// The same below the repository of this name.
+    pub(super) fn below(&self, name: &ProjectName) -> Self {
+        Self { repository: Some(name.clone()), ..self.clone() }
+    }
+
+    /// The App that asks.
+    pub(super) fn to_app() -> Self {
+        Self { repository: None, path: "/app".to_owned(), query: None }
     }
 
     /// One part further.
@@ -37,6 +49,7 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.repository.iter().try_for_each(|name| write!(formatter, "/repos/{name}"))?;
         formatter.write_str(&self.path)?;
         self.query.iter().try_for_each(|query| write!(formatter, "?{query}"))
     }
@@ -50,6 +63,13 @@ mod tests {
     fn rule_021_a_branch_stays_one_part_of_the_path_whatever_is_in_its_name() {
         let route = Route::of(&"acme/shop".parse().unwrap()).to("branches").to("feature/a b+c#d?é");
         assert_eq!(route.to_string(), "/repos/acme/shop/branches/feature%2Fa%20b%2Bc%23d%3F%C3%A9");
+    }
+
+    #[test]
+    fn rule_028_the_same_is_asked_by_another_name() {
+        let route = Route::of(&"acme/shop".parse().unwrap()).to("branches").with("page", "2");
+        assert_eq!(route.below(&"acme/store".parse().unwrap()).to_string(), "/repos/acme/store/branches?page=2");
+        assert_eq!(Route::to_app().to_string(), "/app");
     }
 
     #[test]

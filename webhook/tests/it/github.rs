@@ -3,6 +3,7 @@
 mod app;
 mod canned;
 mod deployments;
+mod enterprise;
 mod facts;
 mod refusals;
 
@@ -86,6 +87,24 @@ async fn rule_053_commits_are_compared_by_ancestry() {
     ] {
         assert_eq!(world.github.compare(&world.project, base, head).await.unwrap(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_commit_leads_to_the_pull_request_that_it_came_of() {
+    let world = World::start().await;
+    let head = world.shop.push("feature", "a feature");
+    let number = world.shop.open_pull_request("feature");
+    let of = async |commit: &str| {
+        let commit: CommitSha = commit.parse().unwrap();
+        world.github.pull_requests_of(&world.project, &commit).await.unwrap()
+    };
+    let open = of(&head).await.remove(0);
+    assert_eq!((open.number, open.head.as_str(), open.merge_commit), (number, head.as_str(), None));
+    let merge = world.shop.squash_pull_request(number);
+    let merged = of(&merge).await.remove(0);
+    assert_eq!((merged.number, merged.base_branch.as_str()), (number, "main"));
+    assert_eq!((merged.head.as_str(), merged.merge_commit.unwrap().as_str()), (head.as_str(), merge.as_str()));
+    assert_eq!(of(&world.shop.push("main", "straight to main")).await, []);
 }
 
 #[tokio::test]

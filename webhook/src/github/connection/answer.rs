@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 use windlass_core::Timestamp;
 
 use crate::github::error::GitHubError;
@@ -21,6 +22,10 @@ pub(in crate::github) struct Answer {
     pub(in crate::github) status: u16,
     /// Whether GitHub says that there is another page; `None`: it does not say.
     pub(in crate::github) more: Option<bool>,
+    /// Where the next page begins, in lists that have no numbered pages.
+    pub(in crate::github) next_cursor: Option<String>,
+    /// GitHub's clock.
+    pub(in crate::github) date: Option<Timestamp>,
     body: String,
 }
 
@@ -29,8 +34,10 @@ impl Answer {
         if !(200..300).contains(&status) {
             return Err(refusal(asked, status, headers, message(&body)));
         }
-        let more = text(headers, "link").map(|link| link.contains("rel=\"next\""));
-        Ok(Self { asked: asked.to_owned(), status, more, body })
+        let link = text(headers, "link");
+        let more = link.map(|link| link.contains("rel=\"next\""));
+        let next_cursor = link.and_then(next_cursor);
+        Ok(Self { asked: asked.to_owned(), status, more, next_cursor, date: date(headers), body })
     }
 
     pub(in crate::github) fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
@@ -45,6 +52,15 @@ impl Answer {
     pub(in crate::github) fn refused(&self) -> GitHubError {
         GitHubError::Refused { asked: self.asked.clone(), status: self.status, message: message(&self.body) }
     }
+}
+
+/// The cursor in the link to the next page.
+fn next_cursor(link: &str) -> Option<String> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let (_, url) = next.split_once('<')?;
+    let (url, _) = url.split_once('>')?;
+    let url = Url::parse(url).ok()?;
+    url.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
 }
 
 /// No answer to the request itself, or a refusal of the token for it.
@@ -98,15 +114,18 @@ fn limit(status: u16, headers: &HeaderMap, message: &str) -> Option<Duration> {
     if number("x-ratelimit-remaining") == Some(0) {
         let reset = number("x-ratelimit-reset").and_then(|seconds| i64::try_from(seconds).ok());
         // GitHub's own clock, so that ours need not be right.
-        let now = text(headers, "date")
-            .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
-            .map_or_else(Timestamp::now, |date| date.timestamp());
+        let now = date(headers).unwrap_or_else(Timestamp::now);
         let left = reset.map_or(0, |reset| reset.saturating_sub(now.as_second()));
         // One second more, since the reset is told in whole ones.
         return Some(u64::try_from(left).map_or(Duration::ZERO, Duration::from_secs) + Duration::from_secs(1));
     }
     let said = message.to_lowercase().contains("rate limit");
     (status == 429 || said).then_some(UNTOLD)
+}
+
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = text(headers, "date")?;
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

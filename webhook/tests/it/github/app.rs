@@ -66,3 +66,15 @@ async fn rule_070_a_suspended_installation_is_told_and_found_anew_when_it_is_bac
     world.github.repository(&world.project).await.unwrap();
     assert_eq!(world.asked("/installation"), 2, "it may have been installed anew, under another id");
 }
+
+#[tokio::test]
+async fn rule_069_our_tokens_are_good_while_our_clock_is_30_seconds_fast() {
+    let world = world_of_an_app().await;
+    world.fake.set_clock_back(30);
+    world.github.repository(&world.project).await.unwrap();
+    // One of more than a minute is issued in the future, as GitHub sees it.
+    world.fake.expire_tokens();
+    world.fake.set_clock_back(75);
+    let error = world.github.repository(&world.project).await.unwrap_err();
+    assert!(matches!(error, GitHubError::Unauthorized { .. }), "{error}");
+}

@@ -60,6 +60,7 @@ fn empty(path: &str) -> Value {
         Some("status") => json!({ "state": "pending", "total_count": 0, "statuses": [] }),
         Some("check-runs") => json!({ "total_count": 0, "check_runs": [] }),
         Some("check-suites") => json!({ "total_count": 0, "check_suites": [] }),
+        Some("runs") => json!({ "total_count": 0, "workflow_runs": [] }),
         Some("required_status_checks") => json!({ "contexts": [], "checks": [] }),
         _ => json!([]),
     }
@@ -87,7 +88,12 @@ fn deployment() -> NewDeployment {
 
 #[tokio::test]
 async fn rule_050_a_list_that_is_shorter_than_announced_is_an_error() {
-    for (path, rows) in [("/status", "statuses"), ("/check-runs", "check_runs"), ("/check-suites", "check_suites")] {
+    for (path, rows) in [
+        ("/status", "statuses"),
+        ("/check-runs", "check_runs"),
+        ("/check-suites", "check_suites"),
+        ("/actions/runs", "workflow_runs"),
+    ] {
         let canned = Canned::start(vec![(path, 200, json!({ "total_count": 1, rows: [] }))]).await;
         let error = canned.facts().await.unwrap_err();
         assert!(matches!(error, GitHubError::Malformed { .. }) && error.is_temporary(), "{path}: {error}");

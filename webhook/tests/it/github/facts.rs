@@ -3,8 +3,9 @@
 use axum::http::Method;
 use windlass_core::Timestamp;
 use windlass_core::config::server::{Checks, NoCi, NoCiThen};
+use windlass_core::names::CommitSha;
 use windlass_core::quantity::Duration;
-use windlass_core::verdict::{CommitFacts, GatePolicy, Required, RequiredCheck, VerdictKind, verdict};
+use windlass_core::verdict::{CommitFacts, GatePolicy, Required, RequiredCheck, VerdictKind, WorkflowRuns, verdict};
 use windlass_testing::github::{CheckState, CommitState, Conclusion, Failure};
 use windlass_webhook::github::GitHubError;
 
@@ -132,7 +133,7 @@ async fn rule_044_a_branch_without_classic_protection_requires_nothing_by_it() {
 
 #[tokio::test]
 async fn rule_050_what_could_not_be_read_is_an_error_and_no_shorter_list() {
-    for list in ["*/status", "*/check-runs", "*/check-suites"] {
+    for list in ["*/status", "*/check-runs", "*/check-suites", "*/actions/runs"] {
         let world = World::start().await;
         world.shop.add_check_run(world.head().as_str(), "test", SUCCESS);
         world.fake.fail_next(Method::GET, list, Failure::status(502));
@@ -146,8 +147,64 @@ async fn suites_are_read_before_the_runs_so_that_a_completed_suite_has_no_run_to
     let world = World::start().await;
     world.shop.add_check_run(world.head().as_str(), "test", SUCCESS);
     world.fake.delay("*/check-suites", std::time::Duration::from_millis(100));
+    world.fake.delay("*/actions/runs", std::time::Duration::from_millis(100));
     world.facts().await.unwrap();
     let requests = world.fake.requests();
     let place = |end| requests.iter().position(|request| request.path.ends_with(end)).unwrap();
     assert!(place("/check-suites") < place("/check-runs"));
+    assert!(place("/actions/runs") < place("/check-suites"), "who replaces whom is known before what they say");
+}
+
+#[tokio::test]
+async fn rule_046_the_runs_of_workflows_are_read_on_all_pages_with_workflow_event_and_suite() {
+    let world = World::start().await;
+    let sha = world.head();
+    let runs: Vec<u64> = (0..120).map(|_| world.shop.add_workflow_run(sha.as_str(), "deploy", "push")).collect();
+    world.shop.add_workflow_run(&world.shop.push("other", "elsewhere"), "deploy", "push");
+    let after = world.shop.add_workflow_run(sha.as_str(), "smoke", "deployment_status");
+    let WorkflowRuns::Known(known) = world.facts().await.unwrap().workflow_runs else { panic!("they can be read") };
+    assert_eq!(known.len(), 121);
+    let find = |id: u64| known.iter().find(|run| run.id == id).unwrap();
+    assert_eq!(find(runs[0]).workflow, find(runs[119]).workflow);
+    assert_ne!(find(runs[0]).workflow, find(after).workflow);
+    assert_eq!((find(after).event.as_str(), find(after).suite), ("deployment_status", Some(after)));
+}
+
+#[tokio::test]
+async fn rule_047_a_workflow_that_a_deployment_s_status_starts_does_not_count() {
+    let world = World::start().await;
+    world.shop.add_check_run(world.head().as_str(), "test", SUCCESS);
+    let smoke = world.shop.add_workflow_run(world.head().as_str(), "smoke", "deployment_status");
+    let run = world.shop.add_check_run_in(smoke, "smoke", CheckState::InProgress);
+    assert_eq!(world.verdict(Checks::All).await.0, VerdictKind::Green);
+    world.shop.complete_check_run(run, Conclusion::Failure);
+    assert_eq!(world.verdict(Checks::All).await.0, VerdictKind::Green);
+}
+
+#[tokio::test]
+async fn rule_047_runs_of_workflows_that_may_not_be_read_are_unknown_and_the_rest_is_read() {
+    for status in [403, 404] {
+        let world = World::start().await;
+        let smoke = world.shop.add_workflow_run(world.head().as_str(), "smoke", "deployment_status");
+        world.shop.add_check_run_in(smoke, "smoke", CheckState::InProgress);
+        world.fake.fail_next(Method::GET, "*/actions/runs", Failure::status(status));
+        let facts = world.facts().await.unwrap();
+        assert!(matches!(facts.workflow_runs, WorkflowRuns::Unknown(why) if why.contains("Actions: read")), "{status}");
+        assert_eq!(facts.check_runs.len(), 1);
+        world.fake.fail_next(Method::GET, "*/actions/runs", Failure::status(status));
+        assert_eq!(world.verdict(Checks::All).await.1, "waiting for github-actions, smoke");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_s_content_is_known_by_its_tree() {
+    let world = World::start().await;
+    let head: CommitSha = world.shop.push("feature", "a feature").parse().unwrap();
+    let base = world.head();
+    let number = world.shop.open_pull_request("feature");
+    let merge: CommitSha = world.shop.merge_pull_request(number).parse().unwrap();
+    let of = async |commit: &CommitSha| world.github.tree(&world.project, commit).await.unwrap();
+    assert_eq!(of(&merge).await.id, of(&head).await.id);
+    assert_ne!(of(&merge).await.id, of(&base).await.id);
+    assert_eq!(of(&merge).await.parents, [base, head]);
 }
