@@ -2,6 +2,7 @@
 
 mod auth;
 mod compatibility;
+mod delivery_body;
 mod deployments;
 mod error;
 mod extract;
@@ -30,8 +31,6 @@ use crate::pages;
 pub(crate) use deployments::find as find_deployment;
 pub(crate) use error::ApiError;
 
-/// GitHub sends no payload above 25 MB; axum's default of 2 MB would lose large pushes.
-const DELIVERY_LIMIT: usize = 25 * 1024 * 1024;
 /// Releases carry a configuration file, nothing larger.
 const BODY_LIMIT: usize = 1024 * 1024;
 
@@ -40,7 +39,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/webhooks/github", post(webhooks::receive).layer(DefaultBodyLimit::max(DELIVERY_LIMIT)))
+        .route("/webhooks/github", post(webhooks::receive))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/deployments/{id}", get(pages::deployment::page))

@@ -2,6 +2,7 @@
 //!
 //! No transaction is held while GitHub, Docker or a gateway is asked: claim, commit, work, commit.
 
+pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
 pub(crate) mod jobs;
@@ -74,10 +75,14 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(std::time::Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+            .busy_timeout(std::time::Duration::from_secs(10))
+            // Deliveries are stored in batches of any size, and each size is a statement of its own.
+            .statement_cache_capacity(256);
+        // A file does not go away like a server does: its connections need no test before each use.
+        let pool = || SqlitePoolOptions::new().test_before_acquire(false);
+        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
         bring_forward(&writer, &file).await?;
-        let reader = SqlitePoolOptions::new().max_connections(8).connect_with(options.read_only(true)).await?;
+        let reader = pool().max_connections(8).connect_with(options.read_only(true)).await?;
         let (changes, _) = watch::channel(0);
         let store = Self { writer, reader, changes };
         store.found_installation(now).await?;

@@ -135,7 +135,7 @@ impl FromRequestParts<Arc<App>> for StageKey {
         let names = Path::<Names>::from_request_parts(parts, app).await.map_err(|error| bad_path(&error))?;
         let parse_error = |error: windlass_core::names::InvalidName| bad_path(&error);
         let project = format!("{}/{}", names.owner, names.repository).parse().map_err(parse_error)?;
-        let stage = Self { project, stage: names.stage.parse().map_err(parse_error)? };
+        let stage = Self { project: app.configured_name(project), stage: names.stage.parse().map_err(parse_error)? };
         if app.policy(&stage).is_none() {
             return Err(ApiError::stage_unknown(&stage));
         }

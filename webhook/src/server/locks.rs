@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use windlass_core::api::{LockView, NewLock, Scope};
+use windlass_core::api::{LockView, NewLock, Scope, ShownLock};
 
 use super::auth::Actor;
 use super::error::ApiError;
@@ -18,7 +18,7 @@ use crate::store::locks::{Condition, StoredLock};
 pub(crate) async fn show(State(app): State<Arc<App>>, actor: Actor, stage: StageKey) -> Result<Response, ApiError> {
     actor.may(Scope::Read, &stage)?;
     match app.store.lock(&stage).await? {
-        Some(stored) => Ok(shown(&stored)),
+        Some(stored) => Ok(shown(stored, &actor)),
         None => Err(ApiError::not_found("no_lock", format!("nobody has locked {stage}"))),
     }
 }
@@ -35,7 +35,7 @@ pub(crate) async fn take(
     match app.store.take_lock(&stage, &condition(&headers), &lock).await? {
         Ok(stored) => {
             app.store.record(actor.name(), "lock.take", Some(&stage), &stored.lock.reason, app.now()).await?;
-            Ok(shown(&stored))
+            Ok(shown(stored, &actor))
         }
         Err(Some(StoredLock { lock, .. })) => {
             Err(changed(&stage).detail(format!("{} locked it: {}", lock.by, lock.reason)))
@@ -62,8 +62,10 @@ pub(crate) async fn release(
     }
 }
 
-fn shown(stored: &StoredLock) -> Response {
-    ([(header::ETAG, format!("\"{}\"", stored.etag))], Json(stored.lock.clone())).into_response()
+fn shown(stored: StoredLock, to: &Actor) -> Response {
+    let yours = stored.lock.by == to.name();
+    let lock = ShownLock { lock: stored.lock, yours };
+    ([(header::ETAG, format!("\"{}\"", stored.etag))], Json(lock)).into_response()
 }
 
 /// `If-None-Match: *` asks for a free stage, `If-Match` for the lock that was read.
@@ -82,5 +84,5 @@ fn changed(stage: &StageKey) -> ApiError {
         "lock_changed",
         format!("the lock of {stage} is not the one you saw"),
     )
-    .hint("look at it again: `windlass status`")
+    .hint("look at it again: `windlass lock status`")
 }

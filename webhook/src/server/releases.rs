@@ -45,6 +45,10 @@ pub(crate) async fn create(
     check(&app, &stage, &name, &new)?;
     refuse_uncommitted(&app, &stage, &new)?;
     let registration = app.store.register_release(&stage, &name, &new, actor.name(), app.now()).await?;
+    if let (Some(job), Registration::Created(release) | Registration::Existing(release)) = (actor.job(), &registration)
+    {
+        app.store.remember_registering_job(&stage, &release.commit, job).await?;
+    }
     match registration {
         Registration::Created(release) => {
             app.store.saw_commit(&stage.project, &release.commit, false, app.now()).await?;

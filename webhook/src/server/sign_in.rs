@@ -24,7 +24,7 @@ use crate::store::sessions::{Exchange, Session};
 const LASTS: SignedDuration = SignedDuration::from_hours(6);
 
 pub(crate) async fn create(State(app): State<Arc<App>>, Body(asked): Body<SignIn>) -> Result<Json<SignedIn>, ApiError> {
-    let stage = StageKey { project: asked.project, stage: asked.stage };
+    let stage = StageKey { project: app.configured_name(asked.project), stage: asked.stage };
     let signed_in = sign_in(&app, &asked.token.0, &stage).await;
     if let Err(error) = &signed_in {
         tracing::warn!(stage.name = %stage, why = %error, "a job was not let in");

@@ -1,16 +1,22 @@
-//! Deliveries: stored before GitHub gets its answer, worked on later, each once.
+//! Deliveries: stored before GitHub gets its answer, worked on later, each once, and forgotten in the end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::Row;
+use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::{Store, StoreError, text};
+use super::{Store, StoreError, optional_time, text, time, unsigned};
 
-/// A delivery that waits for its work.
-#[derive(Debug)]
-pub(crate) struct StoredDelivery {
-    pub(crate) guid: String,
-    pub(crate) event: String,
-    pub(crate) body: String,
+/// A delivery that is to be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct NewDelivery {
+    /// GitHub's; a redelivery keeps it.
+    pub(crate) guid: Arc<str>,
+    pub(crate) event: Arc<str>,
+    pub(crate) body: Arc<str>,
+    /// What came of it, where that is clear without any work.
+    pub(crate) outcome: Option<String>,
 }
 
 /// Whether a delivery was new.
@@ -22,118 +28,227 @@ pub(crate) enum Stored {
     Known,
 }
 
-/// How work on a delivery ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Processed<'a> {
+/// A delivery whose time for work has come.
+#[derive(Debug, Clone)]
+pub(crate) struct DueDelivery {
+    pub(crate) guid: String,
+    pub(crate) event: String,
+    pub(crate) received_at: Timestamp,
+    pub(crate) attempts: u64,
+}
+
+/// How work on a delivery goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
     /// Done; what came of it.
-    Done(&'a str),
-    /// Not done; why. It may be tried again.
-    Failed(&'a str),
+    Done(String),
+    /// Not done; why. It may be sent again.
+    Failed(String),
+    /// Somebody is at it, and if nothing is heard of it, it is taken again then.
+    Taken { until: Timestamp },
+    /// Not done; why, and when it is tried again.
+    Postponed { why: String, until: Timestamp },
+}
+
+/// What is known of a delivery that GitHub could not deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MissedDelivery {
+    /// Stored, and not in vain.
+    pub(crate) stored: bool,
+    /// When GitHub was last asked for it.
+    pub(crate) asked_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// Stores a delivery. A redelivery keeps GitHub's GUID: after a failure it is taken again, otherwise it is known.
-    pub(crate) async fn store_delivery(
+    /// Stores deliveries, all in one transaction, and says of each whether it was new. A redelivery keeps GitHub's GUID:
+    /// after a failure it is taken again, otherwise it is known.
+    pub(crate) async fn store_deliveries(
         &self,
-        guid: &str,
-        event: &str,
-        body: &str,
+        deliveries: &[NewDelivery],
         now: Timestamp,
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<Vec<Stored>, StoreError> {
         let mut write = self.begin().await?;
-        let changed = sqlx::query(
-            "INSERT INTO deliveries (guid, event, body, received_at, state) VALUES (?, ?, ?, ?, 'received')
-             ON CONFLICT (guid) DO UPDATE SET state = 'received' WHERE deliveries.state = 'failed'",
-        )
-        .bind(guid)
-        .bind(event)
-        .bind(body)
-        .bind(text(now))
-        .execute(&mut *write)
-        .await?
-        .rows_affected();
-        self.commit(write).await?;
-        Ok(if changed > 0 { Stored::Accepted } else { Stored::Known })
+        let mut known =
+            QueryBuilder::<Sqlite>::new("SELECT guid FROM deliveries WHERE state <> 'failed' AND guid IN (");
+        let mut guids = known.separated(", ");
+        for delivery in deliveries {
+            guids.push_bind(Arc::clone(&delivery.guid));
+        }
+        guids.push_unseparated(")");
+        let rows = known.build().fetch_all(&mut *write).await?;
+        // One that comes twice at once is known the second time.
+        let mut known: HashSet<&str> = rows.iter().map(|row| row.get("guid")).collect();
+        let new: Vec<bool> = deliveries.iter().map(|delivery| known.insert(&delivery.guid)).collect();
+
+        let accepted = || deliveries.iter().zip(&new).filter(|(_, new)| **new).map(|(delivery, _)| delivery);
+        if accepted().next().is_some() {
+            insert(accepted(), now).build().execute(&mut *write).await?;
+        }
+        // Nobody streams deliveries, so that nobody is told.
+        write.commit().await?;
+        Ok(new.into_iter().map(|new| if new { Stored::Accepted } else { Stored::Known }).collect())
     }
 
-    /// It could not be worked on; after so many attempts it has failed.
-    pub(crate) async fn postpone_delivery(
-        &self,
-        guid: &str,
-        why: &str,
-        most_attempts: u32,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        sqlx::query(
-            "UPDATE deliveries SET attempts = attempts + 1, outcome = ?, processed_at = ?,
-             state = CASE WHEN attempts + 1 >= ? THEN 'failed' ELSE state END WHERE guid = ?",
-        )
-        .bind(why)
-        .bind(text(now))
-        .bind(most_attempts)
-        .bind(guid)
-        .execute(&mut *write)
-        .await?;
-        self.commit(write).await
-    }
-
-    /// Deliveries that wait for their work, oldest first.
-    pub(crate) async fn open_deliveries(&self) -> Result<Vec<StoredDelivery>, StoreError> {
+    /// Deliveries whose time has come, those that have waited longest first.
+    pub(crate) async fn due_deliveries(&self, now: Timestamp, most: u32) -> Result<Vec<DueDelivery>, StoreError> {
         let rows = sqlx::query(
-            "SELECT guid, event, body FROM deliveries WHERE state = 'received' ORDER BY received_at LIMIT 100",
+            "SELECT guid, event, received_at, attempts FROM deliveries
+             WHERE state = 'received' AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
         )
+        .bind(text(now))
+        .bind(most)
         .fetch_all(&self.reader)
         .await?;
-        Ok(rows
-            .iter()
-            .map(|row| StoredDelivery { guid: row.get("guid"), event: row.get("event"), body: row.get("body") })
-            .collect())
+        rows.iter()
+            .map(|row| {
+                Ok(DueDelivery {
+                    guid: row.get("guid"),
+                    event: row.get("event"),
+                    received_at: time(row.get("received_at"))?,
+                    attempts: unsigned(row.get("attempts")),
+                })
+            })
+            .collect()
     }
 
-    /// Writes down how it went.
-    pub(crate) async fn finish_delivery(
-        &self,
-        guid: &str,
-        processed: Processed<'_>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (state, outcome) = match processed {
-            Processed::Done(outcome) => ("processed", outcome),
-            Processed::Failed(why) => ("failed", why),
-        };
+    /// When the next delivery's time comes.
+    pub(crate) async fn next_due_delivery(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT MIN(next_attempt_at) AS at FROM deliveries WHERE state = 'received'")
+            .fetch_one(&self.reader)
+            .await?;
+        optional_time(row.get("at"))
+    }
+
+    /// A delivery's body. One at a time: a body may have 25 MB.
+    pub(crate) async fn delivery_body(&self, guid: &str) -> Result<String, StoreError> {
+        let row = sqlx::query("SELECT body FROM deliveries WHERE guid = ?").bind(guid).fetch_one(&self.reader).await?;
+        Ok(row.get("body"))
+    }
+
+    /// Writes down how it went, all in one transaction.
+    pub(crate) async fn deliveries_went(&self, went: &[(String, Progress)], now: Timestamp) -> Result<(), StoreError> {
+        if went.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.begin().await?;
+        for (guid, progress) in went {
+            let query = match progress {
+                Progress::Done(outcome) | Progress::Failed(outcome) => sqlx::query(
+                    "UPDATE deliveries SET state = ?, outcome = ?, attempts = attempts + 1, processed_at = ?
+                     WHERE guid = ?",
+                )
+                .bind(if matches!(progress, Progress::Done(_)) { "processed" } else { "failed" })
+                .bind(outcome)
+                .bind(text(now)),
+                Progress::Taken { until } => {
+                    sqlx::query("UPDATE deliveries SET next_attempt_at = ? WHERE guid = ?").bind(text(*until))
+                }
+                Progress::Postponed { why, until } => sqlx::query(
+                    "UPDATE deliveries SET outcome = ?, attempts = attempts + 1, next_attempt_at = ? WHERE guid = ?",
+                )
+                .bind(why)
+                .bind(text(*until)),
+            };
+            query.bind(guid).execute(&mut *write).await?;
+        }
+        self.commit(write).await
+    }
+
+    /// What is known of a delivery that GitHub says it could not deliver.
+    pub(crate) async fn missed_delivery(&self, guid: &str) -> Result<MissedDelivery, StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT state FROM deliveries WHERE guid = ?) AS state,
+             (SELECT asked_at FROM redeliveries WHERE guid = ?) AS asked_at",
+        )
+        .bind(guid)
+        .bind(guid)
+        .fetch_one(&self.reader)
+        .await?;
+        let state: Option<&str> = row.get("state");
+        Ok(MissedDelivery {
+            stored: state.is_some_and(|state| state != "failed"),
+            asked_at: optional_time(row.get("asked_at"))?,
+        })
+    }
+
+    /// GitHub is asked to deliver it again.
+    pub(crate) async fn redelivery_asked(&self, guid: &str, now: Timestamp) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         sqlx::query(
-            "UPDATE deliveries SET state = ?, outcome = ?, attempts = attempts + 1, processed_at = ? WHERE guid = ?",
+            "INSERT INTO redeliveries (guid, asked_at) VALUES (?, ?)
+             ON CONFLICT (guid) DO UPDATE SET asked_at = excluded.asked_at",
         )
-        .bind(state)
-        .bind(outcome)
-        .bind(text(now))
         .bind(guid)
+        .bind(text(now))
         .execute(&mut *write)
         .await?;
         self.commit(write).await
     }
+
+    /// Empties the bodies of some deliveries that were worked on before then, and says of how many.
+    pub(crate) async fn empty_deliveries(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.forget(
+            "UPDATE deliveries SET body = '' WHERE guid IN (SELECT guid FROM deliveries
+             WHERE received_at < ? AND state = 'processed' AND body <> '' LIMIT ?)",
+            before,
+            most,
+        )
+        .await
+    }
+
+    /// Removes some deliveries that nothing is done with since then, and says how many.
+    pub(crate) async fn forget_deliveries(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.forget(
+            "DELETE FROM deliveries WHERE guid IN (SELECT guid FROM deliveries
+             WHERE received_at < ? AND state <> 'received' LIMIT ?)",
+            before,
+            most,
+        )
+        .await
+    }
+
+    /// Removes some memories of what GitHub was asked for before then, and says how many.
+    pub(crate) async fn forget_redeliveries(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.forget(
+            "DELETE FROM redeliveries WHERE guid IN (SELECT guid FROM redeliveries WHERE asked_at < ? LIMIT ?)",
+            before,
+            most,
+        )
+        .await
+    }
+
+    async fn forget(&self, sql: &'static str, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let mut write = self.begin().await?;
+        let forgotten = sqlx::query(sql).bind(text(before)).bind(most).execute(&mut *write).await?.rows_affected();
+        self.commit(write).await?;
+        Ok(forgotten)
+    }
+}
+
+/// Of a failed one everything begins anew.
+fn insert<'a>(deliveries: impl Iterator<Item = &'a NewDelivery>, now: Timestamp) -> QueryBuilder<Sqlite> {
+    let now: Arc<str> = text(now).into();
+    let mut insert = QueryBuilder::new(
+        "INSERT INTO deliveries (guid, event, received_at, state, next_attempt_at, outcome, processed_at, body) ",
+    );
+    insert.push_values(deliveries, |mut row, delivery| {
+        let done = delivery.outcome.is_some();
+        row.push_bind(Arc::clone(&delivery.guid))
+            .push_bind(Arc::clone(&delivery.event))
+            .push_bind(Arc::clone(&now))
+            .push_bind(if done { "processed" } else { "received" })
+            .push_bind(Arc::clone(&now))
+            .push_bind(delivery.outcome.clone())
+            .push_bind(done.then(|| Arc::clone(&now)))
+            .push_bind(Arc::clone(&delivery.body));
+    });
+    insert.push(
+        " ON CONFLICT (guid) DO UPDATE SET received_at = excluded.received_at, state = excluded.state, attempts = 0,
+         next_attempt_at = excluded.next_attempt_at, outcome = excluded.outcome, processed_at = excluded.processed_at,
+         body = excluded.body WHERE deliveries.state = 'failed'",
+    );
+    insert
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_redelivery_is_taken_again_only_after_a_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let now = Timestamp::UNIX_EPOCH;
-        let store = Store::open(folder.path(), now).await.unwrap();
-        let put = || store.store_delivery("guid", "push", "{}", now);
-        assert_eq!(put().await.unwrap(), Stored::Accepted);
-        assert_eq!(put().await.unwrap(), Stored::Known);
-        store.finish_delivery("guid", Processed::Failed("boom"), now).await.unwrap();
-        assert!(store.open_deliveries().await.unwrap().is_empty());
-        assert_eq!(put().await.unwrap(), Stored::Accepted);
-        assert_eq!(store.open_deliveries().await.unwrap().len(), 1);
-        store.finish_delivery("guid", Processed::Done("nothing to do"), now).await.unwrap();
-        assert_eq!(put().await.unwrap(), Stored::Known);
-        assert!(store.open_deliveries().await.unwrap().is_empty());
-    }
-}
+mod tests;

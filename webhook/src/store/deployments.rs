@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::deployment::DeploymentState;
-use windlass_core::names::{AppName, CommitSha, DeploymentId, ReleaseNumber};
+use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber};
 use windlass_core::plan::{DeploymentKind, Plan};
 use windlass_core::report;
 
@@ -91,6 +91,15 @@ impl Store {
         let below = below.map_or(i64::MAX, signed).to_string();
         let found = "project = ? AND stage = ? AND number < CAST(? AS BIGINT)";
         self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str(), &below], limit).await
+    }
+
+    /// All deployments of a commit, newest first.
+    pub(crate) async fn deployments_of_commit(
+        &self,
+        project: &ProjectName,
+        commit: &CommitSha,
+    ) -> Result<Vec<StoredDeployment>, StoreError> {
+        self.find_deployments("project = ? AND commit_sha = ?", &[project.as_str(), commit.as_str()], 1000).await
     }
 
     /// Deployments that have not said their last word, of all stages, newest first.

@@ -1,7 +1,9 @@
-//! Which jobs wait for which deployment, and the deployments that several ask for and that are made once.
+//! Which jobs deploy a commit: they registered its release, or wait for its deployment. And the deployments that several
+//! ask for and that are made once.
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{CommitSha, DeploymentId};
 use windlass_core::plan::DeploymentKind;
@@ -10,6 +12,24 @@ use super::deployments::{Request, StoredDeployment, insert_deployment};
 use super::sessions::StoredSession;
 use super::{Store, StoreError, Write, signed, text, unsigned};
 use crate::stage::StageKey;
+
+/// The jobs that deploy a commit, as the verdict on it must know them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DeployingJobs {
+    /// The check runs of those that wait for a deployment of it on the stage, or did.
+    pub(crate) waiting: Vec<u64>,
+    /// The check runs of those that registered a release of it on the stage.
+    pub(crate) registering: Vec<u64>,
+    /// The workflows' runs that deploy it, on whichever stage.
+    pub(crate) runs: Vec<u64>,
+}
+
+/// What a job did to be one that deploys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Did {
+    Register,
+    Ask,
+}
 
 /// What became of asking for a deployment.
 #[derive(Debug)]
@@ -39,6 +59,7 @@ impl Store {
         if let Some(job) = job {
             let project = &request.stage.project;
             remember_job(&mut write, &deployment.id, job).await?;
+            remember_deploying_job(&mut write, &request.stage, &request.commit, job, Did::Ask).await?;
             // One check less counts, so the verdict may be another.
             sqlx::query("UPDATE commits SET checks_changed_at = ? WHERE project = ? AND commit_sha = ?")
                 .bind(text(now))
@@ -78,10 +99,26 @@ impl Store {
         }
     }
 
-    /// The check runs of jobs that wait for a deployment of a commit on a stage, or did. What a job says about the commit
-    /// counts on every other stage.
-    pub(crate) async fn waiting_jobs(&self, stage: &StageKey, commit: &CommitSha) -> Result<Vec<u64>, StoreError> {
-        let rows = sqlx::query(
+    /// A job has registered a release of a commit.
+    pub(crate) async fn remember_registering_job(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        job: &StoredSession,
+    ) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        remember_deploying_job(&mut write, stage, commit, job, Did::Register).await?;
+        self.commit(write).await
+    }
+
+    /// The jobs that deploy a commit on a stage. What a job says about the commit counts on every other stage; a workflow
+    /// that deploys one stage deploys, whichever is asked about.
+    pub(crate) async fn deploying_jobs(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+    ) -> Result<DeployingJobs, StoreError> {
+        let waiting = sqlx::query(
             "SELECT DISTINCT j.check_run_id FROM deployment_jobs j JOIN deployments d ON d.id = j.deployment
              WHERE d.project = ? AND d.stage = ? AND d.commit_sha = ? AND j.check_run_id IS NOT NULL",
         )
@@ -90,7 +127,22 @@ impl Store {
         .bind(commit.as_str())
         .fetch_all(&self.reader)
         .await?;
-        Ok(rows.iter().map(|row| unsigned(row.get("check_run_id"))).collect())
+        let deploying = sqlx::query(
+            "SELECT stage, run_id, check_run_id, registered FROM deploying_jobs WHERE project = ? AND commit_sha = ?",
+        )
+        .bind(stage.project.as_str())
+        .bind(commit.as_str())
+        .fetch_all(&self.reader)
+        .await?;
+        let check_run = |row: &SqliteRow| row.get::<Option<i64>, _>("check_run_id").map(unsigned);
+        let registered_here = |row: &&SqliteRow| {
+            row.get::<&str, _>("stage") == stage.stage.as_str() && row.get::<i64, _>("registered") != 0
+        };
+        Ok(DeployingJobs {
+            waiting: waiting.iter().filter_map(check_run).collect(),
+            registering: deploying.iter().filter(registered_here).filter_map(check_run).collect(),
+            runs: deploying.iter().map(|row| unsigned(row.get("run_id"))).collect(),
+        })
     }
 
     /// Whether the job asked for this deployment, or was given it. Each of a job's steps signs in by itself.
@@ -120,6 +172,29 @@ async fn remember_job(write: &mut Write, deployment: &DeploymentId, job: &Stored
     Ok(())
 }
 
+async fn remember_deploying_job(
+    write: &mut Write,
+    stage: &StageKey,
+    commit: &CommitSha,
+    job: &StoredSession,
+    did: Did,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO deploying_jobs (project, stage, commit_sha, session, run_id, check_run_id, registered)
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, commit_sha, stage, session, registered) DO NOTHING",
+    )
+    .bind(stage.project.as_str())
+    .bind(stage.stage.as_str())
+    .bind(commit.as_str())
+    .bind(job.id)
+    .bind(signed(job.session.run_id))
+    .bind(job.session.check_run_id.map(signed))
+    .bind(i64::from(did == Did::Register))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -129,6 +204,7 @@ mod tests {
     use super::*;
     use crate::stage::StageKey;
     use crate::store::deployments::Source;
+    use crate::store::sessions::Session;
 
     fn request(source: Source, apps: &[&str]) -> Request {
         Request {
@@ -181,5 +257,63 @@ mod tests {
         assert!(done.is_none(), "{done:?}");
         let done = store.automatic_deployment(&one.stage, &one.commit, &one.releases).await.unwrap();
         assert_eq!(done.unwrap().id, one.id);
+    }
+
+    #[tokio::test]
+    async fn rule_100_the_order_is_that_of_the_asking_whatever_the_clock_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let store = Store::open(folder.path(), at(0)).await.unwrap();
+        let mut asked = Vec::new();
+        for second in [0, 7200, -86_400, 3600] {
+            let request = request(Source::Person, &["web"]);
+            let Asked::New(made) = store.ask_for_deployment(&request, None, at(second)).await.unwrap() else {
+                panic!("people get their own");
+            };
+            asked.push(made.id);
+        }
+        let stage = request(Source::Person, &[]).stage;
+        let mut listed: Vec<_> =
+            store.deployments(&stage, None, 10).await.unwrap().into_iter().map(|it| it.id).collect();
+        listed.reverse();
+        assert_eq!(listed, asked);
+        let mut open: Vec<_> = store.open_deployments().await.unwrap().into_iter().map(|it| it.id).collect();
+        open.reverse();
+        assert_eq!(open, asked);
+    }
+
+    #[tokio::test]
+    async fn rule_046_a_job_that_registered_is_known_to_every_deployment_of_its_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let store = Store::open(folder.path(), now).await.unwrap();
+        let Request { stage, commit, .. } = request(Source::Merge, &["web"]);
+        let session = Session {
+            stage: stage.clone(),
+            reference: "refs/heads/main".to_owned(),
+            commit: commit.clone(),
+            event: "push".to_owned(),
+            run_id: 4_442_074_271,
+            run_attempt: 1,
+            check_run_id: Some(4_442_074_272),
+            actor: "octavia".to_owned(),
+            workflow_ref: None,
+            expires_at: now,
+        };
+        let job = StoredSession { id: 1, session };
+        for _ in 0..2 {
+            store.remember_registering_job(&stage, &commit, &job).await.unwrap();
+        }
+        let known = store.deploying_jobs(&stage, &commit).await.unwrap();
+        let (check_run, run) = (vec![4_442_074_272], vec![4_442_074_271]);
+        assert_eq!(known, DeployingJobs { waiting: Vec::new(), registering: check_run.clone(), runs: run.clone() });
+        let staging = StageKey { stage: "staging".parse().unwrap(), ..stage.clone() };
+        let elsewhere = store.deploying_jobs(&staging, &commit).await.unwrap();
+        assert_eq!(elsewhere, DeployingJobs { runs: run, ..DeployingJobs::default() }, "what it says counts there");
+        let other = store.deploying_jobs(&stage, &"b".repeat(40).parse().unwrap()).await.unwrap();
+        assert_eq!(other, DeployingJobs::default());
+
+        store.ask_for_deployment(&request(Source::Job, &["web"]), Some(&job), now).await.unwrap();
+        assert_eq!(store.deploying_jobs(&stage, &commit).await.unwrap().waiting, check_run);
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
-use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase};
+use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase, Wait};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::Plan;
 use windlass_core::report;
@@ -47,6 +47,11 @@ impl Store {
         self.apply_effect(&mut write, deployment, effect, now).await?;
         if after.state() != was {
             tell_github(&mut write, deployment, event, after.state(), now).await?;
+        }
+        if let Event::Waiting { on: Wait::Lock | Wait::Hold, why, .. } = event {
+            // CI is not what it waits for, as GitHub was told when it was asked for.
+            let description = report::held(deployment.kind, &deployment.releases, why);
+            enqueue(&mut write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
         }
         let retired = matches!(after.phase(), Phase::Ended { retired: true, .. });
         sqlx::query("UPDATE deployments SET state = ?, retired = ?, ended_at = COALESCE(ended_at, ?) WHERE id = ?")
@@ -307,10 +312,12 @@ async fn tell_github(
     Ok(())
 }
 
-/// The stage's earlier deployments whose last word was success.
+/// The stage's earlier deployments whose last word was success and of which nothing is served any more. One that deployed
+/// several apps stays as long as one of them is still what it made it.
 async fn predecessors(write: &mut Write, deployment: &StoredDeployment) -> Result<Vec<DeploymentId>, StoreError> {
     let rows = sqlx::query(
         "SELECT id FROM deployments d WHERE project = ? AND stage = ? AND state = 'succeeded' AND id <> ?
+         AND NOT EXISTS (SELECT 1 FROM active_releases a WHERE a.deployment = d.id)
          AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.deployment = d.id AND o.message LIKE '{\"state\":\"inactive\"%')
          ORDER BY number",
     )

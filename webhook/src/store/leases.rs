@@ -118,3 +118,36 @@ impl Store {
         .transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[tokio::test]
+    async fn rule_055_a_lease_is_taken_over_only_when_it_has_expired_and_given_back_only_by_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), at(0)).await.unwrap();
+        let stage = StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() };
+        let deployment = |number| DeploymentId::from_random([number; 16]);
+        let take = async |holder: &str, number, now| {
+            store.take_lease(&stage, holder, &deployment(number), at(now + 30), at(now)).await.unwrap()
+        };
+        assert!(take("a", 1, 0).await);
+        assert!(!take("b", 2, 29).await, "it works");
+        assert!(!take("a", 2, 29).await, "one at a time, also of the same holder");
+        assert!(take("a", 1, 29).await, "and prolongs it");
+        assert!(!take("b", 2, 58).await);
+        assert!(take("b", 2, 60).await, "it died");
+        assert!(!take("a", 1, 61).await, "and has lost it, should it live after all");
+        store.release_lease(&stage, "a").await.unwrap();
+        assert_eq!(store.lease(&stage).await.unwrap().unwrap().deployment, deployment(2));
+        store.end_leases_of_the_dead("c").await.unwrap();
+        assert!(take("c", 3, 62).await, "whoever is alone need not wait for the dead");
+        store.release_lease(&stage, "c").await.unwrap();
+        assert_eq!(store.lease(&stage).await.unwrap(), None);
+    }
+}

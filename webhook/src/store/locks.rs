@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_lock_that_was_read_is_changed() {
+    async fn rule_055_only_the_lock_that_was_read_is_changed() {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::UNIX_EPOCH;
         let store = Store::open(folder.path(), now).await.unwrap();

@@ -1,6 +1,8 @@
 //! What is known of a stage beside its releases and deployments: what its branch wants, what it serves, its settings and
 //! the versions of its secrets.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -60,30 +62,68 @@ impl Store {
             .collect()
     }
 
-    /// The stage's branch wants this commit from now on.
-    pub(crate) async fn want_commit(
+    /// Remembers what GitHub calls a repository now.
+    pub(crate) async fn remember_name(
         &self,
-        stage: &StageKey,
-        wanted: &WantedCommit,
+        id: RepositoryId,
+        name: &ProjectName,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         sqlx::query(
-            "INSERT INTO wanted_commits (project, stage, commit_sha, source, requested_by, wanted_at)
-             VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (project, stage) DO UPDATE SET commit_sha = excluded.commit_sha, source = excluded.source,
-             requested_by = excluded.requested_by, wanted_at = excluded.wanted_at
-             WHERE wanted_commits.commit_sha <> excluded.commit_sha",
+            "INSERT INTO current_names (repository_id, name, learnt_at) VALUES (?, ?, ?)
+             ON CONFLICT (repository_id) DO UPDATE SET name = excluded.name, learnt_at = excluded.learnt_at",
         )
-        .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
-        .bind(wanted.commit.as_str())
-        .bind(to_json("a source", &wanted.source)?)
-        .bind(&wanted.requested_by)
+        .bind(signed(id.0))
+        .bind(name.as_str())
         .bind(text(now))
         .execute(&mut *write)
         .await?;
         self.commit(write).await
+    }
+
+    /// What GitHub calls the repositories whose name was learnt.
+    pub(crate) async fn current_names(&self) -> Result<BTreeMap<RepositoryId, ProjectName>, StoreError> {
+        let rows = sqlx::query("SELECT repository_id, name FROM current_names").fetch_all(&self.reader).await?;
+        rows.iter()
+            .map(|row| Ok((RepositoryId(unsigned(row.get("repository_id"))), word("a project", row.get("name"))?)))
+            .collect()
+    }
+
+    /// The stage's branch wants this commit from now on, instead of the one before. Says no, and changes nothing, when it
+    /// wants another than that one by now.
+    pub(crate) async fn want_commit(
+        &self,
+        stage: &StageKey,
+        wanted: &WantedCommit,
+        before: Option<&CommitSha>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.begin().await?;
+        let query = match before {
+            None => sqlx::query(
+                "INSERT INTO wanted_commits (commit_sha, source, requested_by, wanted_at, project, stage)
+                 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            ),
+            Some(_) => sqlx::query(
+                "UPDATE wanted_commits SET commit_sha = ?, source = ?, requested_by = ?, wanted_at = ?
+                 WHERE project = ? AND stage = ? AND commit_sha = ?",
+            ),
+        };
+        let query = query
+            .bind(wanted.commit.as_str())
+            .bind(to_json("a source", &wanted.source)?)
+            .bind(&wanted.requested_by)
+            .bind(text(now))
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str());
+        let query = match before {
+            None => query,
+            Some(before) => query.bind(before.as_str()),
+        };
+        let changed = query.execute(&mut *write).await?.rows_affected();
+        self.commit(write).await?;
+        Ok(changed > 0)
     }
 
     /// What the stage's branch wants, if it was ever said.

@@ -1,0 +1,95 @@
+//! Puts deliveries on disk before they are answered: all that wait at a moment in one transaction, so that they share one
+//! flush of the disk. However many come, each is stored; whoever finds no room waits for it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::store::Store;
+use crate::store::deliveries::{NewDelivery, Stored};
+
+/// The most that one transaction stores.
+const AT_ONCE: usize = 64;
+
+/// A body up to here is a small one.
+const SMALL: usize = 1024 * 1024;
+/// So many bytes of small bodies may be in memory at a time,
+const ROOM_FOR_SMALL: usize = 64 * 1024 * 1024;
+/// and so many of large ones, which do not keep the small ones waiting.
+const ROOM_FOR_LARGE: usize = 100 * 1024 * 1024;
+/// The unit in which room is given away.
+const BLOCK: usize = 1024;
+
+/// The way onto the disk.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    queue: mpsc::Sender<Waiting>,
+    room_for_small: Arc<Semaphore>,
+    room_for_large: Arc<Semaphore>,
+}
+
+/// A delivery could not be stored; the log says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotStored;
+
+/// Room for a body, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    _permit: Result<OwnedSemaphorePermit, AcquireError>,
+}
+
+/// A delivery whose sender waits for its answer.
+struct Waiting {
+    delivery: NewDelivery,
+    answer: oneshot::Sender<Result<Stored, NotStored>>,
+}
+
+impl Intake {
+    /// Begins to store what comes. It ends when nobody can bring anything any more.
+    pub(crate) fn start(store: Store, wake: Arc<Notify>) -> Self {
+        let (queue, waiting) = mpsc::channel(AT_ONCE);
+        tokio::spawn(write(store, wake, waiting));
+        let room = |bytes: usize| Arc::new(Semaphore::new(bytes / BLOCK));
+        Self { queue, room_for_small: room(ROOM_FOR_SMALL), room_for_large: room(ROOM_FOR_LARGE) }
+    }
+
+    /// Waits until there is room for a body of so many bytes.
+    pub(crate) async fn room(&self, bytes: usize) -> Room {
+        let room = if bytes <= SMALL { &self.room_for_small } else { &self.room_for_large };
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX);
+        // They are never closed.
+        Room { _permit: Arc::clone(room).acquire_many_owned(blocks).await }
+    }
+
+    /// Stores a delivery; it is on disk when this returns.
+    pub(crate) async fn store(&self, delivery: NewDelivery) -> Result<Stored, NotStored> {
+        let (answer, stored) = oneshot::channel();
+        self.queue.send(Waiting { delivery, answer }).await.map_err(|_| NotStored)?;
+        stored.await.unwrap_or(Err(NotStored))
+    }
+}
+
+async fn write(store: Store, wake: Arc<Notify>, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(AT_ONCE);
+    while waiting.recv_many(&mut batch, AT_ONCE).await > 0 {
+        let (deliveries, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|it| (it.delivery, it.answer)).unzip();
+        let stored = match store.store_deliveries(&deliveries, Timestamp::now()).await {
+            Ok(stored) => stored.into_iter().map(Ok).collect(),
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::error!(error, deliveries = deliveries.len(), "deliveries cannot be stored");
+                vec![Err(NotStored); deliveries.len()]
+            }
+        };
+        let to_do =
+            |(delivery, stored): (&NewDelivery, &_)| delivery.outcome.is_none() && *stored == Ok(Stored::Accepted);
+        if deliveries.iter().zip(&stored).any(to_do) {
+            wake.notify_one();
+        }
+        for (answer, stored) in answers.into_iter().zip(stored) {
+            // Whoever sent it may have given up; it is stored all the same.
+            let _ = answer.send(stored);
+        }
+    }
+}
