@@ -14,7 +14,9 @@ use windlass_engine::Hosts;
 
 use crate::background::Wake;
 use crate::config::Settings;
+use crate::gate::Look;
 use crate::github::GitHub;
+use crate::intake::Intake;
 use crate::oidc::Issuer;
 use crate::stage::StageKey;
 use crate::store::{Store, StoreError};
@@ -23,6 +25,8 @@ use crate::store::{Store, StoreError};
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
+    /// Where deliveries are stored.
+    pub(crate) intake: Intake,
     pub(crate) github: GitHub,
     /// Of jobs' tokens.
     pub(crate) issuer: Issuer,
@@ -44,13 +48,6 @@ pub(crate) struct App {
     pub(crate) cancelled: Notify,
 }
 
-/// The last look at a gate.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Look {
-    pub(crate) at: Timestamp,
-    pub(crate) next: Timestamp,
-}
-
 impl App {
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
@@ -69,6 +66,14 @@ impl App {
     /// What the server's file says of a project.
     pub(crate) fn project(&self, name: &ProjectName) -> Option<&ServerProject> {
         self.settings.server.projects.get(name)
+    }
+
+    /// As the server's file calls a project. A job calls it what GitHub calls it now.
+    pub(crate) fn configured_name(&self, name: ProjectName) -> ProjectName {
+        if self.project(&name).is_some() {
+            return name;
+        }
+        self.github.project_called(&name).unwrap_or(name)
     }
 
     /// What the server's file says of a stage.

@@ -1,12 +1,18 @@
 //! Level-triggered background work. An event only wakes a task; the task reads the world again and acts on what is.
 //! Start-up wakes them all, so that recovery is no separate code; a slow period stands behind each as a safety net.
 
+pub(crate) mod branches;
+pub(crate) mod comments;
 pub(crate) mod deliveries;
+pub(crate) mod forgetting;
+pub(crate) mod missed;
 pub(crate) mod outbox;
 pub(crate) mod projects;
 pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
+#[cfg(test)]
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +35,11 @@ pub(crate) trait BackgroundTask: Send + Sync + 'static {
 /// Wakes background tasks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wake {
+    pub(crate) branches: Arc<Notify>,
+    pub(crate) comments: Arc<Notify>,
     pub(crate) deliveries: Arc<Notify>,
+    pub(crate) forgetting: Arc<Notify>,
+    pub(crate) missed: Arc<Notify>,
     pub(crate) outbox: Arc<Notify>,
     pub(crate) projects: Arc<Notify>,
     pub(crate) sessions: Arc<Notify>,

@@ -6,27 +6,47 @@ use windlass_core::names::InstallationId;
 use windlass_engine::Hosts;
 
 use crate::config::Settings;
-use crate::github::GitHub;
 use crate::serve::environment;
+
+mod github;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What.
     pub name: String,
-    /// What was found; or what is wrong.
-    pub result: Result<String, String>,
+    /// What was found.
+    pub found: Found,
     /// What to do, if something is wrong.
     pub hint: Option<String>,
 }
 
+/// What was found, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is as it should be.
+    Good(String),
+    /// It works without, but not as well.
+    Doubtful(String),
+    /// Something does not work.
+    Bad(String),
+}
+
 impl Finding {
     fn good(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), result: Ok(found.into()), hint: None }
+        Self { name: name.into(), found: Found::Good(found.into()), hint: None }
+    }
+
+    fn doubtful(name: impl Into<String>, wrong: impl Into<String>, hint: Option<String>) -> Self {
+        Self { name: name.into(), found: Found::Doubtful(wrong.into()), hint }
     }
 
     fn bad(name: impl Into<String>, wrong: impl Into<String>, hint: Option<String>) -> Self {
-        Self { name: name.into(), result: Err(wrong.into()), hint }
+        Self { name: name.into(), found: Found::Bad(wrong.into()), hint }
+    }
+
+    const fn is_bad(&self) -> bool {
+        matches!(self.found, Found::Bad(_))
     }
 }
 
@@ -44,7 +64,7 @@ pub async fn doctor(config: &ServerConfig) -> Vec<Finding> {
     };
     findings.push(Finding::good("secrets", "all can be read"));
     findings.extend(hosts(config).await);
-    findings.extend(projects(&settings).await);
+    findings.extend(github::look(&settings).await);
     findings
 }
 
@@ -83,29 +103,6 @@ async fn hosts(config: &ServerConfig) -> Vec<Finding> {
                 Err(error) => Finding::bad(format!("gateway of {name}"), error.to_string(), error.hint()),
             });
         }
-    }
-    findings
-}
-
-async fn projects(settings: &Settings) -> Vec<Finding> {
-    let github = match GitHub::connect(&settings.server.github.api_url, settings.github.clone()) {
-        Ok(github) => github,
-        Err(error) => return vec![Finding::bad("GitHub", error.to_string(), None)],
-    };
-    let mut findings = Vec::new();
-    for (name, project) in &settings.server.projects {
-        findings.push(match github.repository(name).await {
-            Ok(found) if project.id.is_some_and(|id| id != found.id) => Finding::bad(
-                format!("project {name}"),
-                format!("GitHub's id of it is {}, the server's file says another", found.id),
-                Some("another repository may have taken the name; correct `id`".to_owned()),
-            ),
-            Ok(found) => Finding::good(format!("project {name}"), format!("id {}", found.id)),
-            Err(error) => {
-                let hint = "check the App's installation or the token's repositories, and `github.api-url`";
-                Finding::bad(format!("project {name}"), error.to_string(), Some(hint.to_owned()))
-            }
-        });
     }
     findings
 }

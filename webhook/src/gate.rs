@@ -1,20 +1,28 @@
 //! The gate: may this deployment run now? CI read fresh from GitHub, a person's lock, a rollback's hold, the order of
 //! commits. Decides nothing about how; that is the plan's.
 
-use jiff::{SignedDuration, Timestamp};
+mod alike;
+mod look;
+mod order;
+
+use jiff::SignedDuration;
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
 use windlass_core::names::{AppName, CommitSha};
 use windlass_core::plan::DeploymentKind;
-use windlass_core::verdict::{GatePolicy, Item, Verdict, VerdictKind, verdict};
+use windlass_core::verdict::{Item, UNREAD_WORKFLOW_RUNS, Verdict, VerdictKind};
 
-use crate::app::{App, Look};
-use crate::github::Ancestry;
+use crate::app::App;
 use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 use crate::store::locks::StoredLock;
 use crate::store::stages::ActiveRelease;
+
+pub(crate) use look::Look;
+
+use look::Judged;
+use order::Reach;
 
 /// The gate's decision on a deployment.
 #[derive(Debug)]
@@ -29,8 +37,8 @@ pub(crate) enum Decision {
     Unchanged,
 }
 
-/// How long a look at GitHub is good for when nothing is heard: the safety net behind its webhooks.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// The source of what the gate writes into a deployment's log.
+const GATE_LOG: &str = "gate";
 
 impl App {
     /// Decides on a deployment that waits.
@@ -42,6 +50,7 @@ impl App {
             return Ok(Decision::End { outcome: Outcome::Refused, failure });
         };
         if let Some(held) = self.held(deployment).await? {
+            self.forget_look(deployment);
             return Ok(held);
         }
         let decision = match deployment.kind {
@@ -72,29 +81,6 @@ impl App {
         Ok(None)
     }
 
-    /// The verdict on a commit, read fresh. The grace for CI to appear counts from when the commit was first heard of, or
-    /// from `asked` if that was later: a commit may have lain on another branch for days.
-    pub(crate) async fn verdict(
-        &self,
-        stage: &StageKey,
-        commit: &CommitSha,
-        asked: Option<Timestamp>,
-    ) -> Result<Verdict, StoreError> {
-        let Some(policy) = self.policy(stage) else { return Ok(Verdict::unavailable("the stage is unknown")) };
-        let now = self.now();
-        let heard = self.store.commit_times(&stage.project, commit).await?.map(|times| times.first_seen);
-        let first_seen = heard.max(asked).unwrap_or(now);
-        let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
-        Ok(match self.github.commit_facts(&stage.project, commit, &policy.branch, first_seen).await {
-            Ok(mut facts) => {
-                // Last: a job that asks meanwhile is not waited for.
-                facts.waiting_jobs = self.store.waiting_jobs(stage, commit).await?;
-                verdict(&facts, &gate, now)
-            }
-            Err(error) => Verdict::unavailable(format!("{:#}", anyhow::Error::new(error))),
-        })
-    }
-
     async fn decide_by_github(
         &self,
         deployment: &StoredDeployment,
@@ -106,58 +92,61 @@ impl App {
         if waited < timeout && !self.look_is_due(deployment, now).await? {
             return Ok(Decision::Unchanged);
         }
-        let verdict = self.verdict(&deployment.stage, &deployment.commit, Some(deployment.created_at)).await?;
-        let next = now.checked_add(LOOK_AGAIN).unwrap_or(now);
-        self.remember_look(deployment, Look { at: now, next });
+        let verdict = match self.reachable(deployment, policy, now).await {
+            Ok(Reach::Gone(why)) => {
+                let failure = Failure::new(FailureCode::Superseded, why);
+                return Ok(Decision::End { outcome: Outcome::Superseded, failure });
+            }
+            Ok(Reach::OnBranch) => {
+                Box::pin(self.judge(&deployment.stage, &deployment.commit, Some(deployment.created_at))).await?
+            }
+            Ok(Reach::Unsettled(why)) => Judged { verdict: Verdict::unavailable(why), next_look: None },
+            Err(error) => Judged::unavailable(error),
+        };
+        let Judged { verdict, next_look } = verdict;
+        let deadline = deployment.created_at.checked_add(timeout).ok().filter(|deadline| *deadline > now);
         let summary = verdict.summary();
+        if verdict.verdict == VerdictKind::Green {
+            // What keeps it now is no check: it is looked at afresh as soon as that is out of the way.
+            self.forget_look(deployment);
+            let decision = self.decide_by_order(deployment).await?;
+            match &decision {
+                Decision::Go => self.log_once(deployment, &summary).await?,
+                Decision::Wait { why, .. } => {
+                    let unread = Verdict::unavailable(why.clone());
+                    self.remember_look(deployment, now, [None, deadline], &unread).await?;
+                }
+                Decision::End { .. } | Decision::Unchanged => {}
+            }
+            return Ok(decision);
+        }
+        self.remember_look(deployment, now, [next_look, deadline], &verdict).await?;
         match verdict.verdict {
-            VerdictKind::Green => self.decide_by_order(deployment).await,
             VerdictKind::Blocked => Ok(Decision::End {
                 outcome: Outcome::Refused,
-                failure: Failure::new(FailureCode::GateBlocked, summary)
-                    .hint("when the check is green after a new run, the commit is deployed by itself"),
+                failure: Failure::new(FailureCode::GateBlocked, summary).hint(hint_of(&verdict)),
             }),
             VerdictKind::Waiting | VerdictKind::Unavailable if waited >= timeout => Ok(Decision::End {
                 outcome: Outcome::Cancelled,
                 failure: Failure::new(
                     FailureCode::GateTimeout,
                     format!("CI said no last word within {}: {summary}", policy.gate_timeout),
-                ),
+                )
+                .hint("deploy it by hand when its checks are green: `windlass deploy`"),
             }),
-            VerdictKind::Waiting | VerdictKind::Unavailable => {
+            VerdictKind::Green | VerdictKind::Waiting | VerdictKind::Unavailable => {
                 Ok(Decision::Wait { on: Wait::Gate, why: summary, items: verdict.items })
             }
         }
     }
 
-    /// Order is ancestry: an older commit that turns green late never replaces a newer one. A person may.
-    async fn decide_by_order(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
-        if !deployment.source.is_automatic() {
-            return Ok(Decision::Go);
+    /// A policy may have let it pass, or another commit's checks: whoever asks later can read it. A host that is away
+    /// brings the deployment back here.
+    async fn log_once(&self, deployment: &StoredDeployment, summary: &str) -> Result<(), StoreError> {
+        if self.store.logged_lines(&deployment.id).await?.contains_key(GATE_LOG) {
+            return Ok(());
         }
-        let stage = &deployment.stage;
-        let mut active = self.store.active_releases(stage).await?;
-        active.retain(|it| deployment.releases.contains_key(&it.app));
-        // Of the same commit the higher number is the newer: it was built again, or of another app.
-        let serves = |app: &AppName| active.iter().find(|it| it.app == *app).map(|it| it.release);
-        let is_rebuilt = deployment.releases.iter().any(|(app, release)| serves(app) < Some(*release));
-        let Some(first) = active.first() else { return Ok(Decision::Go) };
-        let Some(active) = self.commit_of(stage, first).await? else { return Ok(Decision::Go) };
-        match self.github.compare(&deployment.stage.project, &active, &deployment.commit).await {
-            Ok(Ancestry::Identical) if is_rebuilt => Ok(Decision::Go),
-            Ok(Ancestry::Identical | Ancestry::Behind) => Ok(Decision::End {
-                outcome: Outcome::Superseded,
-                failure: Failure::new(
-                    FailureCode::NotNewer,
-                    format!("{} is not newer than {}, which is active", deployment.commit.short(), active.short()),
-                ),
-            }),
-            Ok(Ancestry::Ahead | Ancestry::Diverged) => Ok(Decision::Go),
-            Err(error) => {
-                let why = format!("GitHub does not say how it stands to what is active: {error}");
-                Ok(wait(Wait::Gate, why))
-            }
-        }
+        self.store.append_log(&deployment.id, &[(GATE_LOG.to_owned(), summary.to_owned())], self.now()).await
     }
 
     /// Whether the stage serves this commit of all of these apps.
@@ -189,39 +178,12 @@ impl App {
         }
         Ok(true)
     }
+}
 
-    /// GitHub is asked when something was heard of the commit, and else once a minute.
-    async fn look_is_due(&self, deployment: &StoredDeployment, now: Timestamp) -> Result<bool, StoreError> {
-        let Some(last) = self.last_look(deployment) else { return Ok(true) };
-        let times = self.store.commit_times(&deployment.stage.project, &deployment.commit).await?;
-        let heard = times.and_then(|times| times.checks_changed_at).is_some_and(|heard| heard >= last.at);
-        Ok(heard || now >= last.next)
-    }
-
-    fn last_look(&self, deployment: &StoredDeployment) -> Option<Look> {
-        let looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        looks.get(&deployment.id).copied()
-    }
-
-    fn remember_look(&self, deployment: &StoredDeployment, look: Look) {
-        let mut looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        looks.insert(deployment.id.clone(), look);
-    }
-
-    /// A commit whose checks were red is given another chance when GitHub says that they changed and they are green.
-    pub(crate) async fn turned_green(&self, refused: &StoredDeployment) -> Result<bool, StoreError> {
-        let Some(ended_at) = refused.ended_at else { return Ok(false) };
-        let times = self.store.commit_times(&refused.stage.project, &refused.commit).await?;
-        // What changed while the refusing look was under way was not seen by it.
-        let looked = self.last_look(refused).map_or(ended_at, |look| look.at);
-        if times.and_then(|times| times.checks_changed_at).is_none_or(|changed| changed <= looked) {
-            return Ok(false);
-        }
-        let now = self.now();
-        self.remember_look(refused, Look { at: now, next: now.checked_add(LOOK_AGAIN).unwrap_or(now) });
-        let verdict = self.verdict(&refused.stage, &refused.commit, Some(refused.created_at)).await?;
-        Ok(verdict.verdict == VerdictKind::Green)
-    }
+fn hint_of(verdict: &Verdict) -> String {
+    let unread = verdict.items.iter().find(|item| item.name == UNREAD_WORKFLOW_RUNS);
+    let hint = "when the check is green after a new run, the commit is deployed by itself";
+    unread.map_or_else(|| hint.to_owned(), |item| format!("{hint}; {} {}", item.name, item.why))
 }
 
 fn wait(on: Wait, why: String) -> Decision {

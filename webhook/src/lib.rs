@@ -3,14 +3,19 @@
 
 mod app;
 mod background;
+mod comment;
 mod config;
 mod doctor;
 mod event;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 pub mod github;
+mod intake;
 mod oidc;
 mod pages;
 mod planning;
+mod relevance;
 mod runner;
 mod serve;
 mod server;
@@ -19,9 +24,10 @@ mod stage;
 mod store;
 pub mod tokens;
 mod views;
+mod wanting;
 
 pub use config::SettingsError;
-pub use doctor::{Finding, doctor};
+pub use doctor::{Finding, Found, doctor};
 pub use serve::{ServeError, Service, installation, serve};
 pub use store::StoreError;
 pub use store::tokens::TokenRequest;

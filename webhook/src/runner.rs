@@ -136,6 +136,8 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
         Ok(plan) => {
             app.store.append_plan(deployment, &plan, app.now()).await?;
             app.wake.outbox.notify_one();
+            // Whoever waits for its turn is told whose it is.
+            app.wake.stages.notify_one();
             Ok(Some(plan))
         }
         // Nothing was touched yet, and a host comes back: it waits.
@@ -145,6 +147,7 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
             let why = failure.summary.clone();
             let event = Event::Waiting { on: Wait::Host, why, items: Vec::new() };
             app.store.append_if_new(deployment, &event, app.now()).await?;
+            app.look_later(deployment).await?;
             Err(failure.into())
         }
         Err(PlanningError::Refused(failure)) => {

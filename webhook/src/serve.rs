@@ -17,9 +17,12 @@ use windlass_core::names::InstallationId;
 use windlass_engine::{EngineError, Hosts};
 
 use crate::app::{App, AtWork};
-use crate::background::{Wake, deliveries, drive, outbox, projects, sessions, stages, tasks};
-use crate::config::{Settings, SettingsError};
+use crate::background::{
+    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, sessions, stages, tasks,
+};
+use crate::config::{Environment, Settings, SettingsError};
 use crate::github::{GitHub, GitHubError};
+use crate::intake::Intake;
 use crate::oidc::Issuer;
 use crate::server;
 use crate::store::{Store, StoreError};
@@ -89,37 +92,14 @@ const END: Duration = Duration::from_secs(10);
 ///
 /// When a secret is missing, the data folder is in use, an engine does not answer, or the address is taken.
 pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
-    let settings = Settings::load(config, &environment).await?;
-    let data = settings.server.data.clone();
-    let folder = claim_folder(&data)?;
-    let store = Store::open(&data, Timestamp::now()).await?;
-    let installation = store.installation().await?;
-    let holder = uuid::Uuid::new_v4().to_string();
-    // The folder is ours alone, so whoever held a lease is dead.
-    store.end_leases_of_the_dead(&holder).await?;
-
-    let address = settings.server.listen;
+    let (app, folder) = wire(config, &environment).await?;
+    let address = app.settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
-    let app = Arc::new(App {
-        issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,
-        github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
-        hosts: Hosts::connect(&settings.server.hosts, installation).await?,
-        installation_key: installation_key(&data)?,
-        installation,
-        holder,
-        store: store.clone(),
-        wake: Wake::default(),
-        shutdown: CancellationToken::new(),
-        tracker: TaskTracker::new(),
-        at_work: AtWork::default(),
-        looks: Mutex::new(HashMap::new()),
-        cancelled: Notify::new(),
-        settings,
-    });
+    app.identify_projects().await?;
     start_background(&app);
     let (shutdown, tracker, hosts) = (app.shutdown.clone(), app.tracker.clone(), app.hosts.clone());
-    let stop = shutdown.clone();
+    let (store, installation, stop) = (app.store.clone(), app.installation, shutdown.clone());
     let router = server::router(app);
     tracker.spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
@@ -129,6 +109,41 @@ pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
     });
     tracing::info!(%address, %installation, "the service answers");
     Ok(Service { address, shutdown, tracker, store, hosts, _folder: folder })
+}
+
+/// The service's parts, wired. Nothing works yet. The data folder is claimed for as long as the file lives.
+pub(crate) async fn wire(
+    config: ServerConfig,
+    environment: Environment<'_>,
+) -> Result<(Arc<App>, std::fs::File), ServeError> {
+    let settings = Settings::load(config, environment).await?;
+    let data = settings.server.data.clone();
+    let folder = claim_folder(&data)?;
+    let store = Store::open(&data, Timestamp::now()).await?;
+    let installation = store.installation().await?;
+    let holder = uuid::Uuid::new_v4().to_string();
+    // The folder is ours alone, so whoever held a lease is dead.
+    store.end_leases_of_the_dead(&holder).await?;
+
+    let wake = Wake::default();
+    let app = Arc::new(App {
+        issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,
+        github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
+        hosts: Hosts::connect(&settings.server.hosts, installation).await?,
+        installation_key: installation_key(&data)?,
+        installation,
+        holder,
+        intake: Intake::start(store.clone(), Arc::clone(&wake.deliveries)),
+        store: store.clone(),
+        wake,
+        shutdown: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+        at_work: AtWork::default(),
+        looks: Mutex::new(HashMap::new()),
+        cancelled: Notify::new(),
+        settings,
+    });
+    Ok((app, folder))
 }
 
 impl Service {
@@ -151,8 +166,12 @@ impl Service {
 fn start_background(app: &Arc<App>) {
     let (tracker, stop) = (&app.tracker, || app.shutdown.clone());
     let wake = &app.wake;
-    drive(deliveries::Deliveries(Arc::clone(app)), Arc::clone(&wake.deliveries), tracker, stop());
-    drive(outbox::Outbox(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
+    drive(branches::Branches(Arc::clone(app)), Arc::clone(&wake.branches), tracker, stop());
+    drive(comments::Comments(Arc::clone(app)), Arc::clone(&wake.comments), tracker, stop());
+    drive(deliveries::Deliveries::new(Arc::clone(app)), Arc::clone(&wake.deliveries), tracker, stop());
+    drive(forgetting::Forgetting(Arc::clone(app)), Arc::clone(&wake.forgetting), tracker, stop());
+    drive(missed::Missed::new(Arc::clone(app)), Arc::clone(&wake.missed), tracker, stop());
+    drive(outbox::Outbox::new(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
     drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
     drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
     drive(stages::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());

@@ -40,6 +40,7 @@ impl App {
             .filter(|lease| state == DeploymentState::Waiting && lease.deployment != deployment.id)
             .map(|lease| (wait_code(Wait::Queue), format!("deployment {} runs", lease.deployment)));
         let (reason, why) = failed.or(queued).or(waits).unzip();
+        let untold = self.store.untold(&deployment.id).await?;
         Ok(DeploymentView {
             id: deployment.id.clone(),
             project: deployment.stage.project.clone(),
@@ -57,6 +58,7 @@ impl App {
             url: self.deployment_url(&deployment.id),
             environment_url: deployment.environment_url.clone(),
             steps: journal(deployment, &events, plan.as_ref(), standing.phase()),
+            warnings: untold.into_iter().map(|why| format!("GitHub could not be told: {why}")).collect(),
         })
     }
 
@@ -194,7 +196,7 @@ fn observed_view(task: &ObservedTask, target: Option<&TargetState>) -> TaskView 
 }
 
 fn policy_view(policy: &StagePolicy) -> PolicyView {
-    PolicyView { branch: policy.branch.clone(), deploy_on: policy.deploy_on.clone() }
+    PolicyView { branch: policy.branch.clone(), deploy_on: policy.deploy_on.clone(), production: policy.production }
 }
 
 fn ended_view(task: &OneOffTask) -> TaskView {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass_core::deployment::{DeploymentState, Event, Failure, FailureCode, Outcome};
+use windlass_core::deployment::{DeploymentState, Event, Failure, FailureCode, Outcome, Wait};
 use windlass_core::names::{AppName, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
+use windlass_core::report;
 
 use super::BackgroundTask;
 use crate::app::App;
@@ -15,7 +16,7 @@ use crate::gate::Decision;
 use crate::runner::{self, Retired};
 use crate::stage::StageKey;
 use crate::store::StoreError;
-use crate::store::deployments::{Request, Source, StoredDeployment};
+use crate::store::deployments::{Request, StoredDeployment};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
 use crate::store::stages::WantedCommit;
@@ -35,6 +36,7 @@ impl BackgroundTask for Stages {
         let mut stages: BTreeSet<StageKey> = self.0.stages().into_iter().collect();
         // A stage that was taken out of the server's file may have left deployments that need their last word.
         stages.extend(self.0.store.open_deployments().await?.into_iter().map(|deployment| deployment.stage));
+        tell_the_queues(&self.0).await?;
         for stage in stages {
             self.0.tracker.spawn(look_after(Arc::clone(&self.0), stage));
         }
@@ -43,6 +45,26 @@ impl BackgroundTask for Stages {
         }
         Ok(None)
     }
+}
+
+/// Says to whoever waits on a stage whose turn it is. The stage itself is at work with that one and does not look up.
+async fn tell_the_queues(app: &App) -> anyhow::Result<()> {
+    let open = app.store.open_deployments().await?;
+    for running in open.iter().filter(|deployment| deployment.state == DeploymentState::Running) {
+        let title = report::title(running.kind, &running.releases);
+        let why = format!("{title} ({}, {}) runs", running.id, running.requested_by);
+        let waits = |it: &&StoredDeployment| it.stage == running.stage && it.state == DeploymentState::Waiting;
+        for waiting in open.iter().filter(waits) {
+            app.forget_look(waiting);
+            let event = Event::Waiting { on: Wait::Queue, why: why.clone(), items: Vec::new() };
+            match app.store.append_if_new(waiting, &event, app.now()).await {
+                // Its turn has come, or its end.
+                Ok(()) | Err(StoreError::IllegalTransition(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn look_after(app: Arc<App>, stage: StageKey) {
@@ -154,19 +176,23 @@ async fn first_that_may_run<'a>(
     app: &App,
     open: &'a [StoredDeployment],
 ) -> Result<Option<&'a StoredDeployment>, StoreError> {
-    for (index, deployment) in open.iter().enumerate() {
+    let mut left = open.to_vec();
+    for deployment in open {
         let standing = app.store.standing(&deployment.id).await?;
         if standing.state().is_final() {
+            left.retain(|it| it.id != deployment.id);
             continue;
         }
         if let Some(by) = standing.cancelled_by() {
             let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
             end(app, deployment, Outcome::Cancelled, failure).await?;
+            left.retain(|it| it.id != deployment.id);
             continue;
         }
-        if let Some(newer) = open[index + 1..].iter().find(|newer| takes_its_place(newer, deployment)) {
+        if let Some(newer) = app.replacement(deployment, &left).await {
             let why = format!("{} took its place", newer.commit.short());
             end(app, deployment, Outcome::Superseded, Failure::new(FailureCode::Superseded, why)).await?;
+            left.retain(|it| it.id != deployment.id);
             continue;
         }
         match app.decide(deployment).await? {
@@ -175,16 +201,13 @@ async fn first_that_may_run<'a>(
             Decision::Wait { on, why, items } => {
                 app.store.append_if_new(deployment, &Event::Waiting { on, why, items }, app.now()).await?;
             }
-            Decision::End { outcome, failure } => end(app, deployment, outcome, failure).await?,
+            Decision::End { outcome, failure } => {
+                end(app, deployment, outcome, failure).await?;
+                left.retain(|it| it.id != deployment.id);
+            }
         }
     }
     Ok(None)
-}
-
-/// A merge means all of a stage's apps; a job may mean some of them.
-fn takes_its_place(newer: &StoredDeployment, older: &StoredDeployment) -> bool {
-    let all_of_it = || older.releases.keys().all(|app| newer.releases.contains_key(app));
-    newer.source.is_automatic() && older.source.is_automatic() && (newer.source != Source::Job || all_of_it())
 }
 
 async fn end(app: &App, deployment: &StoredDeployment, outcome: Outcome, failure: Failure) -> Result<(), StoreError> {

@@ -101,6 +101,7 @@ fn summary(view: &DeploymentView) -> Markup {
         } @else if let Some(why) = &view.why {
             p .waiting { (why) }
         }
+        @for warning in &view.warnings { p .waiting role="status" { (warning) } }
     }
 }
 

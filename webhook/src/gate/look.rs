@@ -1,0 +1,181 @@
+//! Looks at GitHub: what it says of a commit now, and when it is worth asking again.
+
+use jiff::{SignedDuration, Timestamp};
+use windlass_core::deployment::FailureCode;
+use windlass_core::names::CommitSha;
+use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verdict};
+
+use crate::app::App;
+use crate::github::GitHubError;
+use crate::stage::StageKey;
+use crate::store::StoreError;
+use crate::store::deployments::StoredDeployment;
+
+/// How long a look at GitHub is good for when nothing is heard: the safety net behind its webhooks.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// The first pause after GitHub could not be read in full; each further one is twice as long.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// Stages are looked after this often by themselves.
+const SOON: SignedDuration = SignedDuration::from_secs(10);
+
+/// The last look at a deployment's gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    at: Timestamp,
+    next: Timestamp,
+    /// How many looks before it, in a row, found that GitHub could not be read.
+    in_vain: u32,
+    /// Whether it left the question open: GitHub could not be read, or a check had more to say.
+    open: bool,
+    /// What the stage's branch wanted then.
+    wanted: Option<CommitSha>,
+}
+
+/// A verdict, and when the passing of time alone may change it.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) next_look: Option<Timestamp>,
+}
+
+impl Judged {
+    pub(super) fn unavailable(error: GitHubError) -> Self {
+        Self { verdict: Verdict::unavailable(format!("{:#}", anyhow::Error::new(error))), next_look: None }
+    }
+}
+
+impl App {
+    /// The verdict on a commit, read fresh. The grace for CI to appear counts from when the commit was first heard of, or
+    /// from `asked` if that was later: a commit may have lain on another branch for days.
+    pub(crate) async fn verdict(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        asked: Option<Timestamp>,
+    ) -> Result<Verdict, StoreError> {
+        Ok(self.judge(stage, commit, asked).await?.verdict)
+    }
+
+    pub(super) async fn judge(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        asked: Option<Timestamp>,
+    ) -> Result<Judged, StoreError> {
+        let Some(policy) = self.policy(stage) else {
+            return Ok(Judged { verdict: Verdict::unavailable("the stage is unknown"), next_look: None });
+        };
+        let now = self.now();
+        let project = &stage.project;
+        let heard = self.store.commit_times(project, commit).await?.map(|times| times.first_seen);
+        let first_seen = heard.max(asked).unwrap_or(now);
+        let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
+        let mut facts = match self.github.commit_facts(project, commit, &policy.branch, first_seen).await {
+            Ok(facts) => facts,
+            Err(error) => return Ok(Judged::unavailable(error)),
+        };
+        // Last: a job that asks meanwhile is not waited for.
+        let jobs = self.store.deploying_jobs(stage, commit).await?;
+        (facts.waiting_jobs, facts.registering_jobs, facts.deploying_runs) =
+            (jobs.waiting, jobs.registering, jobs.runs);
+        if needs_alike(&facts, &gate, now) {
+            match self.alike(project, commit, first_seen).await {
+                Ok(alike) => facts.alike = alike,
+                Err(error) => return Ok(Judged::unavailable(error)),
+            }
+        }
+        let verdict = verdict(&facts, &gate, now);
+        let next_look = verdict.next_look(&facts, &gate, now);
+        Ok(Judged { verdict, next_look })
+    }
+
+    /// GitHub is asked when something was heard of the commit or the branch has moved, and else once in a while.
+    pub(super) async fn look_is_due(&self, deployment: &StoredDeployment, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(last) = self.last_look(deployment) else { return Ok(true) };
+        let times = self.store.commit_times(&deployment.stage.project, &deployment.commit).await?;
+        let heard = times.and_then(|times| times.checks_changed_at).is_some_and(|heard| heard >= last.at);
+        Ok(heard || now >= last.next || self.wanted(deployment).await? != last.wanted)
+    }
+
+    /// A commit whose checks were red is given another chance when GitHub says that they changed and they are green. What
+    /// was refused for anything else would be refused again.
+    pub(crate) async fn turned_green(&self, refused: &StoredDeployment) -> Result<bool, StoreError> {
+        let Some(ended_at) = refused.ended_at else { return Ok(false) };
+        let standing = self.store.standing(&refused.id).await?;
+        if standing.failure().is_none_or(|failure| failure.code != FailureCode::GateBlocked) {
+            return Ok(false);
+        }
+        let times = self.store.commit_times(&refused.stage.project, &refused.commit).await?;
+        let now = self.now();
+        let last = self.last_look(refused);
+        // What changed while the refusing look was under way was not seen by it.
+        let looked = last.as_ref().map_or(ended_at, |look| look.at);
+        let changed = times.and_then(|times| times.checks_changed_at).is_some_and(|changed| changed > looked);
+        if !changed && !last.is_some_and(|look| look.open && now >= look.next) {
+            return Ok(false);
+        }
+        let Judged { verdict, next_look } =
+            Box::pin(self.judge(&refused.stage, &refused.commit, Some(refused.created_at))).await?;
+        self.remember_look(refused, now, [next_look, None], &verdict).await?;
+        Ok(verdict.verdict == VerdictKind::Green)
+    }
+
+    fn last_look(&self, deployment: &StoredDeployment) -> Option<Look> {
+        let looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        looks.get(&deployment.id).cloned()
+    }
+
+    /// What keeps it is no check and no person: it is looked at again in a while.
+    pub(crate) async fn look_later(&self, deployment: &StoredDeployment) -> Result<(), StoreError> {
+        self.remember_look(deployment, self.now(), [None, None], &Verdict::unavailable("a host is away")).await
+    }
+
+    /// Makes the next decision on it look afresh, whatever was seen before.
+    pub(crate) fn forget_look(&self, deployment: &StoredDeployment) {
+        let mut looks = self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        looks.remove(&deployment.id);
+    }
+
+    /// Time may change the verdict at one of these moments; so may GitHub without our hearing of it.
+    pub(super) async fn remember_look(
+        &self,
+        deployment: &StoredDeployment,
+        at: Timestamp,
+        moments: [Option<Timestamp>; 2],
+        verdict: &Verdict,
+    ) -> Result<(), StoreError> {
+        let (pause, in_vain) = match verdict.verdict {
+            VerdictKind::Unavailable => {
+                let in_vain = self.last_look(deployment).map_or(0, |last| last.in_vain);
+                (ASK_AGAIN.saturating_mul(1 << in_vain.min(4)), in_vain + 1)
+            }
+            VerdictKind::Green | VerdictKind::Waiting | VerdictKind::Blocked => (LOOK_AGAIN, 0),
+        };
+        let again = at.checked_add(pause.min(LOOK_AGAIN)).unwrap_or(at);
+        let next = moments.into_iter().flatten().fold(again, Timestamp::min);
+        let open = matches!(verdict.verdict, VerdictKind::Unavailable | VerdictKind::Waiting);
+        let look = Look { at, next, in_vain, open, wanted: self.wanted(deployment).await? };
+        self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(deployment.id.clone(), look);
+        self.wake_for_look(next.duration_since(self.now()));
+        Ok(())
+    }
+
+    async fn wanted(&self, deployment: &StoredDeployment) -> Result<Option<CommitSha>, StoreError> {
+        Ok(self.store.wanted_commit(&deployment.stage).await?.map(|wanted| wanted.commit))
+    }
+
+    /// A moment that comes sooner than the stages are looked after anyway is an event of its own.
+    fn wake_for_look(&self, pause: SignedDuration) {
+        if pause >= SOON {
+            return;
+        }
+        let pause = std::time::Duration::try_from(pause).unwrap_or_default();
+        let (stages, shutdown) = (std::sync::Arc::clone(&self.wake.stages), self.shutdown.clone());
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => stages.notify_one(),
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+}
