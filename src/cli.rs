@@ -15,8 +15,9 @@ pub(crate) use arguments::{ReleaseChoice, Since, Where};
 pub(crate) use build::{BuildCheck, BuildCommand};
 pub(crate) use init::Init;
 pub(crate) use operate::{
-    AppCommand, AppLogs, AppPs, Cancel, Deploy, HoldCommand, HoldLift, Plan, ReleaseActivate, ReleaseCommand,
-    ReleaseCreate, ReleaseList, Rollback, Status, TaskCommand, TaskList, TaskRun, TaskStop,
+    AppCommand, AppLogs, AppPs, Cancel, Deploy, HoldCommand, HoldLift, LockAcquire, LockCommand, LockRelease,
+    LockStatus, Plan, ReleaseActivate, ReleaseCommand, ReleaseCreate, ReleaseList, Rollback, Status, TaskCommand,
+    TaskList, TaskRun, TaskStop,
 };
 #[cfg(feature = "service")]
 pub(crate) use server::{
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// What a rollback leaves against automatic deployments
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Keep a stage as it is for a while: a person's claim on it, with a reason
+    #[command(subcommand)]
+    Lock(LockCommand),
     Init(Init),
     /// Make images
     #[command(subcommand)]

@@ -1,6 +1,7 @@
 //! The service's API as typed calls.
 
 mod error;
+mod lock;
 mod stream;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::error::CommandError;
 use crate::target::is_loopback;
 
 pub(crate) use error::ClientError;
+pub(crate) use lock::FoundLock;
 use stream::Messages;
 pub(crate) use stream::is_transient;
 
@@ -183,6 +185,12 @@ impl Client {
         self.post(&stage.path(&["deployments"]), new).await
     }
 
+    /// The stage's newest deployment, whatever became of it.
+    pub(crate) async fn newest_deployment(&self, stage: &StageAddress) -> Result<Option<DeploymentView>, ClientError> {
+        let page: Page<DeploymentView> = self.get(&stage.path(&["deployments"]), &[("limit", "1")]).await?;
+        Ok(page.items.into_iter().next())
+    }
+
     pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<DeploymentView, ClientError> {
         self.get(&["deployments", id.as_str()], &()).await
     }
@@ -261,6 +269,10 @@ impl Client {
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder, path: &[&str]) -> Result<T, ClientError> {
         let response = self.answer(request, path).await?;
+        self.read(response, path).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response, path: &[&str]) -> Result<T, ClientError> {
         let bytes = response.bytes().await.map_err(|error| ClientError::from_reqwest(&self.server, &error))?;
         serde_json::from_slice(&bytes).map_err(|source| ClientError::Garbled {
             server: self.server.clone(),

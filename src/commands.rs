@@ -15,6 +15,7 @@ mod gateway;
 mod hold;
 mod init;
 mod interrupt;
+mod lock;
 mod plan;
 mod release;
 mod rollback;
@@ -43,6 +44,7 @@ pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
         Command::Task(command) => Box::pin(task::run(command)).await,
         Command::App(command) => Box::pin(app::run(command)).await,
         Command::Hold(command) => hold::run(command).await,
+        Command::Lock(command) => Box::pin(lock::run(command)).await,
         Command::Build(command) => Box::pin(build::run(command)).await,
         Command::Action => Ok(Box::pin(crate::action::run()).await),
         Command::Init(arguments) => init::run(&arguments),

@@ -13,7 +13,7 @@ use super::outputs::Output;
 use super::sign_in::sign_in;
 use super::{Failed, Step, deploy, summary};
 use crate::checkout::Checkout;
-use crate::error::CommandError;
+use crate::error::{CommandError, Status};
 use crate::image::{self, Supplies};
 use crate::recipe::{Folders, Recipe};
 
@@ -21,8 +21,10 @@ pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
     let (text, recipes) = what_to_build(step)?;
     let source = Source::of(step)?;
     let service = sign_in(&step.inputs, step.runner, &step.stage()?, step.log).await?;
-    if !source.changes.is_empty() {
-        refuse_changes(&source, &service.client.stage(&service.stage).await?)?;
+    if step.runner.tests_a_merge || !source.changes.is_empty() {
+        let stage = service.client.stage(&service.stage).await?;
+        refuse_test_merge(step, &stage)?;
+        refuse_changes(&source, &stage)?;
     }
     let mut releases: BTreeMap<AppName, Release> = BTreeMap::new();
     if !step.inputs.rebuild && source.changes.is_empty() {
@@ -121,9 +123,22 @@ impl Source {
     }
 }
 
+/// What users get must be what somebody has merged, not what GitHub would have if somebody did.
+fn refuse_test_merge(step: &Step<'_>, stage: &StageView) -> Result<(), CommandError> {
+    if !step.runner.tests_a_merge || !stage.policy.production {
+        return Ok(());
+    }
+    let message = format!("a job of a pull request registers no release on {}, which is for production", stage.stage);
+    Err(CommandError::failed(message)
+        .with_status(Status::Refused)
+        .coded("pull_request")
+        .because("the job's commit is a merge that GitHub made for the tests, and no branch has it")
+        .hint(format!("run the job on `push` to {}, or give a stage that is not for production", stage.policy.branch)))
+}
+
 /// What a merge deploys must be what was merged.
 fn refuse_changes(source: &Source, stage: &StageView) -> Result<(), CommandError> {
-    if stage.policy.deploy_on.is_empty() {
+    if source.changes.is_empty() || stage.policy.deploy_on.is_empty() {
         return Ok(());
     }
     const SHOWN: usize = 10;

@@ -10,6 +10,10 @@ use windlass_core::names::{CommitSha, ProjectName};
 use super::outputs::Outputs;
 use crate::error::CommandError;
 
+/// The events whose `GITHUB_SHA` is a merge that GitHub makes to try whether it can be made. (GitHub, "Events that trigger
+/// workflows"; on `pull_request_target` it is the base branch's head.)
+const ON_TEST_MERGES: [&str; 3] = ["pull_request", "pull_request_review", "pull_request_review_comment"];
+
 /// The job.
 #[derive(Debug)]
 pub(crate) struct Runner {
@@ -18,6 +22,8 @@ pub(crate) struct Runner {
     pub(crate) repository: ProjectName,
     /// Of the event; on `pull_request` a merge that no branch has.
     pub(crate) sha: Option<CommitSha>,
+    /// Whether the job is about a pull request, and so about such a merge.
+    pub(crate) tests_a_merge: bool,
     /// Who or what started it.
     pub(crate) actor: String,
     /// `https://github.com`
@@ -62,6 +68,8 @@ impl Runner {
             workspace: required("GITHUB_WORKSPACE")?.into(),
             repository: required("GITHUB_REPOSITORY")?.parse()?,
             sha: variable("GITHUB_SHA").and_then(|sha| sha.parse().ok()),
+            tests_a_merge: variable("GITHUB_EVENT_NAME").is_some_and(|event| ON_TEST_MERGES.contains(&event.as_str()))
+                || variable("GITHUB_REF").is_some_and(|reference| reference.starts_with("refs/pull/")),
             actor: variable("GITHUB_ACTOR").unwrap_or_else(|| "github-actions".to_owned()),
             github: variable("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
             id_token,

@@ -68,10 +68,10 @@ pub(crate) struct Cancel {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windlass status
-  windlass status --why                why it waits: each check that the gate looked at
+  windlass status --why                why it waits, or did not run: each check, lock, hold and turn
   windlass status -s staging --json")]
 pub(crate) struct Status {
-    /// Show the gate's verdict with everything that it looked at
+    /// Show the gate's verdict with everything that it looked at, and why the newest deployment did not run
     #[arg(long)]
     pub(crate) why: bool,
     #[command(flatten)]
@@ -262,6 +262,54 @@ pub(crate) enum HoldCommand {
 #[command(after_help = "Examples:
   windlass hold lift")]
 pub(crate) struct HoldLift {
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    Acquire(LockAcquire),
+    Release(LockRelease),
+    Status(LockStatus),
+}
+
+/// Lock a stage: merges and people's deployments wait until it is released
+///
+/// What runs already goes on. A lock does not expire.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass lock acquire --reason \"the auditors are here\"
+  windlass lock acquire --reason \"taking over from ada\" --force")]
+pub(crate) struct LockAcquire {
+    /// Shown to everybody who waits for it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// In the place of the lock that is there, and say whose it was
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// Release your lock: of what came meanwhile the newest green commit is deployed
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass lock release
+  windlass lock release --force       somebody else's, and say whose it was")]
+pub(crate) struct LockRelease {
+    /// Also somebody else's
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// Show who has locked a stage, since when and why
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass lock status
+  windlass lock status -s staging --json")]
+pub(crate) struct LockStatus {
     #[command(flatten)]
     pub(crate) place: Where,
 }

@@ -6,6 +6,8 @@ use windlass_core::compatibility;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::InstallationId;
 use windlass_engine::Engine;
+#[cfg(feature = "service")]
+use windlass_webhook::Found;
 
 use crate::cli::{Doctor, Where};
 use crate::client::Client;
@@ -102,9 +104,10 @@ async fn server_file(path: &Path) -> Vec<Finding> {
             return vec![Finding::failed(&name, "not valid", hint)];
         }
     };
-    let looked = windlass_webhook::doctor(&config).await.into_iter().map(|finding| match finding.result {
-        Ok(found) => Finding::ok(&finding.name, found),
-        Err(wrong) => Finding::failed(&finding.name, wrong, finding.hint),
+    let looked = windlass_webhook::doctor(&config).await.into_iter().map(|finding| match finding.found {
+        Found::Good(found) => Finding::ok(&finding.name, found),
+        Found::Doubtful(wrong) => Finding::warning(&finding.name, wrong, finding.hint),
+        Found::Bad(wrong) => Finding::failed(&finding.name, wrong, finding.hint),
     });
     std::iter::once(Finding::ok(&name, "valid")).chain(looked).collect()
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use windlass_core::Timestamp;
 use windlass_core::api::{AppView, DeploymentView, StageView, StepState};
+use windlass_core::deployment::DeploymentState;
 use windlass_core::labels::Kind;
 use windlass_core::names::CommitSha;
 use windlass_core::report;
@@ -24,21 +25,32 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Status, CommandError> {
         Some(commit) => Some(target.client.gate(&target.stage, commit).await?),
         None => None,
     };
+    let newest = if why { target.client.newest_deployment(&target.stage).await? } else { None };
+    let not_run = newest.filter(did_not_run);
     if place.json {
-        output::json(&StatusDocument { stage: &stage, verdict: verdict.as_ref() })?;
+        output::json(&StatusDocument { stage: &stage, verdict: verdict.as_ref(), not_run: not_run.as_ref() })?;
     } else {
-        show(&stage, verdict.as_ref(), Timestamp::now())?;
+        show(&stage, verdict.as_ref(), not_run.as_ref(), Timestamp::now())?;
     }
     Ok(Status::Done)
 }
 
-/// What `--json` prints: the stage as the API has it, and with `--why` its verdict.
+/// What `--json` prints: the stage as the API has it, and with `--why` its verdict and the newest deployment, where that
+/// was ended before it ran.
 #[derive(Serialize)]
 struct StatusDocument<'a> {
     #[serde(flatten)]
     stage: &'a StageView,
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<&'a Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_run: Option<&'a DeploymentView>,
+}
+
+/// Whether its last word was said at the gate: refused, superseded, or ended while it waited.
+fn did_not_run(deployment: &DeploymentView) -> bool {
+    use DeploymentState::{Cancelled, Refused, Superseded};
+    matches!(deployment.state, Refused | Superseded | Cancelled)
 }
 
 /// The commit that people ask about: the one under way, else the one that the branch wants.
@@ -47,7 +59,12 @@ fn judged(stage: &StageView) -> Option<&CommitSha> {
     under_way.or_else(|| stage.apps.values().find_map(|app| app.wanted_commit.as_ref()))
 }
 
-fn show(stage: &StageView, verdict: Option<&Verdict>, now: Timestamp) -> Result<(), CommandError> {
+fn show(
+    stage: &StageView,
+    verdict: Option<&Verdict>,
+    not_run: Option<&DeploymentView>,
+    now: Timestamp,
+) -> Result<(), CommandError> {
     output::result(&format!("{BOLD}{} {}{BOLD:#}\n", stage.project, stage.stage))?;
     let mut table = Table::new(&["APP", "ACTIVE", "COMMIT", "WANTED", "LATEST", "TASKS", "URLS"]);
     for (name, app) in &stage.apps {
@@ -68,6 +85,9 @@ fn show(stage: &StageView, verdict: Option<&Verdict>, now: Timestamp) -> Result<
     }
     if let Some(deployment) = &stage.deployment {
         show_deployment(deployment, now)?;
+    }
+    if let Some(deployment) = not_run {
+        show_not_run(deployment, now)?;
     }
     if let Some(verdict) = verdict {
         show_verdict(verdict)?;
@@ -113,6 +133,16 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
     output::result(&format!("  {}", deployment.url))
 }
 
+fn show_not_run(deployment: &DeploymentView, now: Timestamp) -> Result<(), CommandError> {
+    let title = report::title(deployment.kind, &deployment.releases);
+    let when = deployment.ended_at.map(|ended| format!(" ({} {})", deployment.commit.short(), ago(ended, now)));
+    output::result(&format!("\n{BOLD}{title}: {}{BOLD:#}{}", deployment.state, when.unwrap_or_default()))?;
+    if let Some(failure) = &deployment.failure {
+        output::result(&format!("  {YELLOW}{}{YELLOW:#}", failure.summary))?;
+    }
+    output::result(&format!("  {}", deployment.url))
+}
+
 fn show_verdict(verdict: &Verdict) -> Result<(), CommandError> {
     output::result(&format!("\n{BOLD}gate{BOLD:#} {}", verdict.summary()))?;
     let mut table = Table::new(&["", "CHECK", "WHY"]);
@@ -138,7 +168,12 @@ fn show_claims(stage: &StageView, now: Timestamp) -> Result<(), CommandError> {
         output::result(&format!("\nlease: deployment {} works on it (ends {ends} unless renewed)", lease.deployment))?;
     }
     if let Some(lock) = &stage.lock {
-        output::result(&format!("\nlock: {} since {}: {}", lock.by, ago(lock.since, now), lock.reason))?;
+        output::result(&format!(
+            "\nlock: {} since {}: {}; `windlass lock release` ends it",
+            lock.by,
+            ago(lock.since, now),
+            lock.reason
+        ))?;
     }
     if let Some(hold) = &stage.hold {
         let since = ago(hold.since, now);

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+#[cfg(feature = "service")]
+use super::YELLOW;
 use super::{DIM, GREEN, RED};
 use crate::error::{CommandError, Status};
 
@@ -20,6 +22,9 @@ pub(crate) struct Finding {
 #[serde(rename_all = "snake_case")]
 enum State {
     Ok,
+    /// It works without, but not as well.
+    #[cfg(feature = "service")]
+    Warning,
     Failed,
     /// There was nothing to look at, which need not be wrong.
     Skipped,
@@ -53,6 +58,11 @@ impl Finding {
         Self { name: name.to_owned(), state: State::Failed, found: wrong.into(), hint: hint.into() }
     }
 
+    #[cfg(feature = "service")]
+    pub(crate) fn warning(name: &str, wrong: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self { name: name.to_owned(), state: State::Warning, found: wrong.into(), hint: hint.into() }
+    }
+
     pub(crate) fn skipped(name: &str, why: impl Into<String>) -> Self {
         Self { name: name.to_owned(), state: State::Skipped, found: why.into(), hint: None }
     }
@@ -60,6 +70,8 @@ impl Finding {
     fn show(&self) -> Result<(), CommandError> {
         let (word, style) = match self.state {
             State::Ok => ("ok     ", GREEN),
+            #[cfg(feature = "service")]
+            State::Warning => ("warning", YELLOW),
             State::Failed => ("failed ", RED),
             State::Skipped => ("skipped", DIM),
         };

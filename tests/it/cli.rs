@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod follow;
+mod lock;
 mod service;
 
 use std::path::Path;

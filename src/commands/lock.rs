@@ -1,0 +1,108 @@
+//! `windlass lock`
+
+use windlass_core::Timestamp;
+use windlass_core::api::{LockView, NewLock};
+
+use crate::cli::{LockAcquire, LockCommand, LockRelease, LockStatus};
+use crate::client::{ClientError, FoundLock, StageAddress};
+use crate::error::{CommandError, Status};
+use crate::output::{self, ago};
+
+pub(crate) async fn run(command: LockCommand) -> Result<Status, CommandError> {
+    match command {
+        LockCommand::Acquire(arguments) => acquire(arguments).await,
+        LockCommand::Release(arguments) => release(arguments).await,
+        LockCommand::Status(arguments) => status(arguments).await,
+    }
+}
+
+async fn acquire(arguments: LockAcquire) -> Result<Status, CommandError> {
+    let LockAcquire { reason, force, place } = arguments;
+    let target = place.target()?;
+    let there = if force { target.client.lock(&target.stage).await? } else { None };
+    let new = NewLock { reason };
+    let taken = target.client.take_lock(&target.stage, &new, there.as_ref()).await.map_err(|error| {
+        in_the_way(error, &format!("{} is locked already", target.stage))
+            .hint("`windlass lock acquire --force` puts yours in its place; ask them first")
+    })?;
+    if place.json {
+        output::json(&taken.lock)?;
+    } else {
+        let mut said = format!("{} is locked: nothing is deployed until `windlass lock release`", target.stage);
+        if let Some(before) = there.filter(|before| !before.lock.yours) {
+            said.push_str(&format!("\n{}", taken_away(&before.lock.lock)));
+        }
+        output::result(&said)?;
+    }
+    Ok(Status::Done)
+}
+
+async fn release(arguments: LockRelease) -> Result<Status, CommandError> {
+    let LockRelease { force, place } = arguments;
+    let target = place.target()?;
+    let there = target
+        .client
+        .lock(&target.stage)
+        .await?
+        .ok_or_else(|| CommandError::failed(format!("nobody has locked {}", target.stage)).coded("no_lock"))?;
+    if !there.lock.yours && !force {
+        return Err(somebody_elses(&target.stage, &there));
+    }
+    target.client.release_lock(&target.stage, &there).await.map_err(|error| {
+        in_the_way(error, "the lock was not released: it is another one by now")
+            .hint("look at it again: `windlass lock status`")
+    })?;
+    if place.json {
+        output::json(&serde_json::json!({ "lock": null, "released": there.lock }))?;
+    } else {
+        let mut said = format!("{} is free: what waited for the lock is deployed", target.stage);
+        if !there.lock.yours {
+            said.push_str(&format!("\n{}", taken_away(&there.lock.lock)));
+        }
+        output::result(&said)?;
+    }
+    Ok(Status::Done)
+}
+
+async fn status(arguments: LockStatus) -> Result<Status, CommandError> {
+    let LockStatus { place } = arguments;
+    let target = place.target()?;
+    let there = target.client.lock(&target.stage).await?;
+    if place.json {
+        output::json(&serde_json::json!({ "lock": there.map(|there| there.lock) }))?;
+        return Ok(Status::Done);
+    }
+    let stage = &target.stage;
+    output::result(&match there {
+        None => format!("{stage} is free"),
+        Some(FoundLock { lock, .. }) => {
+            let by = if lock.yours { format!("you ({})", lock.lock.by) } else { lock.lock.by.clone() };
+            format!("{stage} is locked by {by} since {}: {}", ago(lock.lock.since, Timestamp::now()), lock.lock.reason)
+        }
+    })?;
+    Ok(Status::Done)
+}
+
+fn taken_away(lock: &LockView) -> String {
+    let LockView { by, reason, since } = lock;
+    format!("it was locked by {by} since {}: {reason}", ago(*since, Timestamp::now()))
+}
+
+fn somebody_elses(stage: &StageAddress, there: &FoundLock) -> CommandError {
+    CommandError::failed(format!("the lock of {stage} is somebody else's"))
+        .with_status(Status::Refused)
+        .coded("locked")
+        .because(taken_away(&there.lock.lock))
+        .hint("`windlass lock release --force` takes it away; ask them first")
+}
+
+/// Somebody else has locked the stage, or did in this moment.
+fn in_the_way(error: ClientError, message: &str) -> CommandError {
+    match error {
+        ClientError::Problem(problem) if problem.code == "lock_changed" => {
+            let error = CommandError::failed(message).with_status(Status::Refused).coded("locked");
+            problem.detail.into_iter().fold(error, CommandError::because)
+        }
+        other => other.into(),
+    }
+}
