@@ -29,7 +29,8 @@ COPY crates/testing/Cargo.toml crates/testing/
 COPY fixtures/sample-app/Cargo.toml fixtures/sample-app/
 COPY webhook/Cargo.toml webhook/
 RUN mkdir --parents benches src \
-    && echo 'fn main() {}' | tee benches/activate.rs fixtures/sample-app/main.rs > src/main.rs \
+    && echo 'fn main() {}' \
+        | tee benches/activate.rs benches/deliveries.rs fixtures/sample-app/main.rs > src/main.rs \
     && for package in crates/* webhook; do mkdir --parents "$package/src" && touch "$package/src/lib.rs"; done \
     && cargo build --release --locked --package windlass --no-default-features --target "$(uname -m)-unknown-linux-gnu"
 
