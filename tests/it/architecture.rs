@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Each package and the ones of ours that it knows. `?` marks an optional one.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("windlass", &["windlass-core", "windlass-engine", "windlass-gateway?", "windlass-testing?", "windlass-webhook?"]),
     ("windlass-core", &[]),
     ("windlass-engine", &["windlass-core"]),
+    ("windlass-fuzz", &["windlass-core", "windlass-webhook"]),
     ("windlass-gateway", &["windlass-core"]),
     ("windlass-sample-app", &[]),
     ("windlass-testing", &[]),

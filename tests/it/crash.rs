@@ -70,7 +70,7 @@ fn count(result: Result<(), String>, failed: &AtomicU64, answered: &AtomicU64, e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_is_killed_at_ten_random_moments_and_every_deployment_ends_whole() {
+async fn rule_063_the_service_is_killed_at_ten_random_moments_and_every_deployment_ends_whole() {
     let mut world = World::start().await;
     let image = world.build(&[("SAMPLE_START_DELAY_MS", "300")]).await;
     let config = world.config_with("migrate = { command = [\"migrate\"] }\nenv = { SAMPLE_MIGRATE_MS = \"300\" }");

@@ -1,6 +1,7 @@
-//! What the service answers to deliveries, and that each has its effect once.
+//! That each delivery has its effect once, up to the deployment. What is answered to deliveries is in the service's own
+//! tests.
 
-use windlass_testing::github::{Attempt, CheckState, Conclusion, deliver, sign};
+use windlass_testing::github::{Attempt, CheckState, Conclusion, deliver};
 
 use crate::world::{PATIENCE, WEBHOOK_SECRET, World};
 
@@ -8,36 +9,8 @@ fn address(world: &World) -> String {
     format!("http://{}/webhooks/github", world.service_address)
 }
 
-async fn post(world: &World, guid: &str, body: Vec<u8>, signature: Option<String>) -> u16 {
-    let mut request = reqwest::Client::new()
-        .post(address(world))
-        .header("x-github-event", "ping")
-        .header("x-github-delivery", guid)
-        .header("content-type", "application/json");
-    if let Some(signature) = signature {
-        request = request.header("x-hub-signature-256", signature);
-    }
-    request.body(body).send().await.unwrap().status().as_u16()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_github_signed_is_stored_and_what_is_signed_may_be_large() {
-    let world = World::start().await;
-    let signed = |body: &[u8]| Some(format!("sha256={}", sign(WEBHOOK_SECRET, body)));
-    let small = b"{ \"zen\" : \"caf\\u00e9 \xf0\x9f\x90\xb3\" }\n".to_vec();
-    assert_eq!(post(&world, "1", small.clone(), signed(&small)).await, 202);
-    assert_eq!(post(&world, "2", small.clone(), None).await, 401);
-    assert_eq!(post(&world, "3", small.clone(), signed(b"something else")).await, 401);
-    assert_eq!(post(&world, "4", b"no json".to_vec(), signed(b"something else")).await, 401);
-    assert_eq!(post(&world, "5", b"no json".to_vec(), signed(b"no json")).await, 400);
-    let large = format!("{{\"zen\":\"{}\"}}", "x".repeat(24 * 1024 * 1024)).into_bytes();
-    assert_eq!(post(&world, "6", large.clone(), signed(&large)).await, 202);
-    let too_large = format!("{{\"zen\":\"{}\"}}", "x".repeat(26 * 1024 * 1024)).into_bytes();
-    assert_eq!(post(&world, "7", too_large.clone(), signed(&too_large)).await, 413);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_merge_that_is_told_again_and_again_is_deployed_once() {
+async fn rule_016_a_merge_that_is_told_again_and_again_is_deployed_once_and_a_persons_redeploy_again() {
     let world = World::start().await;
     let image = world.build(&[]).await;
     let commit = world.merge("told-again");
@@ -57,4 +30,34 @@ async fn a_merge_that_is_told_again_and_again_is_deployed_once() {
     world.register(&next, &image, &world.config()).await;
     world.repository.until_status(&next, "success", PATIENCE).await.unwrap();
     assert_eq!(world.repository.deployments().len(), 2);
+    world.deploy("redeploy", None).await;
+    assert_eq!(world.deployments().await.len(), 3, "what a person asks for again is done again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_013_a_service_that_is_killed_between_its_answer_and_the_work_does_the_work_once_after_its_restart() {
+    let mut world = World::start().await;
+    let image = world.build(&[]).await;
+    let first = world.merge("first");
+    world.repository.add_check_run(&first, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&first, &image, &world.config()).await;
+    world.repository.until_status(&first, "success", PATIENCE).await.unwrap();
+
+    // Whether the second commit is newer than the first only GitHub can say, and it does not.
+    world.github.hang("*");
+    let second = world.merge("second");
+    let delivered = world.github.until_delivered(PATIENCE).await.unwrap();
+    assert!(delivered.iter().all(|it| it.attempts == [Attempt::Answered(202)]));
+    world.kill_service().await;
+    world.github.heal();
+    // The delivery is what is shown here: the branch's head shall not tell.
+    world.github.hang("/repos/acme/shop/branches/main");
+    world.start_service().await;
+    world.repository.add_check_run(&second, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&second, &image, &world.config()).await;
+    world.repository.until_status(&second, "queued", PATIENCE).await.unwrap();
+    world.github.heal();
+    world.repository.until_status(&second, "success", PATIENCE).await.unwrap();
+    let of_second = world.repository.deployments().into_iter().filter(|it| it.sha == second).count();
+    assert_eq!((of_second, world.deployments().await.len()), (1, 2));
 }

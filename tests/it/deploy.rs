@@ -71,6 +71,26 @@ async fn a_red_commit_whose_checks_turn_green_later_is_deployed_after_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rule_047_what_was_refused_for_something_else_than_its_checks_is_not_tried_again_when_they_change() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let commit = world.merge("secretive");
+    world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&commit, &image, &world.config_with("secrets = [\"NOBODY_HAS_IT\"]")).await;
+    world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
+    // As a workflow does that a deployment's status has started.
+    for number in 0..3 {
+        world.repository.set_status(&commit, &format!("ci/{number}"), CommitState::Success);
+    }
+    let next = world.merge("next");
+    world.repository.add_check_run(&next, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&next, &image, &world.config()).await;
+    world.repository.until_status(&next, "success", PATIENCE).await.unwrap();
+    let of_first = world.repository.deployments().into_iter().filter(|it| it.sha == commit).count();
+    assert_eq!(of_first, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_check_on_the_second_page_is_found() {
     let world = World::start().await;
     let image = world.build(&[]).await;
@@ -142,7 +162,7 @@ async fn a_migration_that_fails_leaves_the_old_release_serving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_succeeds_while_github_does_not_take_its_statuses_and_github_hears_of_it_later() {
+async fn rule_067_a_deployment_succeeds_while_github_does_not_take_its_statuses_and_hears_of_it_later() {
     let world = World::start().await;
     let image = world.build(&[]).await;
     let commit = world.merge("quiet");
@@ -155,7 +175,7 @@ async fn a_deployment_succeeds_while_github_does_not_take_its_statuses_and_githu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollback_holds_the_stage_against_what_comes_by_itself() {
+async fn rule_057_a_rollback_holds_the_stage_against_what_comes_by_itself() {
     let world = World::start().await;
     let image = world.build(&[]).await;
     for title in ["one", "two"] {
@@ -193,7 +213,7 @@ async fn a_rollback_holds_the_stage_against_what_comes_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancellation_before_the_switch_undoes_the_deployment() {
+async fn rule_063_a_cancellation_before_the_switch_undoes_the_deployment() {
     let world = World::start().await;
     let image = world.build(&[("SAMPLE_START_DELAY_MS", "15000")]).await;
     // Pushed, not merged: nothing but this test deploys it.
@@ -213,7 +233,8 @@ async fn a_cancellation_before_the_switch_undoes_the_deployment() {
     let ended = world.until_ended(started.id.as_str()).await;
     assert_eq!(ended.state, DeploymentState::Cancelled);
     assert!(world.engine.observe().await.unwrap().is_empty());
-    world.repository.until_deployment(|it| it.state() == Some("error"), PATIENCE).await.unwrap();
+    let wanted = |it: &windlass_testing::github::DeploymentRecord| it.states() == ["queued", "in_progress", "error"];
+    world.repository.until_deployment(wanted, PATIENCE).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

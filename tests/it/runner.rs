@@ -119,6 +119,12 @@ impl Job {
         sha
     }
 
+    /// Without this input.
+    pub(crate) fn without(mut self, input: &str) -> Self {
+        self.inputs.remove(input);
+        self
+    }
+
     /// As the next step begins: with no inputs.
     pub(crate) fn without_inputs(mut self) -> Self {
         self.inputs.clear();

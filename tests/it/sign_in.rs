@@ -303,10 +303,10 @@ async fn a_jobs_token_is_for_its_stage_alone() {
     assert_eq!(here.status, 200, "{here:?}");
     let view: StageView = serde_json::from_value(here.body.clone()).unwrap();
     assert_eq!(view.policy.branch, "main");
-    assert_eq!(here.body["policy"], json!({ "branch": "main", "deploy_on": ["merge"] }));
+    assert_eq!(here.body["policy"], json!({ "branch": "main", "deploy_on": ["merge"], "production": true }));
     let there = format!("/projects/{PROJECT}/stages/staging");
     let staging: Value = world.get(&there).await;
-    assert_eq!(staging["policy"], json!({ "branch": "next", "deploy_on": ["push", "merge"] }));
+    assert_eq!(staging["policy"], json!({ "branch": "next", "deploy_on": ["push", "merge"], "production": false }));
     let elsewhere = job.get(&there).await;
     assert_eq!(elsewhere.code(), (403, "forbidden"), "{elsewhere:?}");
     assert_eq!(job.get("/hosts").await.code(), (403, "forbidden"));

@@ -186,3 +186,33 @@ async fn serve(router: Router) -> SocketAddr {
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
+
+#[tokio::test]
+async fn rule_031_a_merge_that_github_made_for_the_tests_is_no_release_for_production() {
+    let preview = "[projects.\"acme/shop\".stages.preview]\ndeploy-on = []\n";
+    let world = World::start_with(preview).await;
+    let registry = Registry::start(Access::Open).await;
+    let mut on_pull_request = job(&world);
+    let toml = windlass_toml(&world, &registry);
+    let sha = commit_app(&mut on_pull_request, &toml, &[]);
+    let on_pull_request = on_pull_request
+        .event("pull_request", json!({ "action": "synchronize", "number": 1 }))
+        .env("GITHUB_REF", "refs/pull/1/merge")
+        .env("GITHUB_REF_NAME", "1/merge");
+    let refused = on_pull_request.run().await;
+    let message = "a job of a pull request registers no release on production, which is for production";
+    assert_failed(&refused, 3, "pull_request", message);
+    assert!(!refused.log.contains("COPY app"), "{}", refused.log);
+
+    // Nor with a token of its own: the stage lets no such job in.
+    let pull_request = NewJob { event: "pull_request".to_owned(), ..NewJob::on_push(&sha) };
+    let on_pull_request = on_pull_request.without("token").may_sign_in(&world.repository.start_job(pull_request));
+    let refused = on_pull_request.run().await;
+    assert_eq!(refused.exit_code, Some(3), "{}", refused.raw_log);
+    assert!(refused.error().contains("event_name"), "{}", refused.error());
+    assert_nothing_registered(&world).await;
+
+    // What is not for production may be tried.
+    let on_pull_request = on_pull_request.with_secret("token", &world.token).with("stage", "preview");
+    on_pull_request.run().await.succeeded();
+}
