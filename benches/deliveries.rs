@@ -17,10 +17,10 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::routing::post;
 use tokio::process::Command;
-use windlass_testing::fixture;
 use windlass_testing::github::sign;
+use windlass_testing::{fixture, free_address};
 
-use world::{PATIENCE, WEBHOOK_SECRET, World, free_address, write, write_bytes};
+use world::{PATIENCE, WEBHOOK_SECRET, World, write, write_bytes};
 
 /// Where the Debian packages were unpacked.
 const TOOLS: &str = "target/tools/usr";

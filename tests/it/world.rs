@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -18,6 +18,7 @@ use windlass_core::api::{DeploymentView, Page, Release, Scope, StageView};
 use windlass_core::config::{DockerEndpoint, ServerConfig};
 use windlass_core::names::Digest;
 use windlass_engine::Engine;
+use windlass_testing::free_address;
 use windlass_testing::github::{FakeGitHub, FakeRepository};
 use windlass_testing::registry::Registry;
 use windlass_testing::sample_app;
@@ -359,10 +360,6 @@ secrets = {{ DATABASE_URL = {{ file = "{database}" }} }}
         control = path("gateway.sock"),
         database = path("database-url"),
     )
-}
-
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]

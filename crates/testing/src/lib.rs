@@ -6,11 +6,13 @@
 // A pull request has more members than `json!` takes by default.
 #![recursion_limit = "256"]
 
+mod address;
 pub mod github;
 pub mod images;
 pub mod registry;
 pub mod sample_app;
 
+pub use address::free_address;
 pub use github::FakeGitHub;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! All that the demo needs: a folder, a stand-in GitHub with a repository, a Docker Engine, a service and a gateway.
 
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use windlass_core::api::{DeploymentView, Page, Release, Scope};
 use windlass_core::config::{DockerEndpoint, ServerConfig};
 use windlass_core::names::{Digest, HostName};
 use windlass_engine::Engine;
+use windlass_testing::free_address;
 use windlass_testing::github::{FakeGitHub, FakeRepository};
 use windlass_testing::sample_app;
 use windlass_webhook::{TokenRequest, tokens};
@@ -48,7 +49,7 @@ impl World {
         let folder = tempfile::Builder::new().prefix("windlass-demo-").tempdir()?;
         let github = FakeGitHub::start().await;
         let repository = github.add_repository(PROJECT);
-        let (service_address, gateway_address) = (free_address()?, free_address()?);
+        let (service_address, gateway_address) = (free_address(), free_address());
         let socket = docker_socket();
         let config_text = server_config(&folder, &github, repository.id(), service_address, gateway_address, &socket);
         let config_path = folder.path().join("windlass-server.toml");
@@ -255,11 +256,6 @@ fn docker_socket() -> PathBuf {
     let named = std::env::var_os("DOCKER_HOST").and_then(|host| host.into_string().ok());
     let path = named.as_deref().and_then(|host| host.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
     PathBuf::from(path)
-}
-
-/// A loopback address that is free now. Whoever takes it in between makes the demo fail with a clear message.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file of the demo's own folder, which nobody reads after a crash")]
