@@ -4,6 +4,7 @@
 //! second try after a crash finds the first one's work. A plan holds no secret, only secrets' names.
 
 mod desired;
+mod exchange;
 mod one_off;
 mod step;
 mod steps;
@@ -16,17 +17,18 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use desired::{
-    DesiredApp, DesiredState, GatewayPresence, PlanHost, PreviousRelease, StageSettings, hosts_of, scale_of,
+    DesiredApp, DesiredState, GENERATIONS_OF_A_PLAN, GatewayPresence, Generations, PlanHost, PreviousRelease,
+    StageSettings, hosts_of, scale_of,
 };
+pub use exchange::Exchanged;
 pub use one_off::one_off;
 pub use step::{HostImage, HostService, HostTask, RetiredTask, Step, StepKind, TaskHealthCheck, UnroutedService};
 
-use crate::config::Strategy;
 use crate::hint::Hint;
 use crate::names::{
     AppName, CommitSha, DeploymentId, Generation, HostName, ProjectName, ReleaseNumber, RoleName, StageName,
 };
-use crate::task::ObservedTask;
+use crate::task::{ObservedTask, TaskSpec};
 
 /// The immutable list of steps that takes a stage from what runs to what should run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,9 +41,9 @@ pub struct Plan {
     pub project: ProjectName,
     /// On which stage.
     pub stage: StageName,
-    /// Everything that this plan writes carries it.
+    /// The first that this plan writes; its tasks carry it.
     pub generation: Generation,
-    /// Everything that puts the old state back carries this one, so that it wins over what it undoes.
+    /// What puts the old state back carries this one, the last of the plan's, so that it wins over what it undoes.
     pub revert_generation: Generation,
     /// What becomes active, and what was.
     pub apps: BTreeMap<AppName, AppChange>,
@@ -128,16 +130,6 @@ pub enum PlanError {
         /// The host.
         host: HostName,
     },
-    /// This version cannot do it yet.
-    #[error("role {role} of app {app} asks for strategy {strategy}, which this version cannot do yet")]
-    Strategy {
-        /// The app.
-        app: AppName,
-        /// Its role.
-        role: RoleName,
-        /// What it asks for.
-        strategy: Strategy,
-    },
 }
 
 impl Hint for PlanError {
@@ -150,7 +142,6 @@ impl Hint for PlanError {
             Self::NoGateway { host, .. } => {
                 format!("give host {host} a `gateway` in the server's file, or keep the role off it with `hosts`")
             }
-            Self::Strategy { .. } => "use `start-first`".to_owned(),
         })
     }
 }
@@ -165,6 +156,14 @@ pub fn plan(desired: &DesiredState<'_>, observed: &[ObservedTask]) -> Result<Pla
 }
 
 impl Plan {
+    /// The service tasks that run once it has succeeded.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskSpec> {
+        self.steps.iter().flat_map(|step| match step {
+            Step::Boot { tasks, .. } => tasks.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// The index of the switch: from there on a cancellation comes too late.
     #[must_use]
     pub fn switch_index(&self) -> usize {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Health, Resources, Stop, Volume};
 use crate::labels::TaskLabels;
 use crate::names::{Digest, HostName, ImageName};
+use crate::plan::HostTask;
 
 /// The image of a release: by digest in a registry, or, without a name, by its id on the host's own engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,14 @@ pub struct TaskSpec {
     pub volumes: Vec<Volume>,
     /// How it is asked to end.
     pub stop: Stop,
+}
+
+impl TaskSpec {
+    /// Which container it is.
+    #[must_use]
+    pub fn place(&self) -> HostTask {
+        HostTask { host: self.host.clone(), name: self.name.clone() }
+    }
 }
 
 /// Where a task is in its life, in the words of container runtimes.

@@ -28,6 +28,15 @@ pub enum BootOutcome {
     AlreadyDone,
 }
 
+/// What becomes of a container that is there and has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It stays so.
+    Fails,
+    /// It is started.
+    StartsAgain,
+}
+
 /// What a task's container is once it was seen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Placed {
@@ -56,7 +65,20 @@ impl Engine {
     /// `secret_missing`, `image_missing`; `task_exited` when the container of an earlier try has ended; `boot_failed`
     /// for everything that Docker objects to, and when the name is somebody else's.
     pub async fn boot(&self, task: &TaskSpec, secrets: &Secrets) -> Result<BootOutcome, Failure> {
-        match self.place(task, secrets).await? {
+        self.boot_unless(task, secrets, Ended::Fails).await
+    }
+
+    /// The same, but one that has ended is started again: it ran for an earlier deployment and was stopped after it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::boot`], but for `task_exited`.
+    pub async fn boot_again(&self, task: &TaskSpec, secrets: &Secrets) -> Result<BootOutcome, Failure> {
+        self.boot_unless(task, secrets, Ended::StartsAgain).await
+    }
+
+    async fn boot_unless(&self, task: &TaskSpec, secrets: &Secrets, ended: Ended) -> Result<BootOutcome, Failure> {
+        match self.place(task, secrets, ended).await? {
             Placed::Started => Ok(BootOutcome::Created),
             Placed::Running => Ok(BootOutcome::AlreadyDone),
             Placed::Ended(exit) => Err(self.exited(&task.name, exit, &secrets.masker()).await),
@@ -64,7 +86,7 @@ impl Engine {
     }
 
     /// Creates, starts or finds it.
-    pub(crate) async fn place(&self, task: &TaskSpec, secrets: &Secrets) -> Result<Placed, Failure> {
+    pub(crate) async fn place(&self, task: &TaskSpec, secrets: &Secrets, ended: Ended) -> Result<Placed, Failure> {
         let failed = |error: EngineError| {
             let mut failure = error.into_failure(FailureCode::BootFailed);
             failure.summary = secrets.masker().mask(&failure.summary).into_owned();
@@ -76,11 +98,11 @@ impl Engine {
         loop {
             match self.create(task, environment.clone(), network.clone()).await {
                 Ok(()) => {}
-                Err(error) if error.status() == Some(409) => {
-                    if let Some(found) = self.find(task).await? {
-                        return Ok(found);
-                    }
-                }
+                Err(error) if error.status() == Some(409) => match self.find(task).await? {
+                    None => {}
+                    Some(Placed::Ended(_)) if ended == Ended::StartsAgain => {}
+                    Some(found) => return Ok(found),
+                },
                 Err(error) if error.to_string().contains(NO_IMAGE) => return Err(self.image_gone(task)),
                 Err(error) => return Err(failed(error)),
             }

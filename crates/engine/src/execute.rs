@@ -1,6 +1,7 @@
 //! Executes one step of a plan. The plan has decided everything; here it is only done, on all hosts at once, and each
 //! step can be done again.
 
+mod boot;
 mod revert;
 mod switch;
 mod verify;
@@ -13,7 +14,7 @@ use futures_util::future::{join_all, try_join_all};
 use tokio::sync::mpsc;
 use windlass_core::config::{HostConfig, Stop};
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::gateway::{AwaitDrained, Remove};
+use windlass_core::gateway::Remove;
 use windlass_core::names::{AppName, HostName, InstallationId};
 use windlass_core::plan::{HostImage, HostTask, Plan, RetiredTask, Step, UnroutedService};
 use windlass_core::quantity::Duration;
@@ -136,10 +137,27 @@ impl Hosts {
     ///
     /// Why the step has failed. Nothing is undone here: see [`Hosts::revert`].
     pub async fn execute(&self, step: &Step, context: &StepContext) -> Result<Option<String>, Failure> {
+        let deadline = step.deadline();
+        match tokio::time::timeout(deadline.0, self.take(step, context)).await {
+            Ok(done) => done,
+            Err(_) => {
+                let summary = format!("step {} was not done within {deadline}", step.kind());
+                Err(Failure::new(step.deadline_code(), summary))
+            }
+        }
+    }
+
+    async fn take(&self, step: &Step, context: &StepContext) -> Result<Option<String>, Failure> {
         match step {
             Step::Prepare { images } => self.prepare(images, context).await.map(Some),
             Step::Migrate { app, task, timeout } => self.migrate(app, task, *timeout, context).await.map(Some),
-            Step::Boot { tasks } => self.boot(tasks, context).await,
+            Step::Boot { wait, hold, replaces, warm, tasks } => {
+                if let Some(wait) = wait {
+                    tokio::time::sleep(wait.0).await;
+                }
+                self.give_way(hold, replaces, context).await?;
+                self.boot(tasks, warm, context).await
+            }
             Step::Verify { tasks, services } => self.verify(tasks, services, context).await,
             Step::Switch { services } => self.switch(services, context).await,
             Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
@@ -194,22 +212,6 @@ impl Hosts {
         }
     }
 
-    async fn boot(&self, tasks: &[TaskSpec], context: &StepContext) -> Result<Option<String>, Failure> {
-        let mut by_host: BTreeMap<&HostName, Vec<&TaskSpec>> = BTreeMap::new();
-        for task in tasks {
-            by_host.entry(&task.host).or_default().push(task);
-        }
-        let boot = by_host.into_iter().map(|(host, tasks)| async move {
-            let engine = self.engine(host)?;
-            for task in tasks {
-                engine.boot(task, &context.secrets_of(&task.labels.app)).await?;
-                context.tell(Progress::Note(format!("{} started on {host}", task.name)));
-            }
-            Ok(())
-        });
-        all(boot).await.map(|_| None)
-    }
-
     /// A container that passes is kept: from the end of the watch on Docker starts it again when it ends. Not before,
     /// since the watch must see a first end.
     async fn watch(
@@ -248,20 +250,7 @@ impl Hosts {
         remove: &[HostTask],
         context: &StepContext,
     ) -> Result<Option<String>, Failure> {
-        let stops = stop.iter().map(|RetiredTask { task, key, signal, grace }| async move {
-            let host = self.host(&task.host)?;
-            let mut cut = 0;
-            if let (Some(key), Some(gateway)) = (key, &host.gateway) {
-                let request = AwaitDrained { key: key.clone(), targets: vec![task.name.clone()] };
-                let drained = gateway.drained(&request).await;
-                cut = drained.map_err(|error| error.into_failure(&task.host, FailureCode::SwitchFailed))?.cut;
-            }
-            let stopped = host.engine.stop(&task.name, signal, grace.0).await;
-            stopped.map_err(|error| error.into_failure(FailureCode::Internal))?;
-            context.tell(Progress::Note(format!("{} stopped on {}", task.name, task.host)));
-            Ok(cut)
-        });
-        let cut: u64 = all(stops).await?.into_iter().sum();
+        let cut = self.drain_and_stop(stop, context).await?;
         // One-off containers go only now: until the step's end was on record they were the proof that it had run.
         all(remove.iter().chain(&context.one_offs).map(|task| self.remove(task))).await?;
         Ok((cut > 0).then(|| format!("{cut} requests were cut when their time was over")))

@@ -9,7 +9,7 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::quantity;
 use windlass_core::task::{Exit, LogLine, TaskSpec};
 
-use crate::boot::Placed;
+use crate::boot::{Ended, Placed};
 use crate::engine::Engine;
 use crate::logs::LogOptions;
 use crate::secrets::{Masker, Secrets};
@@ -44,7 +44,7 @@ impl Engine {
         log: mpsc::Sender<LogLine>,
     ) -> Result<Exit, Failure> {
         let masker = secrets.masker();
-        let placed = self.place(task, secrets).await?;
+        let placed = self.place(task, secrets, Ended::Fails).await?;
         let mut pump = std::pin::pin!(self.pump(&task.name, &masker, log));
         let exit = match placed {
             Placed::Ended(exit) => exit,

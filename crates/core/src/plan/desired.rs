@@ -1,6 +1,6 @@
 //! What should run: all that the planner is told, beside what was observed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,8 @@ use crate::names::{
     AppName, CommitSha, DeploymentId, Generation, HostName, InstallationId, ProjectName, ReleaseNumber, RepositoryId,
     RoleName, StageName,
 };
-use crate::plan::DeploymentKind;
-use crate::task::Image;
+use crate::plan::{DeploymentKind, HostTask};
+use crate::task::{Image, TaskSpec};
 
 /// What should run.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct DesiredState<'a> {
     pub repository: RepositoryId,
     /// On which stage.
     pub stage: StageName,
-    /// The stage's next generation; the plan uses it and the one after it.
+    /// The stage's next generation; the plan uses it and those after it, [`GENERATIONS_OF_A_PLAN`] in all.
     pub generation: Generation,
     /// What the installation allows the project.
     pub limits: &'a Limits,
@@ -56,6 +56,9 @@ pub struct DesiredApp {
     pub migrated: bool,
     /// What is active now.
     pub previous: Option<PreviousRelease>,
+    /// What containers were made from earlier for this release with these secrets, newest first: one that only stopped
+    /// and is what would be made now is started again.
+    pub warm: Vec<TaskSpec>,
 }
 
 /// What is active now.
@@ -63,10 +66,42 @@ pub struct DesiredApp {
 pub struct PreviousRelease {
     /// Its number.
     pub release: ReleaseNumber,
-    /// The deployment that made it active: its tasks carry this.
+    /// The deployment that made it active.
     pub deployment: DeploymentId,
+    /// Its tasks. A warm one among them is labelled with an earlier deployment.
+    pub tasks: BTreeSet<HostTask>,
     /// Its configuration.
     pub config: AppConfig,
+}
+
+/// How many generations a plan uses.
+pub const GENERATIONS_OF_A_PLAN: u64 = 4;
+
+/// What a plan writes to gateways, in the order in which it may come to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generations {
+    /// Nobody to send to: the old tasks stop before the new ones start.
+    pub hold: Generation,
+    /// The new targets.
+    pub switch: Generation,
+    /// Nobody to send to: the new tasks stop before the old ones start again.
+    pub hold_back: Generation,
+    /// The old targets.
+    pub revert: Generation,
+}
+
+impl DesiredState<'_> {
+    /// What each write of the plan carries.
+    #[must_use]
+    pub const fn generations(&self) -> Generations {
+        let Generation(first) = self.generation;
+        Generations {
+            hold: self.generation,
+            switch: Generation(first + 1),
+            hold_back: Generation(first + 2),
+            revert: Generation(first + 3),
+        }
+    }
 }
 
 /// What a stage sets for itself, over the release's configuration. Changesets change it; every change is a version.

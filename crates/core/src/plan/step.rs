@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Health;
+use crate::deployment::FailureCode;
 use crate::gateway::{Hold, Probe, Route, ServiceKey};
 use crate::names::{AppName, Generation, HostName, ReleaseNumber, RoleName};
 use crate::quantity::Duration;
@@ -29,8 +30,20 @@ pub enum Step {
         /// Then it is stopped and the step has failed.
         timeout: Duration,
     },
-    /// New containers, created and started.
+    /// New containers, created and started; before them, what may not run beside them stops.
     Boot {
+        /// After the batch of hosts before this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait: Option<Duration>,
+        /// Gateways whose requests wait, or are refused, until the switch.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hold: Vec<HostService>,
+        /// Old containers that drain and stop first. They are kept.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaces: Vec<RetiredTask>,
+        /// Those of the tasks that ran before and only stopped: started again, not made.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warm: Vec<HostTask>,
         /// In order; hosts work in parallel.
         tasks: Vec<TaskSpec>,
     },
@@ -191,7 +204,52 @@ pub struct UnroutedService {
     pub generation: Generation,
 }
 
+/// The longest drain.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A pull over a slow line.
+const PULL: Duration = Duration::from_secs(30 * 60);
+/// What an engine or a gateway may take beyond what the configuration allows the app.
+const MACHINES: Duration = Duration::from_secs(5 * 60);
+
 impl Step {
+    /// When it has failed, whatever it still waits for: the times of the configuration, and some for the machines.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        let longest = |times: &mut dyn Iterator<Item = Duration>| times.max().unwrap_or(Duration::from_secs(0));
+        let stops = |tasks: &[RetiredTask]| longest(&mut tasks.iter().map(|task| task.grace));
+        let configured = match self {
+            Self::Prepare { .. } => return PULL,
+            Self::Migrate { timeout, task, .. } => Duration(timeout.0 + task.stop.grace.0),
+            Self::Boot { wait, hold, replaces, .. } => {
+                let drain = longest(&mut hold.iter().map(|service| service.drain));
+                Duration(wait.map_or(drain.0, |wait| wait.0 + drain.0) + stops(replaces).0)
+            }
+            Self::Verify { tasks, services } => {
+                let tasks = tasks.iter().map(|check| check.health.deadline);
+                longest(&mut tasks.chain(services.iter().map(|service| service.deadline)))
+            }
+            Self::Switch { services } => longest(&mut services.iter().map(|service| service.deadline)),
+            Self::Watch { time, .. } => *time,
+            // The gateways know how long their drains may take; a day is for tunnels that nobody closes.
+            Self::Retire { stop, .. } => Duration(stops(stop).0 + DAY.0),
+        };
+        Duration(configured.0 + MACHINES.0)
+    }
+
+    /// What it is called when that is over.
+    #[must_use]
+    pub const fn deadline_code(&self) -> FailureCode {
+        match self {
+            Self::Prepare { .. } => FailureCode::PullFailed,
+            Self::Migrate { .. } => FailureCode::MigrationTimeout,
+            Self::Boot { .. } => FailureCode::BootFailed,
+            Self::Verify { .. } => FailureCode::Unhealthy,
+            Self::Switch { .. } => FailureCode::SwitchFailed,
+            Self::Watch { .. } => FailureCode::TaskExited,
+            Self::Retire { .. } => FailureCode::Internal,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn kind(&self) -> StepKind {
@@ -222,7 +280,20 @@ impl fmt::Display for Step {
                 let command = task.command.as_deref().unwrap_or_default().join(" ");
                 write!(formatter, "run `{command}` of app {app} once on {}, for {timeout} at the most", task.host)
             }
-            Self::Boot { tasks } => write_counted(formatter, "start", tasks),
+            Self::Boot { wait, hold, replaces, warm, tasks } => {
+                if let Some(wait) = wait {
+                    write!(formatter, "after {wait}: ")?;
+                }
+                for service in hold {
+                    let verb = if service.hold.requests == 0 { "refuse" } else { "hold" };
+                    write!(formatter, "{verb} requests for {} on {}, ", routes(service), service.host)?;
+                }
+                if !replaces.is_empty() {
+                    let separator = if tasks.is_empty() { "" } else { ", then " };
+                    write!(formatter, "drain and stop {}{separator}", counted(replaces.len(), "old task"))?;
+                }
+                write_booted(formatter, warm, tasks)
+            }
             Self::Verify { tasks, services } => {
                 let verb = if tasks.len() == 1 { "is" } else { "are" };
                 write!(formatter, "wait until {} {verb} healthy", counted(tasks.len(), "task"))?;
@@ -232,15 +303,8 @@ impl fmt::Display for Step {
             Self::Switch { services } => {
                 for (index, service) in services.iter().enumerate() {
                     let separator = if index > 0 { ", " } else { "" };
-                    let routes: Vec<String> =
-                        service.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
-                    write!(
-                        formatter,
-                        "{separator}send {} on {} to release {}",
-                        routes.join(" "),
-                        service.host,
-                        service.release
-                    )?;
+                    let HostService { host, release, .. } = service;
+                    write!(formatter, "{separator}send {} on {host} to release {release}", routes(service))?;
                 }
                 Ok(())
             }
@@ -266,16 +330,28 @@ fn counted(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
-/// `start 2 tasks of default/web on a, 1 task of default/worker on a`
-fn write_counted(formatter: &mut fmt::Formatter<'_>, verb: &str, tasks: &[TaskSpec]) -> fmt::Result {
-    let mut counts: BTreeMap<(&AppName, &RoleName, &HostName), usize> = BTreeMap::new();
+fn routes(service: &HostService) -> String {
+    let routes: Vec<String> = service.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
+    routes.join(" ")
+}
+
+/// `start 2 tasks of default/web on a, 1 task of default/worker on a`, and `start again` what is warm.
+fn write_booted(formatter: &mut fmt::Formatter<'_>, warm: &[HostTask], tasks: &[TaskSpec]) -> fmt::Result {
+    let is_warm = |task: &TaskSpec| warm.iter().any(|known| known.host == task.host && known.name == task.name);
+    let mut counts: BTreeMap<(bool, &AppName, &RoleName, &HostName), usize> = BTreeMap::new();
     for task in tasks {
-        *counts.entry((&task.labels.app, &task.labels.role, &task.host)).or_default() += 1;
+        *counts.entry((is_warm(task), &task.labels.app, &task.labels.role, &task.host)).or_default() += 1;
     }
-    write!(formatter, "{verb} ")?;
-    for (index, ((app, role, host), count)) in counts.into_iter().enumerate() {
-        let separator = if index > 0 { ", " } else { "" };
-        write!(formatter, "{separator}{} of {app}/{role} on {host}", counted(count, "task"))?;
+    let mut last = None;
+    for ((is_warm, app, role, host), count) in counts {
+        match (last, is_warm) {
+            (None, false) => formatter.write_str("start ")?,
+            (None, true) => formatter.write_str("start again ")?,
+            (Some(false), true) => formatter.write_str(", start again ")?,
+            (Some(_), _) => formatter.write_str(", ")?,
+        }
+        last = Some(is_warm);
+        write!(formatter, "{} of {app}/{role} on {host}", counted(count, "task"))?;
     }
     Ok(())
 }

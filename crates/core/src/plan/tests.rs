@@ -1,5 +1,8 @@
 //! What a plan says, for a person reading it.
 
+mod strategies;
+mod warm;
+
 use std::net::IpAddr;
 
 use super::*;
@@ -44,6 +47,7 @@ impl Scene {
             secrets: 1,
             migrated: false,
             previous: None,
+            warm: Vec::new(),
         };
         Self { limits, desired, hosts: vec![host("a")], kind: DeploymentKind::Deploy }
     }
@@ -76,6 +80,7 @@ impl Scene {
         self.desired.previous = Some(PreviousRelease {
             release: ReleaseNumber(1),
             deployment: deployment(1),
+            tasks: ["web-1", "web-2", "worker-1"].map(on_a).into(),
             config: self.desired.config.clone(),
         });
         let observed = ["web-1", "web-2", "worker-1"].map(|name| observed(name, 1, TaskStatus::Running));
@@ -94,6 +99,10 @@ fn digest() -> Digest {
 
 fn deployment(number: u8) -> DeploymentId {
     DeploymentId::from_random([number; 16])
+}
+
+fn on_a(name: &str) -> HostTask {
+    HostTask { host: "a".parse().unwrap(), name: name.to_owned() }
 }
 
 fn observed(name: &str, release: u64, status: TaskStatus) -> ObservedTask {
@@ -156,7 +165,7 @@ fn the_same_input_gives_the_same_plan_and_names_are_fixed_in_it() {
             "windlass-00000000-shop-production-default-worker-2-222222-1",
         ]
     );
-    assert_eq!((plan.generation, plan.revert_generation), (Generation(5), Generation(6)));
+    assert_eq!((plan.generation, plan.revert_generation), (Generation(5), Generation(8)));
 }
 
 #[test]
@@ -180,7 +189,7 @@ fn a_release_without_a_url_takes_the_old_ones_route_away_before_its_tasks_are_dr
     let plan = scene.plan(&observed);
     let Some(Step::Retire { unroute, stop, .. }) = plan.steps.last() else { panic!("{plan:?}") };
     let [gone] = &unroute[..] else { panic!("{unroute:?}") };
-    assert_eq!((gone.key.0.as_str(), gone.generation), ("7/production/default", Generation(5)));
+    assert_eq!((gone.key.0.as_str(), gone.generation), ("7/production/default", Generation(6)));
     assert_eq!(stop.len(), 3);
     assert!(scene.lines(&observed).last().unwrap().contains("route 7/production/default on a no longer"));
 }
@@ -190,7 +199,7 @@ fn the_way_back_leads_to_what_served_under_a_generation_that_wins() {
     let (scene, observed) = Scene::new().after_release_1();
     let plan = scene.plan(&observed);
     let [back] = &plan.revert.switch[..] else { panic!("{:?}", plan.revert) };
-    assert_eq!((back.release, back.generation), (ReleaseNumber(1), Generation(6)));
+    assert_eq!((back.release, back.generation), (ReleaseNumber(1), Generation(8)));
     assert_eq!(back.targets, ["web-1", "web-2"]);
     assert!(plan.revert.unroute.is_empty());
     let first = Scene::new().plan(&[]);
@@ -226,7 +235,7 @@ fn the_nearer_word_wins_in_the_environment_and_secrets_are_names_only() {
     let mut scene = Scene::new();
     scene.desired.settings.env = [("TZ".to_owned(), "CET".to_owned())].into();
     let plan = scene.plan(&[]);
-    let Some(Step::Boot { tasks }) = plan.steps.iter().find(|step| step.kind() == StepKind::Boot) else { panic!() };
+    let Some(Step::Boot { tasks, .. }) = plan.steps.iter().find(|step| step.kind() == StepKind::Boot) else { panic!() };
     let env = &tasks[0].env;
     let value = |name: &str| env.get(name).map(String::as_str);
     assert_eq!((value("TZ"), value("SHARED"), value("PORT")), (Some("CET"), Some("role"), Some("3000")));
@@ -241,7 +250,7 @@ fn the_stages_own_scale_wins_and_the_servers_limits_cap() {
     scene.desired.settings.scale = [(RoleName::unnamed(), 1)].into();
     scene.limits.memory = Some("256m".parse().unwrap());
     let plan = scene.plan(&[]);
-    let Some(Step::Boot { tasks }) = plan.steps.iter().find(|step| step.kind() == StepKind::Boot) else { panic!() };
+    let Some(Step::Boot { tasks, .. }) = plan.steps.iter().find(|step| step.kind() == StepKind::Boot) else { panic!() };
     assert_eq!(tasks.len(), 1);
     assert_eq!(tasks[0].resources.memory, scene.limits.memory);
 }
@@ -272,8 +281,4 @@ fn what_the_hosts_cannot_carry_is_refused_with_a_way_out() {
     assert!(error.hint().unwrap().contains("gateway"));
     scene.hosts.clear();
     assert!(matches!(plan(&scene.state(), &[]), Err(PlanError::NoHost { .. })));
-    let mut scene = Scene::new();
-    scene.desired.config.roles.get_mut(&RoleName::unnamed()).unwrap().strategy = Strategy::Singleton;
-    let error = plan(&scene.state(), &[]).unwrap_err();
-    assert!(error.to_string().contains("strategy singleton"), "{error}");
 }

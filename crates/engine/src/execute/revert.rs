@@ -5,42 +5,90 @@ use std::collections::BTreeMap;
 use windlass_core::config::Stop;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::{AwaitDrained, Discard, Switch, Target};
-use windlass_core::plan::{HostService, HostTask, Plan, Step};
+use windlass_core::plan::{Exchanged, HostService, HostTask, Plan, Step};
 
 use crate::error::{EngineError, GatewayError};
 use crate::execute::switch::not_switched;
 use crate::execute::verify::{no_address, spec};
-use crate::execute::{Hosts, StepContext, all};
+use crate::execute::{Hosts, Progress, StepContext, all};
+
+/// Whether the gateway asks old targets for their health before it sends to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// They have just been started.
+    First,
+    /// They have never stopped.
+    Never,
+}
 
 impl Hosts {
-    /// Puts back what was there before the plan. `switched` says whether the switch had begun: then gateways may
-    /// already send to the new targets. Can be done again after a crash at any point.
+    /// Puts back what was there before the plan, which had come to the step `reached`. `switched` says whether the switch
+    /// had begun: then gateways may already send to the new targets. Can be done again after a crash at any point.
     ///
     /// # Errors
     ///
     /// When a gateway cannot be told, before anything is removed that it may still send to; or when a container
     /// cannot be removed.
-    pub async fn revert(&self, plan: &Plan, switched: bool, context: &StepContext) -> Result<(), Failure> {
+    pub async fn revert(
+        &self,
+        plan: &Plan,
+        reached: usize,
+        switched: bool,
+        context: &StepContext,
+    ) -> Result<(), Failure> {
+        let exchanged = plan.exchanged(reached);
+        let beside = |service: &&HostService| !exchanged.holds(service);
         if switched {
-            all(plan.revert.switch.iter().map(|service| self.switch_back(service))).await?;
+            all(plan.revert.switch.iter().filter(beside).map(|service| self.switch_back(service, Asked::Never)))
+                .await?;
             self.unroute(&plan.revert.unroute).await?;
-            all(switched_to(plan).map(|service| self.drain(service))).await?;
+            all(switched_to(plan).filter(beside).map(|service| self.drain(service))).await?;
         } else {
-            all(prepared(plan).map(|service| self.discard(service))).await?;
+            all(prepared(plan).filter(beside).map(|service| self.discard(service))).await?;
         }
-        let stops = stops(plan);
-        let fallback = Stop::default();
-        let gone = plan
-            .revert
-            .remove
-            .iter()
-            .chain(&context.one_offs)
-            .map(|task| self.stop_and_remove(task, stops.get(task).copied().unwrap_or(&fallback)));
-        all(gone).await.map(drop)
+        self.change_back(plan, &exchanged, context).await?;
+        let gone = plan.revert.remove.iter().chain(&context.one_offs);
+        self.stop_and_remove_all(plan, gone).await
     }
 
-    /// Without asking for health: what served a moment ago serves again at once.
-    async fn switch_back(&self, service: &HostService) -> Result<(), Failure> {
+    /// What gave way to a new task takes its place again; as on the way there, never two at once.
+    async fn change_back(&self, plan: &Plan, exchanged: &Exchanged, context: &StepContext) -> Result<(), Failure> {
+        all(exchanged.hold.iter().map(|service| self.hold(service))).await?;
+        all(switched_to(plan).filter(|service| exchanged.holds(service)).map(|service| self.drain(service))).await?;
+        self.stop_and_remove_all(plan, exchanged.remove.iter()).await?;
+        all(exchanged.restart.iter().map(|task| self.start_again(task, context))).await?;
+        let held = plan.revert.switch.iter().filter(|service| exchanged.holds(service));
+        all(held.map(|service| self.switch_back(service, Asked::First))).await.map(drop)
+    }
+
+    async fn start_again(&self, task: &HostTask, context: &StepContext) -> Result<(), Failure> {
+        let engine = self.engine(&task.host)?;
+        let started = match engine.look(&task.name).await {
+            Ok(found) if !found.status.is_alive() => engine.start(&task.name).await,
+            found => found.map(drop),
+        };
+        match started {
+            Ok(()) => engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed)),
+            Err(EngineError::NoContainer { .. }) => {
+                context.tell(Progress::Note(format!("{} is gone from {} and cannot come back", task.name, task.host)));
+                Ok(())
+            }
+            Err(error) => Err(error.into_failure(FailureCode::BootFailed)),
+        }
+    }
+
+    async fn stop_and_remove_all<'a>(
+        &self,
+        plan: &Plan,
+        tasks: impl Iterator<Item = &'a HostTask>,
+    ) -> Result<(), Failure> {
+        let stops = stops(plan);
+        let fallback = Stop::default();
+        all(tasks.map(|task| self.stop_and_remove(task, stops.get(task).copied().unwrap_or(&fallback)))).await.map(drop)
+    }
+
+    /// Without asking for health where the targets never stopped: what served a moment ago serves again at once.
+    async fn switch_back(&self, service: &HostService, asked: Asked) -> Result<(), Failure> {
         let mut targets = Vec::new();
         let mut blocked = None;
         for name in &service.targets {
@@ -57,8 +105,18 @@ impl Hosts {
         if let Some(failure) = blocked.filter(|_| targets.is_empty()) {
             return Err(failure);
         }
-        let request = Switch { service: spec(service, targets), deadline: service.deadline, unchecked: true };
-        match self.gateway(&service.host)?.switch(&request).await {
+        let mut request = Switch { service: spec(service, targets), deadline: service.deadline, unchecked: true };
+        let gateway = self.gateway(&service.host)?;
+        if asked == Asked::First {
+            request.unchecked = false;
+            match gateway.switch(&request).await {
+                // Nobody else is there to serve, so it may try.
+                Err(GatewayError::Refused(problem)) if problem.code == "unhealthy" => request.unchecked = true,
+                Err(GatewayError::Refused(problem)) if problem.code == "generation_conflict" => return Ok(()),
+                switched => return switched.map(drop).map_err(|error| not_switched(service, error)),
+            }
+        }
+        match gateway.switch(&request).await {
             Ok(_) => Ok(()),
             // Only this way back ever writes its generation: an earlier try has been here, with the targets of then.
             Err(GatewayError::Refused(problem)) if problem.code == "generation_conflict" => Ok(()),
@@ -126,7 +184,7 @@ fn prepared(plan: &Plan) -> impl Iterator<Item = &HostService> {
 /// How the plan's containers are asked to end.
 fn stops(plan: &Plan) -> BTreeMap<HostTask, &Stop> {
     let tasks = plan.steps.iter().flat_map(|step| match step {
-        Step::Boot { tasks } => tasks.iter().collect(),
+        Step::Boot { tasks, .. } => tasks.iter().collect(),
         Step::Migrate { task, .. } => vec![task.as_ref()],
         _ => Vec::new(),
     });

@@ -159,7 +159,7 @@ async fn a_gateway_that_does_not_answer_fails_the_step_and_is_no_reason_to_keep_
     assert!(failure.summary.contains("gateway.sock"), "{failure:?}");
     assert!(failure.hint.unwrap().contains("windlass gateway"));
 
-    let kept = stage.hosts.revert(&first.plan, true, &first.context).await.unwrap_err();
+    let kept = stage.hosts.revert(&first.plan, first.plan.retire_index(), true, &first.context).await.unwrap_err();
     assert_eq!(kept.code, FailureCode::HostUnreachable);
     assert_eq!(stage.names().await.len(), 1, "the gateway may still send to it");
     stage.revert(&first, false).await;

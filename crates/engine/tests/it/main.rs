@@ -18,3 +18,4 @@ mod registry_client;
 mod registry_tokens;
 mod stage;
 mod stop;
+mod strategies;

@@ -1,6 +1,7 @@
 //! A stage on one host with a real gateway: plans as the planner makes them, done step by step.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use windlass_core::config::{Limits, ProjectFile};
 use windlass_core::deployment::Failure;
 use windlass_core::names::{AppName, DeploymentId, Generation, ReleaseNumber, RepositoryId};
 use windlass_core::plan::{
-    DeploymentKind, DesiredApp, DesiredState, GatewayPresence, Plan, PlanHost, PreviousRelease, StageSettings, Step,
-    StepKind, plan,
+    DeploymentKind, DesiredApp, DesiredState, GENERATIONS_OF_A_PLAN, GatewayPresence, Plan, PlanHost, PreviousRelease,
+    StageSettings, Step, StepKind, plan,
 };
+use windlass_core::task::TaskSpec;
 use windlass_engine::{GatewayClient, Host, Hosts, Progress, Secrets, StepContext};
 use windlass_gateway::{Gateway, GatewayOptions};
 
@@ -24,6 +26,8 @@ pub(crate) struct Stage {
     gateway: Option<Gateway>,
     folder: tempfile::TempDir,
     previous: Option<PreviousRelease>,
+    /// Offered to the next plan.
+    pub(crate) warm: Vec<TaskSpec>,
     releases: u64,
 }
 
@@ -41,7 +45,7 @@ impl Stage {
         let client = GatewayClient::new(folder.path().join("gateway.sock"));
         let host = Host { engine: lab.engine.clone(), gateway: Some(client) };
         let hosts = [(lab.engine.host().clone(), host)].into_iter().collect();
-        Self { lab, hosts, gateway: Some(gateway), folder, previous: None, releases: 0 }
+        Self { lab, hosts, gateway: Some(gateway), folder, previous: None, warm: Vec::new(), releases: 0 }
     }
 
     /// The next release: its configuration is this file with the sample app's variables in it.
@@ -60,6 +64,7 @@ impl Stage {
             secrets: 1,
             migrated: false,
             previous: self.previous.clone(),
+            warm: self.warm.clone(),
         };
         let limits =
             Limits { urls: Vec::new(), volumes: Vec::new(), ports: Vec::new(), memory: None, cpu: None, scale: 10 };
@@ -70,7 +75,7 @@ impl Stage {
             project: "acme/shop".parse().unwrap(),
             repository: RepositoryId(7),
             stage,
-            generation: Generation(self.releases * 2),
+            generation: Generation(self.releases * GENERATIONS_OF_A_PLAN),
             limits: &limits,
             apps: BTreeMap::from([(AppName::unnamed(), app)]),
             hosts: vec![PlanHost {
@@ -100,10 +105,12 @@ impl Stage {
         self.hosts.execute(step, &deployment.context).await
     }
 
-    /// Undoes it; twice, too.
+    /// Undoes all of it, or what was done before the switch; twice, too.
     pub(crate) async fn revert(&self, deployment: &Deployment, switched: bool) {
+        let plan = &deployment.plan;
+        let reached = if switched { plan.retire_index() } else { plan.switch_index() };
         for _ in 0..2 {
-            self.hosts.revert(&deployment.plan, switched, &deployment.context).await.unwrap();
+            self.hosts.revert(&deployment.plan, reached, switched, &deployment.context).await.unwrap();
         }
     }
 
@@ -112,18 +119,18 @@ impl Stage {
         let file = ProjectFile::parse("windlass.toml", &format!("schema = 1\nurl = [\"http://shop.test\"]\n{file}"));
         let config = file.unwrap().resolve(&deployment.plan.stage).apps.remove(&AppName::unnamed()).unwrap();
         let release = deployment.plan.apps[&AppName::unnamed()].release;
-        self.previous = Some(PreviousRelease { release, deployment: deployment.plan.deployment.clone(), config });
+        let tasks = deployment.plan.tasks().map(TaskSpec::place).collect();
+        self.previous =
+            Some(PreviousRelease { release, deployment: deployment.plan.deployment.clone(), tasks, config });
     }
 
     /// What a client is told.
     pub(crate) async fn get(&self, path: &str) -> String {
-        let address = self.gateway.as_ref().unwrap().http_addr();
-        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n");
-        connection.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.unwrap();
-        answer
+        get(self.gateway_address(), path).await
+    }
+
+    pub(crate) fn gateway_address(&self) -> SocketAddr {
+        self.gateway.as_ref().unwrap().http_addr()
     }
 
     pub(crate) async fn names(&self) -> Vec<String> {
@@ -135,6 +142,16 @@ impl Stage {
         let _ = std::fs::remove_file(self.folder.path().join("gateway.sock"));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// One request over a connection of its own.
+pub(crate) async fn get(gateway: SocketAddr, path: &str) -> String {
+    let mut connection = tokio::net::TcpStream::connect(gateway).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: shop.test\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 fn options(folder: PathBuf) -> GatewayOptions {
