@@ -12,7 +12,7 @@ use windlass_core::names::{AppName, DeploymentId, Generation, ReleaseNumber};
 use windlass_core::plan::{
     DeploymentKind, DesiredApp, DesiredState, GatewayPresence, Plan, PlanHost, PreviousRelease, hosts_of, plan,
 };
-use windlass_core::task::{Image, ObservedTask};
+use windlass_core::task::{Image, ObservedTask, TaskSpec};
 
 use crate::app::App;
 use crate::config::fingerprint;
@@ -115,15 +115,17 @@ impl App {
         };
         let secrets = self.settings.stage_secrets.get(stage);
         let fingerprint = fingerprint(&self.installation_key, secrets.unwrap_or(&BTreeMap::new()));
+        let secrets = self.store.secrets_version(stage, &fingerprint, self.now()).await?;
         Ok(DesiredApp {
             release: number,
             commit: release.commit,
             image: Image { name: release.image, digest: release.digest },
             config,
             settings: self.store.stage_settings(stage, app).await?,
-            secrets: self.store.secrets_version(stage, &fingerprint, self.now()).await?,
+            secrets,
             migrated: self.store.is_migrated(stage, app, number).await?,
             previous,
+            warm: self.earlier_tasks(stage, app, number, secrets).await?,
         })
     }
 
@@ -136,7 +138,30 @@ impl App {
     ) -> Result<Option<PreviousRelease>, PlanningError> {
         let Some(stored) = self.store.release(stage, app, release).await? else { return Ok(None) };
         let config = self.stored_config(stage, &stored.config)?.apps.get(app).cloned();
-        Ok(config.map(|config| PreviousRelease { release, deployment, config }))
+        let plan = self.store.plan(&deployment).await?;
+        let tasks = plan.iter().flat_map(Plan::tasks).filter(|task| task.labels.app == *app).map(TaskSpec::place);
+        let tasks = tasks.collect();
+        Ok(config.map(|config| PreviousRelease { release, deployment, tasks, config }))
+    }
+
+    /// What the release's containers were made from, where they had the secrets of today.
+    async fn earlier_tasks(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        release: ReleaseNumber,
+        secrets: u64,
+    ) -> Result<Vec<TaskSpec>, PlanningError> {
+        let mut tasks: Vec<TaskSpec> = Vec::new();
+        for deployment in self.store.successes_of(stage, app, release).await? {
+            let Some(plan) = self.store.plan(&deployment).await? else { continue };
+            if plan.apps.get(app).is_some_and(|change| change.secrets == secrets) {
+                let new = plan.tasks().filter(|task| task.labels.app == *app && !tasks.contains(task));
+                let new: Vec<TaskSpec> = new.cloned().collect();
+                tasks.extend(new);
+            }
+        }
+        Ok(tasks)
     }
 
     /// A release's configuration as the stage has it. It was checked when it was registered.

@@ -113,8 +113,9 @@ async fn journey(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Resul
                 let event = Event::RevertStarted { failure: failure.clone() };
                 record(app, deployment, &event, &Effect::None).await?;
             }
-            Phase::Reverting { failure, .. } => {
-                go_back(app, deployment, &plan, standing.has_begun_switch(), failure).await?;
+            Phase::Reverting { reached, failure } => {
+                let turned = Turned { reached: *reached, switched: standing.has_begun_switch() };
+                go_back(app, deployment, &plan, turned, failure).await?;
             }
         }
     }
@@ -209,20 +210,29 @@ async fn succeed(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()>
     record(app, deployment, &event, &Effect::None).await
 }
 
+/// Where it turned round.
+#[derive(Debug, Clone, Copy)]
+struct Turned {
+    /// The first step that was not done.
+    reached: usize,
+    /// Whether the switch had begun.
+    switched: bool,
+}
+
 /// Puts everything back as it was. A way back that is blocked is tried until it is free: a deployment that cannot be
 /// undone never says that it was.
 async fn go_back(
     app: &Arc<App>,
     deployment: &StoredDeployment,
     plan: &Plan,
-    switched: bool,
+    turned: Turned,
     failure: &Failure,
 ) -> anyhow::Result<()> {
     let mut pause = REVERT_AGAIN;
     let mut told = String::new();
     loop {
         let (context, log) = step_context(app, deployment, plan);
-        let result = app.hosts.revert(plan, switched, &context).await;
+        let result = app.hosts.revert(plan, turned.reached, turned.switched, &context).await;
         drop(context);
         log.await?;
         let Err(blocked) = result else { break };
@@ -235,7 +245,7 @@ async fn go_back(
         pause = (pause * 2).min(REVERT_AT_LEAST);
     }
     let outcome = if failure.code == FailureCode::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
-    let effect = if switched { Effect::Deactivated } else { Effect::None };
+    let effect = if turned.switched { Effect::Deactivated } else { Effect::None };
     record(app, deployment, &Event::Ended { outcome, failure: Some(failure.clone()) }, &effect).await
 }
 
@@ -267,7 +277,7 @@ fn step_context(
         .steps
         .iter()
         .flat_map(|step| match step {
-            Step::Boot { tasks } => tasks.iter().collect(),
+            Step::Boot { tasks, .. } => tasks.iter().collect(),
             Step::Migrate { task, .. } => vec![&**task],
             _ => Vec::new(),
         })

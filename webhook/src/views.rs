@@ -10,7 +10,7 @@ use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
 use windlass_core::gateway::TargetState;
 use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
-use windlass_core::plan::{Plan, Step, StepKind};
+use windlass_core::plan::{Plan, StepKind};
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
 use crate::app::App;
@@ -160,11 +160,7 @@ const fn wait_code(on: Wait) -> &'static str {
 }
 
 fn desired_tasks(plan: &Plan, app: &AppName) -> u32 {
-    let booted = plan.steps.iter().filter_map(|step| match step {
-        Step::Boot { tasks } => Some(tasks),
-        _ => None,
-    });
-    u32::try_from(booted.flatten().filter(|task| task.labels.app == *app).count()).unwrap_or(u32::MAX)
+    u32::try_from(plan.tasks().filter(|task| task.labels.app == *app).count()).unwrap_or(u32::MAX)
 }
 
 /// Where the engine has no word on a task's health, its gateway may have one.

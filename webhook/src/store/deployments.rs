@@ -135,6 +135,29 @@ impl Store {
         row.map(|row| from_json("a plan", row.get("body"))).transpose()
     }
 
+    /// The last deployments that made the release active, newest first.
+    pub(crate) async fn successes_of(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        release: ReleaseNumber,
+    ) -> Result<Vec<DeploymentId>, StoreError> {
+        const LAST: i64 = 3;
+        let rows = sqlx::query(
+            "SELECT d.id FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
+             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = 'succeeded'
+             ORDER BY d.number DESC LIMIT ?",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(signed(release.0))
+        .bind(LAST)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| word("a deployment's id", row.get("id"))).collect()
+    }
+
     async fn find_deployments(
         &self,
         condition: &'static str,

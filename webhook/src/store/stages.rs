@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
-use windlass_core::plan::StageSettings;
+use windlass_core::plan::{GENERATIONS_OF_A_PLAN, StageSettings};
 
 use super::deployments::Source;
 use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word};
@@ -270,9 +270,10 @@ impl Store {
     /// Two generations that no plan of this stage had before: one to go forward with, one to go back with.
     pub(crate) async fn next_generation(&self, stage: &StageKey) -> Result<Generation, StoreError> {
         let mut write = self.begin().await?;
-        let last = count_up(&mut write, &format!("generation/{stage}"), 2).await?;
+        let count = signed(GENERATIONS_OF_A_PLAN);
+        let last = count_up(&mut write, &format!("generation/{stage}"), count).await?;
         self.commit(write).await?;
-        Ok(Generation(unsigned(last - 1)))
+        Ok(Generation(unsigned(last - count + 1)))
     }
 
     /// The newest version of the stage's own settings for an app.
