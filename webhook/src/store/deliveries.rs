@@ -1,7 +1,7 @@
 //! Deliveries: stored before GitHub gets its answer, worked on later, each once, and forgotten in the end.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -225,6 +225,9 @@ impl Store {
     }
 }
 
+/// What means nothing here is known by its GUID and by what came of it. GitHub shows its body for three days.
+static NO_BODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+
 /// Of a failed one everything begins anew.
 fn insert<'a>(deliveries: impl Iterator<Item = &'a NewDelivery>, now: Timestamp) -> QueryBuilder<Sqlite> {
     let now: Arc<str> = text(now).into();
@@ -240,7 +243,7 @@ fn insert<'a>(deliveries: impl Iterator<Item = &'a NewDelivery>, now: Timestamp)
             .push_bind(Arc::clone(&now))
             .push_bind(delivery.outcome.clone())
             .push_bind(done.then(|| Arc::clone(&now)))
-            .push_bind(Arc::clone(&delivery.body));
+            .push_bind(if done { NO_BODY.clone() } else { Arc::clone(&delivery.body) });
     });
     insert.push(
         " ON CONFLICT (guid) DO UPDATE SET received_at = excluded.received_at, state = excluded.state, attempts = 0,
