@@ -1,4 +1,4 @@
-//! A GitHub and an app to test against, with faults on demand: for tests and `windlass demo` only.
+//! A GitHub, a Docker Engine and an app to test against, with faults on demand: for tests and `windlass demo` only.
 //!
 //! Nothing in here prints, and what is asked of a stand-in that makes no sense (a status for a commit that is not
 //! there) panics: it is a mistake of the test, not an answer of the system under test.
@@ -7,6 +7,8 @@
 #![recursion_limit = "256"]
 
 mod address;
+pub mod docker;
+pub mod faults;
 pub mod github;
 pub mod images;
 pub mod registry;

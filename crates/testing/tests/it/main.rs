@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what must not be ends the test")]
 
 mod deliveries;
+mod docker;
+mod docker_daemon;
+mod docker_faults;
+mod docker_host;
 mod faults;
 mod fixtures;
 mod hooks;
