@@ -10,6 +10,7 @@ use windlass_core::names::{HostName, InstallationId};
 
 use crate::docker::Filters;
 use crate::error::EngineError;
+use crate::images::Pulls;
 
 /// How long the engine may take to begin an answer, in seconds. Removing a big container takes a while.
 const ANSWER_SECONDS: u64 = 120;
@@ -28,6 +29,8 @@ struct Inner {
     installation: InstallationId,
     /// One at a time makes the network.
     network: tokio::sync::Mutex<()>,
+    /// One at a time pulls an image.
+    pulls: Pulls,
 }
 
 impl Engine {
@@ -41,6 +44,22 @@ impl Engine {
         endpoint: &DockerEndpoint,
         installation: InstallationId,
     ) -> Result<Self, EngineError> {
+        let engine = Self::expect(host, endpoint, installation)?;
+        engine.agree().await?;
+        Ok(engine)
+    }
+
+    /// An engine that may not answer yet. Nothing is asked: whoever waits for it, as [`Engine::events`] does, agrees with
+    /// it once it is there.
+    ///
+    /// # Errors
+    ///
+    /// When its socket is not there at all, or its address is none of a Unix socket.
+    pub fn expect(
+        host: HostName,
+        endpoint: &DockerEndpoint,
+        installation: InstallationId,
+    ) -> Result<Self, EngineError> {
         let socket = match endpoint {
             DockerEndpoint::Unix(socket) => socket.display().to_string(),
             DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => {
@@ -48,18 +67,24 @@ impl Engine {
             }
         };
         let endpoint = format!("unix://{socket}");
-        let unreachable = |error: &bollard::errors::Error| EngineError::Unreachable {
+        let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION);
+        let docker = docker.map_err(|error| EngineError::Unreachable {
             host: host.clone(),
             endpoint: endpoint.clone(),
-            reason: crate::docker::words(error),
-        };
-        let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION)
-            .map_err(|error| unreachable(&error))?
-            .negotiate_version()
-            .await
-            .map_err(|error| unreachable(&error))?;
-        let network = tokio::sync::Mutex::new(());
-        Ok(Self { inner: Arc::new(Inner { docker, host, endpoint, installation, network }) })
+            reason: crate::docker::words(&error),
+        })?;
+        let (network, pulls) = (tokio::sync::Mutex::new(()), Pulls::default());
+        Ok(Self { inner: Arc::new(Inner { docker, host, endpoint, installation, network, pulls }) })
+    }
+
+    /// On a version of the API: what was agreed on holds for all clones.
+    pub(crate) async fn agree(&self) -> Result<(), EngineError> {
+        let agreed = self.docker().clone().negotiate_version().await;
+        agreed.map(drop).map_err(|error| EngineError::Unreachable {
+            host: self.host().clone(),
+            endpoint: self.endpoint().to_owned(),
+            reason: crate::docker::words(&error),
+        })
     }
 
     /// Asks for a sign of life.
@@ -99,6 +124,10 @@ impl Engine {
 
     pub(crate) fn network_lock(&self) -> &tokio::sync::Mutex<()> {
         &self.inner.network
+    }
+
+    pub(crate) fn pulls(&self) -> &Pulls {
+        &self.inner.pulls
     }
 
     /// What carries this installation's label, in Docker's language.

@@ -124,7 +124,8 @@ impl Subscription {
         self.events = None;
         // There is no event for an engine that comes back: only asking tells.
         tokio::time::sleep(RETRY).await;
-        while self.engine.ping().await.is_err() {
+        // It may come back as another version than the one that went.
+        while self.engine.agree().await.is_err() {
             tokio::time::sleep(RETRY).await;
         }
     }

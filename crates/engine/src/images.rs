@@ -1,4 +1,8 @@
-//! Images: there already, or pulled by digest.
+//! Images: there already, or pulled by digest; for this engine's processor; removed when nobody needs them.
+
+mod platform;
+mod pulls;
+mod removal;
 
 use bollard::auth::DockerCredentials;
 use bollard::models::BuildInfoAux;
@@ -14,6 +18,9 @@ use windlass_core::task::Image;
 use crate::docker::{status, words};
 use crate::engine::Engine;
 use crate::error::EngineError;
+
+pub(crate) use pulls::Pulls;
+pub use removal::Removal;
 
 /// How a registry is logged in to.
 #[derive(Debug, Clone)]
@@ -44,23 +51,35 @@ pub struct ImageFacts {
     pub size: u64,
     /// Whether it says itself how its health is asked for.
     pub has_health_check: bool,
+    /// The processor that it is for, as `amd64`; empty where it does not say.
+    pub architecture: String,
 }
 
 impl Engine {
-    /// Sees to it that the image is on the host.
+    /// Sees to it that the image is on the host, and is for the host. Whoever comes while it is being pulled waits for
+    /// that and finds it.
     ///
     /// # Errors
     ///
-    /// `image_missing` when nobody has it, `pull_failed` when the registry does not give it.
+    /// `image_missing` when nobody has it, `pull_failed` when the registry does not give it, `policy_refused` when it is
+    /// for another processor.
     pub async fn prepare(&self, image: &Image, credentials: Option<&RegistryCredentials>) -> Result<Prepared, Failure> {
-        let there = self.inspect_image(&image.reference()).await;
-        if there.map_err(|error| error.into_failure(FailureCode::PullFailed))?.is_some() {
+        let reference = image.reference();
+        let _one_at_a_time = self.pulls().turn(&reference).await;
+        if let Some(facts) = self.image_for_step(&reference).await? {
+            self.check_platform(image, &facts).await?;
             return Ok(Prepared::Present);
         }
-        match &image.name {
-            Some(name) => self.pull(name, &image.digest, credentials).await,
-            None => Err(self.not_built_here(&image.digest)),
+        let Some(name) = &image.name else { return Err(self.not_built_here(&image.digest)) };
+        let pulled = self.pull(name, &image.digest, credentials).await?;
+        if let Some(facts) = self.image_for_step(&reference).await? {
+            self.check_platform(image, &facts).await?;
         }
+        Ok(pulled)
+    }
+
+    async fn image_for_step(&self, reference: &str) -> Result<Option<ImageFacts>, Failure> {
+        self.inspect_image(reference).await.map_err(|error| error.into_failure(FailureCode::PullFailed))
     }
 
     /// What the engine knows of an image, by id or `name@digest`; `None` when it has none such.
@@ -74,6 +93,7 @@ impl Engine {
                 id: image.id.unwrap_or_default(),
                 digests: image.repo_digests.unwrap_or_default(),
                 size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                architecture: image.architecture.unwrap_or_default(),
                 has_health_check: image
                     .config
                     .and_then(|config| config.healthcheck?.test)

@@ -1,0 +1,35 @@
+//! Hosts that are away when the service starts, and join later.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+use windlass_core::config::HostConfig;
+use windlass_core::names::{HostName, InstallationId};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::execute::{Host, Hosts};
+use crate::gateway::GatewayClient;
+
+impl Hosts {
+    /// Finds the engines of the server's file. One that does not answer yet is there all the same: what is asked of it
+    /// fails until it does.
+    ///
+    /// # Errors
+    ///
+    /// When an engine's socket is not there at all, or its address is of a kind that this version cannot reach.
+    pub async fn expect(
+        hosts: &BTreeMap<HostName, HostConfig>,
+        installation: InstallationId,
+    ) -> Result<Self, EngineError> {
+        let expect = hosts.iter().map(|(name, config)| async move {
+            let engine = Engine::expect(name.clone(), &config.docker, installation)?;
+            if let Err(error) = engine.agree().await {
+                tracing::warn!(host = %name, %error, "the host joins once its engine answers");
+            }
+            let gateway = config.gateway.as_ref().map(|gateway| GatewayClient::new(gateway.control.clone()));
+            Ok((name.clone(), Host { engine, gateway }))
+        });
+        Ok(try_join_all(expect).await?.into_iter().collect())
+    }
+}
