@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -106,13 +106,14 @@ impl App {
 /// What this process works on: stages, retiring deployments, one-off tasks. Nothing is worked on twice at a time, and
 /// whoever comes in vain is remembered.
 #[derive(Debug, Default)]
-pub(crate) struct AtWork(Mutex<HashMap<String, Knocked>>);
+pub(crate) struct AtWork(Mutex<HashMap<String, Work>>);
 
-/// Whether somebody came while the work was under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Knocked {
-    No,
-    Yes,
+/// A piece of work that somebody is at.
+#[derive(Debug, Default)]
+struct Work {
+    knocked: bool,
+    /// Rings for whoever is at it when somebody comes.
+    bell: Arc<Notify>,
 }
 
 impl AtWork {
@@ -120,17 +121,18 @@ impl AtWork {
     pub(crate) fn claim(&self, what: String) -> Option<Claim<'_>> {
         match self.lock().entry(what.clone()) {
             Entry::Occupied(mut entry) => {
-                entry.insert(Knocked::Yes);
+                entry.get_mut().knocked = true;
+                entry.get().bell.notify_one();
                 None
             }
             Entry::Vacant(entry) => {
-                entry.insert(Knocked::No);
-                Some(Claim { at_work: self, what: Some(what) })
+                let bell = Arc::clone(&entry.insert(Work::default()).bell);
+                Some(Claim { at_work: self, what: Some(what), bell })
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Knocked>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Work>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -141,6 +143,7 @@ pub(crate) struct Claim<'a> {
     at_work: &'a AtWork,
     /// `None` once it is given up.
     what: Option<String>,
+    bell: Arc<Notify>,
 }
 
 impl Claim<'_> {
@@ -148,13 +151,19 @@ impl Claim<'_> {
     pub(crate) fn give_up(mut self) -> Result<(), Self> {
         let Some(what) = self.what.take() else { return Ok(()) };
         let mut at_work = self.at_work.lock();
-        if at_work.remove(&what) == Some(Knocked::No) {
+        if at_work.get(&what).is_none_or(|work| !work.knocked) {
+            at_work.remove(&what);
             return Ok(());
         }
-        at_work.insert(what.clone(), Knocked::No);
+        at_work.insert(what.clone(), Work { knocked: false, bell: Arc::clone(&self.bell) });
         drop(at_work);
         self.what = Some(what);
         Err(self)
+    }
+
+    /// Waits until somebody comes in vain.
+    pub(crate) async fn knocked(&self) {
+        self.bell.notified().await;
     }
 }
 

@@ -18,7 +18,8 @@ use windlass_engine::{EngineError, Hosts};
 
 use crate::app::{App, AtWork};
 use crate::background::{
-    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, sessions, stages, tasks,
+    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, reconcile, sessions, stages,
+    tasks,
 };
 use crate::config::{Environment, Settings, SettingsError};
 use crate::github::{GitHub, GitHubError};
@@ -90,7 +91,8 @@ const END: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// When a secret is missing, the data folder is in use, an engine does not answer, or the address is taken.
+/// When a secret is missing, the data folder is in use, an engine's socket is not there, or the address is taken. An
+/// engine that does not answer joins later.
 pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
     let (app, folder) = wire(config, &environment).await?;
     let address = app.settings.server.listen;
@@ -129,7 +131,7 @@ pub(crate) async fn wire(
     let app = Arc::new(App {
         issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,
         github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
-        hosts: Hosts::connect(&settings.server.hosts, installation).await?,
+        hosts: Hosts::expect(&settings.server.hosts, installation).await?,
         installation_key: installation_key(&data)?,
         installation,
         holder,
@@ -173,6 +175,7 @@ fn start_background(app: &Arc<App>) {
     drive(missed::Missed::new(Arc::clone(app)), Arc::clone(&wake.missed), tracker, stop());
     drive(outbox::Outbox::new(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
     drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
+    drive(reconcile::Reconcile::new(Arc::clone(app)), Arc::clone(&wake.reconcile), tracker, stop());
     drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
     drive(stages::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());
     drive(tasks::Tasks(Arc::clone(app)), Arc::clone(&wake.tasks), tracker, stop());

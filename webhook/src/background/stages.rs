@@ -118,7 +118,10 @@ async fn work(app: &Arc<App>, stage: &StageKey) -> anyhow::Result<()> {
             None => first_that_may_run(app, &open).await?,
         };
         let Some(deployment) = next else { return Ok(()) };
-        runner::run(app, deployment).await?;
+        let ran = runner::run(app, deployment).await;
+        // From here on what runs is looked after again, also where the deployment has to be taken up once more.
+        app.wake.reconcile.notify_one();
+        ran?;
     }
     Ok(())
 }

@@ -1,0 +1,346 @@
+//! What a host lacks of what it should run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use windlass_core::gateway::{GatewayStatus, ServiceStatus, Target, TargetState};
+use windlass_core::names::HostName;
+use windlass_core::plan::HostService;
+use windlass_core::task::{TaskSpec, TaskStatus};
+use windlass_engine::{Found, Host};
+
+use super::duty::Duty;
+use super::pauses::Pauses;
+
+/// How long a host may take to show what it runs.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What is not as it should be on a host.
+#[derive(Debug, Default)]
+pub(super) struct Lack<'a> {
+    /// There is no such container.
+    pub(super) missing: Vec<&'a TaskSpec>,
+    /// It is there and does not run.
+    pub(super) ended: Vec<&'a TaskSpec>,
+    /// It runs, but Docker would not start it again.
+    pub(super) loose: Vec<&'a TaskSpec>,
+    /// What the gateway should know.
+    pub(super) routes: Vec<Misrouted<'a>>,
+    /// Who did not answer, and why.
+    silent: Vec<(String, String)>,
+}
+
+/// A service that a gateway does not have as it should.
+#[derive(Debug)]
+pub(super) struct Misrouted<'a> {
+    pub(super) service: &'a HostService,
+    /// Where it should be sent.
+    pub(super) targets: Vec<Target>,
+    pub(super) how: Mistake,
+}
+
+/// How wrong it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// Some of the targets have the traffic: the others can join once they are healthy.
+    SomeServe,
+    /// None of them has: it cannot become worse.
+    NoneServes,
+}
+
+/// Looks at a host. Whoever does not answer lacks nothing as far as is known.
+pub(super) async fn look<'a>(name: &HostName, host: &Host, duty: &'a Duty) -> Lack<'a> {
+    let silent = |who: &str, why: String| Lack { silent: vec![(format!("{who} {name}"), why)], ..Lack::default() };
+    let found = match tokio::time::timeout(LOOK, find(host, duty)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => return silent("engine", error.to_string()),
+        Err(_) => return silent("engine", format!("the engine gave no answer within {}s", LOOK.as_secs())),
+    };
+    let Some(gateway) = host.gateway.as_ref().filter(|_| !duty.services.is_empty()) else {
+        return lack(duty, &found, None);
+    };
+    match gateway.status().await {
+        Ok(status) => lack(duty, &found, Some(&status)),
+        Err(error) => Lack { silent: silent("gateway", error.to_string()).silent, ..lack(duty, &found, None) },
+    }
+}
+
+async fn find<'a>(host: &Host, duty: &'a Duty) -> Result<BTreeMap<&'a str, Found>, windlass_engine::EngineError> {
+    let mut found = BTreeMap::new();
+    for task in &duty.tasks {
+        if let Some(container) = host.engine.find_task(&task.name).await? {
+            found.insert(task.name.as_str(), container);
+        }
+    }
+    Ok(found)
+}
+
+/// Without a gateway's word its routes are left as they are.
+pub(super) fn lack<'a>(duty: &'a Duty, found: &BTreeMap<&str, Found>, gateway: Option<&GatewayStatus>) -> Lack<'a> {
+    let mut lack = Lack::default();
+    for task in &duty.tasks {
+        match found.get(task.name.as_str()) {
+            None => lack.missing.push(task),
+            Some(Found { task: container, kept }) => match container.status {
+                TaskStatus::Pending | TaskStatus::Stopped => lack.ended.push(task),
+                TaskStatus::Provisioning | TaskStatus::Activating | TaskStatus::Running if !kept => {
+                    lack.loose.push(task);
+                }
+                // Docker is at it: an event tells what becomes of it.
+                _ => {}
+            },
+        }
+    }
+    if let Some(status) = gateway {
+        lack.routes = duty.services.iter().filter_map(|service| misrouted(service, found, status)).collect();
+    }
+    lack
+}
+
+fn misrouted<'a>(
+    service: &'a HostService,
+    found: &BTreeMap<&str, Found>,
+    status: &GatewayStatus,
+) -> Option<Misrouted<'a>> {
+    let address = |name: &String| found.get(name.as_str()).and_then(|found| found.task.address);
+    let target = |name: &String| Some(Target { name: name.clone(), address: (address(name)?, service.port).into() });
+    let targets: Vec<Target> = service.targets.iter().filter_map(target).collect();
+    // Nobody to send to is nothing to tell.
+    let wanted: BTreeSet<_> = targets.iter().map(|target| (target.name.as_str(), target.address)).collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let known = status.services.iter().find(|known| known.key == service.key);
+    let Some(known) = known.filter(|known| is_same_release(known, service)) else {
+        return Some(Misrouted { service, targets, how: Mistake::NoneServes });
+    };
+    let serving: BTreeSet<_> = known
+        .targets
+        .iter()
+        .filter(|target| matches!(target.state, TargetState::Healthy | TargetState::Unhealthy))
+        .map(|target| (target.name.as_str(), target.address))
+        .collect();
+    // One that has ended keeps its address, which nobody else gets meanwhile.
+    let waits = |name: &str| found.get(name).is_some_and(|found| found.task.address.is_none());
+    let strays = serving.difference(&wanted).any(|(name, _)| !waits(name));
+    if !strays && wanted.is_subset(&serving) {
+        return None;
+    }
+    let how = if wanted.is_disjoint(&serving) { Mistake::NoneServes } else { Mistake::SomeServe };
+    Some(Misrouted { service, targets, how })
+}
+
+fn is_same_release(known: &ServiceStatus, service: &HostService) -> bool {
+    let routes = |routes: &[windlass_core::gateway::Route]| routes.iter().cloned().collect::<BTreeSet<_>>();
+    known.release == service.release && routes(&known.routes) == routes(&service.routes)
+}
+
+impl Lack<'_> {
+    /// Whether something can be done now.
+    pub(super) fn is_due(&self, pauses: &Pauses, now: Instant) -> bool {
+        self.tries().any(|what| pauses.left(&what, now).is_zero())
+    }
+
+    /// How long until something can be done, if anything is to be done.
+    pub(super) fn pause(&self, pauses: &Pauses, now: Instant) -> Option<Duration> {
+        self.tries().chain(self.silent().map(|(who, _)| who)).map(|what| pauses.left(&what, now)).min()
+    }
+
+    pub(super) fn silent(&self) -> impl Iterator<Item = (String, String)> {
+        self.silent.iter().cloned()
+    }
+
+    fn tries(&self) -> impl Iterator<Item = String> {
+        let tasks = self.missing.iter().chain(&self.ended).chain(&self.loose).map(|task| try_of_task(task));
+        tasks.chain(self.routes.iter().map(|route| try_of_route(route.service)))
+    }
+}
+
+/// Under which its pauses are kept.
+pub(super) fn try_of_task(task: &TaskSpec) -> String {
+    format!("task {}/{}", task.host, task.name)
+}
+
+/// Under which its pauses are kept.
+pub(super) fn try_of_route(service: &HostService) -> String {
+    format!("route {}/{}", service.host, service.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_core::config::{Resources, Stop};
+    use windlass_core::gateway::{Hold, Probe, Route, ServiceKey, TargetStatus};
+    use windlass_core::labels::{Kind, TaskLabels};
+    use windlass_core::names::{AppName, Generation, InstallationId, ReleaseNumber, RepositoryId, RoleName};
+    use windlass_core::quantity;
+    use windlass_core::task::{Image, ObservedTask, TaskHealth};
+
+    use super::*;
+
+    fn task(name: &str) -> TaskSpec {
+        TaskSpec {
+            name: name.to_owned(),
+            host: "a".parse().unwrap(),
+            image: Image { name: None, digest: format!("sha256:{}", "1".repeat(64)).parse().unwrap() },
+            command: None,
+            env: BTreeMap::new(),
+            secrets: Vec::new(),
+            labels: TaskLabels {
+                installation: InstallationId(uuid::Uuid::from_u128(1)),
+                project: RepositoryId(7),
+                project_name: "acme/shop".parse().unwrap(),
+                stage: "production".parse().unwrap(),
+                app: AppName::unnamed(),
+                role: RoleName::unnamed(),
+                release: ReleaseNumber(3),
+                deployment: None,
+                generation: Generation(4),
+                kind: Kind::Service,
+            },
+            port: Some(3000),
+            health: None,
+            resources: Resources::default(),
+            volumes: Vec::new(),
+            stop: Stop::default(),
+        }
+    }
+
+    fn route() -> Route {
+        Route { host: "shop.example.com".to_owned(), path: "/".to_owned() }
+    }
+
+    /// Two tasks that are routed to.
+    fn duty() -> Duty {
+        let second = quantity::Duration::from_secs(1);
+        let service = HostService {
+            host: "a".parse().unwrap(),
+            key: ServiceKey("7/production/default".to_owned()),
+            generation: Generation(4),
+            release: ReleaseNumber(3),
+            routes: vec![route()],
+            targets: vec!["one".to_owned(), "two".to_owned()],
+            port: 3000,
+            probe: Probe { path: None, interval: second, timeout: second },
+            deadline: second,
+            drain: second,
+            hold: Hold { requests: 1, time: second },
+        };
+        Duty { tasks: vec![task("one"), task("two")], services: vec![service] }
+    }
+
+    fn found(name: &str, status: TaskStatus, address: u8) -> Found {
+        let spec = task(name);
+        let task = ObservedTask {
+            host: spec.host,
+            container: String::new(),
+            name: spec.name,
+            labels: spec.labels,
+            status,
+            health: TaskHealth::Unknown,
+            address: status.is_alive().then(|| [10, 0, 0, address].into()),
+            started: None,
+            stopped: None,
+            exit: None,
+        };
+        Found { task, kept: true }
+    }
+
+    fn both() -> BTreeMap<&'static str, Found> {
+        [("one", found("one", TaskStatus::Running, 1)), ("two", found("two", TaskStatus::Running, 2))].into()
+    }
+
+    /// A gateway that sends to these targets.
+    fn gateway(targets: &[(&str, u8, TargetState)]) -> GatewayStatus {
+        let targets = targets.iter().map(|(name, address, state)| TargetStatus {
+            name: (*name).to_owned(),
+            address: ([10, 0, 0, *address], 3000).into(),
+            state: *state,
+            in_flight: 0,
+            last_probe: None,
+        });
+        let service = ServiceStatus {
+            key: ServiceKey("7/production/default".to_owned()),
+            generation: Generation(9),
+            release: ReleaseNumber(3),
+            routes: vec![route()],
+            targets: targets.collect(),
+        };
+        GatewayStatus { version: String::new(), services: vec![service] }
+    }
+
+    const BOTH: [(&str, u8, TargetState); 2] = [("one", 1, TargetState::Healthy), ("two", 2, TargetState::Unhealthy)];
+
+    fn mistake(found: &BTreeMap<&str, Found>, status: &GatewayStatus) -> Option<Mistake> {
+        let duty = duty();
+        lack(&duty, found, Some(status)).routes.first().map(|route| route.how)
+    }
+
+    #[test]
+    fn nothing_is_done_when_all_is_well() {
+        let duty = duty();
+        let lack = lack(&duty, &both(), Some(&gateway(&BOTH)));
+        assert_eq!(lack.tries().count(), 0, "{lack:?}");
+        assert_eq!(lack.pause(&Pauses::default(), Instant::now()), None);
+    }
+
+    #[test]
+    fn each_task_lacks_what_it_lacks_and_what_docker_is_at_is_left_to_it() {
+        let duty = duty();
+        let mut seen = both();
+        seen.remove("one");
+        seen.insert("two", found("two", TaskStatus::Stopped, 2));
+        let lacks = lack(&duty, &seen, None);
+        assert_eq!((lacks.missing.len(), lacks.ended.len(), lacks.loose.len()), (1, 1, 0));
+        assert!(lacks.is_due(&Pauses::default(), Instant::now()));
+
+        seen.insert("one", Found { kept: false, ..found("one", TaskStatus::Running, 1) });
+        seen.insert("two", found("two", TaskStatus::Activating, 2));
+        let lacks = lack(&duty, &seen, None);
+        assert_eq!((lacks.missing.len(), lacks.ended.len(), lacks.loose.len()), (0, 0, 1));
+    }
+
+    #[test]
+    fn a_gateway_that_has_forgotten_a_service_or_has_another_release_of_it_gets_it_again() {
+        let nothing = GatewayStatus { version: String::new(), services: Vec::new() };
+        assert_eq!(mistake(&both(), &nothing), Some(Mistake::NoneServes));
+        let mut older = gateway(&BOTH);
+        older.services[0].release = ReleaseNumber(2);
+        assert_eq!(mistake(&both(), &older), Some(Mistake::NoneServes));
+        let mut elsewhere = gateway(&BOTH);
+        elsewhere.services[0].routes.clear();
+        assert_eq!(mistake(&both(), &elsewhere), Some(Mistake::NoneServes));
+    }
+
+    #[test]
+    fn a_task_at_another_address_joins_when_it_is_healthy_unless_nobody_serves() {
+        use TargetState::{Draining, Healthy, Joining};
+        let half = gateway(&[("one", 1, Healthy), ("two", 9, Healthy)]);
+        assert_eq!(mistake(&both(), &half), Some(Mistake::SomeServe));
+        let joining = gateway(&[("one", 1, Healthy), ("two", 2, Joining), ("two", 9, Draining)]);
+        assert_eq!(mistake(&both(), &joining), Some(Mistake::SomeServe));
+        let none = gateway(&[("one", 8, Healthy), ("two", 9, Healthy)]);
+        assert_eq!(mistake(&both(), &none), Some(Mistake::NoneServes));
+    }
+
+    #[test]
+    fn a_task_that_has_ended_keeps_its_place_and_one_that_is_gone_does_not() {
+        let mut seen = both();
+        seen.insert("two", found("two", TaskStatus::Stopped, 2));
+        assert_eq!(mistake(&seen, &gateway(&BOTH)), None);
+        seen.remove("two");
+        assert_eq!(mistake(&seen, &gateway(&BOTH)), Some(Mistake::SomeServe), "its address may be another's by now");
+        seen.remove("one");
+        assert_eq!(mistake(&seen, &gateway(&BOTH)), None, "there is nobody to send to");
+    }
+
+    #[test]
+    fn what_was_just_tried_waits() {
+        let (duty, pauses, now) = (duty(), Pauses::default(), Instant::now());
+        let mut seen = both();
+        seen.remove("one");
+        let lacks = lack(&duty, &seen, None);
+        pauses.tried(&try_of_task(&duty.tasks[0]), now);
+        assert!(!lacks.is_due(&pauses, now));
+        assert_eq!(lacks.pause(&pauses, now), Some(Duration::from_secs(1)));
+    }
+}
