@@ -15,7 +15,7 @@ pub(crate) use arguments::{ReleaseChoice, Since, Where};
 pub(crate) use build::{BuildCheck, BuildCommand};
 pub(crate) use init::Init;
 pub(crate) use operate::{
-    AppCommand, AppLogs, AppPs, Cancel, Deploy, HoldCommand, HoldLift, LockAcquire, LockCommand, LockRelease,
+    AppCommand, AppLogs, AppPs, AppStale, Cancel, Deploy, HoldCommand, HoldLift, LockAcquire, LockCommand, LockRelease,
     LockStatus, Plan, ReleaseActivate, ReleaseCommand, ReleaseCreate, ReleaseList, Rollback, Status, TaskCommand,
     TaskList, TaskRun, TaskStop,
 };

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use windlass_core::api::{
     Bearer, DeploymentMessage, DeploymentView, HostView, LogQuery, NewDeployment, NewRelease, NewTask, Page, PlanView,
-    Release, SignIn, SignedIn, StageView, StartedTask, TaskMessage, TaskView, Version,
+    Release, SignIn, SignedIn, StageView, StaleTasks, StartedTask, TaskMessage, TaskView, Version,
 };
 use windlass_core::compatibility;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
@@ -212,6 +212,26 @@ impl Client {
         self.get(&stage.path(&["tasks"]), &()).await
     }
 
+    /// Service tasks that no deployment accounts for, of one app or of all.
+    pub(crate) async fn stale_tasks(
+        &self,
+        stage: &StageAddress,
+        app: Option<&AppName>,
+    ) -> Result<StaleTasks, ClientError> {
+        self.get(&stage.path(&["stale"]), &of_app(app)).await
+    }
+
+    /// Stops and removes them; gives those that are gone.
+    pub(crate) async fn stop_stale_tasks(
+        &self,
+        stage: &StageAddress,
+        app: Option<&AppName>,
+    ) -> Result<StaleTasks, ClientError> {
+        let path = stage.path(&["stale"]);
+        // The service answers when they have ended, which their grace may delay.
+        self.json(self.request(Method::DELETE, &path).query(&of_app(app)), &path).await
+    }
+
     pub(crate) async fn run_task(&self, stage: &StageAddress, new: &NewTask) -> Result<StartedTask, ClientError> {
         self.post(&stage.path(&["tasks"]), new).await
     }
@@ -289,4 +309,8 @@ impl Client {
         }
         Err(ClientError::from_answer(&self.server, &path.join("/"), response).await)
     }
+}
+
+fn of_app(app: Option<&AppName>) -> Vec<(&'static str, &str)> {
+    app.map(|app| ("app", app.as_str())).into_iter().collect()
 }

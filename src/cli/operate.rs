@@ -215,6 +215,7 @@ pub(crate) struct TaskStop {
 pub(crate) enum AppCommand {
     Ps(AppPs),
     Logs(AppLogs),
+    Stale(AppStale),
 }
 
 /// List an app's service tasks
@@ -248,6 +249,23 @@ pub(crate) struct AppLogs {
     /// Only of this role
     #[arg(long, value_name = "NAME")]
     pub(crate) role: Option<RoleName>,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// List containers that no deployment accounts for, and stop them
+///
+/// The tasks that serve, those of a deployment that is under way and the stopped ones of the release before are not
+/// among them, nor is anything that another installation, project or stage has made.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass app stale
+  windlass app stale --stop            stop and remove them
+  windlass app stale -a api --json")]
+pub(crate) struct AppStale {
+    /// Stop and remove them
+    #[arg(long)]
+    pub(crate) stop: bool,
     #[command(flatten)]
     pub(crate) place: Where,
 }

@@ -5,6 +5,7 @@
 mod follow;
 mod lock;
 mod service;
+mod stale;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -21,6 +21,7 @@ mod serve;
 mod server;
 mod signature;
 mod stage;
+mod stale;
 mod store;
 pub mod tokens;
 mod views;

@@ -11,6 +11,7 @@ mod locks;
 mod releases;
 mod sign_in;
 mod stages;
+mod stale;
 mod stream;
 mod tasks;
 mod webhooks;
@@ -73,6 +74,7 @@ fn api() -> Router<Arc<App>> {
         .route("/deployments/{id}/log", get(deployments::log))
         .route("/deployments/{id}/cancel", post(deployments::cancel))
         .route(&below("/tasks"), get(tasks::list).post(tasks::create))
+        .route(&below("/stale"), get(stale::list).delete(stale::stop))
         .route("/tasks/{id}/log", get(tasks::log))
         .route("/tasks/{id}/stop", post(tasks::stop))
         // Above: for clients of every version. Below: for those that understand this service.

@@ -336,6 +336,17 @@ pub struct TaskView {
     pub exit_code: Option<i64>,
 }
 
+/// `GET S/stale`: service tasks that no deployment accounts for. `DELETE` of the same answers those that it has stopped
+/// and removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleTasks {
+    /// Them.
+    pub tasks: Vec<TaskView>,
+    /// What could not be looked at or removed, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
 /// A machine's claim on a stage while it works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseView {

@@ -1,0 +1,80 @@
+//! Containers that nothing accounts for: list them, stop and remove them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use windlass_core::api::{Scope, StaleTasks};
+use windlass_core::labels::Kind;
+use windlass_core::names::AppName;
+
+use super::auth::Actor;
+use super::error::ApiError;
+use super::extract::Query;
+use crate::app::App;
+use crate::stage::StageKey;
+use crate::stale::Stale;
+use crate::store::StoreError;
+
+#[derive(Deserialize)]
+pub(crate) struct StaleQuery {
+    /// Only of this app.
+    app: Option<AppName>,
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Query(query): Query<StaleQuery>,
+) -> Result<Json<StaleTasks>, ApiError> {
+    actor.may(Scope::Read, &stage)?;
+    let stale = find(&app, &stage, &query).await?;
+    Ok(Json(shown(&app, &stage, stale).await?))
+}
+
+/// Answers what is gone now.
+pub(crate) async fn stop(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    stage: StageKey,
+    Query(query): Query<StaleQuery>,
+) -> Result<Json<StaleTasks>, ApiError> {
+    actor.may(Scope::Deploy, &stage)?;
+    // A deployment may be about to start one of them again.
+    let claim = app.at_work.claim(format!("stage {stage}")).ok_or_else(|| {
+        ApiError::new(StatusCode::CONFLICT, "stage_busy", format!("somebody works on {stage} at this moment"))
+            .hint("try again when its deployment has ended: `windlass status`")
+    })?;
+    let Stale { tasks, mut warnings } = find(&app, &stage, &query).await?;
+    // What they were is said as long as they are there to be asked.
+    let mut seen = shown(&app, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
+    let removed = app.remove_stale(tasks).await;
+    if claim.give_up().is_err() {
+        app.wake.stages.notify_one();
+    }
+    warnings.extend(removed.warnings);
+    let names: BTreeSet<&str> = removed.tasks.iter().map(|task| task.name.as_str()).collect();
+    seen.tasks.retain(|task| names.contains(task.name.as_str()));
+    if !names.is_empty() {
+        let detail = names.into_iter().collect::<Vec<_>>().join(" ");
+        app.store.record(actor.name(), "stale.stop", Some(&stage), &detail, app.now()).await?;
+    }
+    Ok(Json(StaleTasks { tasks: seen.tasks, warnings }))
+}
+
+async fn find(app: &App, stage: &StageKey, query: &StaleQuery) -> Result<Stale, StoreError> {
+    let mut stale = app.stale(stage).await?;
+    stale.tasks.retain(|task| query.app.as_ref().is_none_or(|wanted| task.labels.app == *wanted));
+    Ok(stale)
+}
+
+async fn shown(app: &App, stage: &StageKey, stale: Stale) -> Result<StaleTasks, StoreError> {
+    let mut tasks = app.task_views(stage, &stale.tasks).await?;
+    // One-off tasks have an end of their own.
+    tasks.retain(|task| task.kind == Kind::Service);
+    Ok(StaleTasks { tasks, warnings: stale.warnings })
+}
