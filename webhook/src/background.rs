@@ -9,6 +9,7 @@ pub(crate) mod missed;
 pub(crate) mod outbox;
 pub(crate) mod projects;
 pub(crate) mod reconcile;
+pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
@@ -44,6 +45,7 @@ pub(crate) struct Wake {
     pub(crate) outbox: Arc<Notify>,
     pub(crate) projects: Arc<Notify>,
     pub(crate) reconcile: Arc<Notify>,
+    pub(crate) retention: Arc<Notify>,
     pub(crate) sessions: Arc<Notify>,
     pub(crate) stages: Arc<Notify>,
     pub(crate) tasks: Arc<Notify>,

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use windlass_core::names::{ProjectName, StageName};
+use windlass_core::config::HostSelector;
+use windlass_core::names::{HostName, ProjectName, StageName};
+use windlass_engine::Host;
+
+use crate::app::App;
 
 /// One stage of one project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,5 +20,21 @@ pub(crate) struct StageKey {
 impl fmt::Display for StageKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.project, self.stage)
+    }
+}
+
+impl App {
+    /// The hosts that the server's file gives a stage.
+    pub(crate) fn hosts_of(&self, stage: &StageKey) -> Vec<(&HostName, &Host)> {
+        let Some(policy) = self.policy(stage) else { return Vec::new() };
+        let is_of_stage = |name: &HostName| {
+            let labels = self.settings.server.hosts.get(name).map(|host| &host.labels);
+            policy.hosts.is_empty()
+                || policy.hosts.iter().any(|selector| match selector {
+                    HostSelector::Name(selected) => selected == name,
+                    HostSelector::Label(label) => labels.is_some_and(|labels| labels.contains(label)),
+                })
+        };
+        self.hosts.iter().filter(|(name, _)| is_of_stage(name)).collect()
     }
 }

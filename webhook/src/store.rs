@@ -5,6 +5,7 @@
 pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
+pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod journal;
 pub(crate) mod leases;

@@ -92,7 +92,10 @@ async fn retire(app: Arc<App>, deployment: StoredDeployment) {
             () = app.shutdown.cancelled() => return,
         };
         match retired {
-            Ok(Retired::Done) => return,
+            Ok(Retired::Done) => {
+                app.wake.retention.notify_one();
+                return;
+            }
             Ok(Retired::NotYet) => {}
             Err(error) => {
                 let error = format!("{error:#}");

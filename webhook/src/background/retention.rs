@@ -1,0 +1,111 @@
+//! Takes images from the hosts that no release which may run again needs: by count, never by age, never by force, and
+//! nothing that the store does not know as a release's.
+
+mod choice;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use windlass_core::names::HostName;
+use windlass_engine::{Host, Removal};
+
+use super::BackgroundTask;
+use crate::app::App;
+use crate::store::StoreError;
+use crate::store::images::ReleaseKey;
+use choice::{Kept, Superfluous, superfluous};
+
+pub(crate) struct Retention {
+    app: Arc<App>,
+    /// What was looked for on a host and not found, so that an old release costs nothing every hour.
+    gone: Mutex<BTreeSet<(HostName, String)>>,
+}
+
+impl Retention {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app, gone: Mutex::default() }
+    }
+}
+
+impl BackgroundTask for Retention {
+    const NAME: &'static str = "retention";
+    const PERIOD: Duration = Duration::from_secs(60 * 60);
+
+    async fn activate(&self) -> anyhow::Result<Option<Duration>> {
+        let choice = self.choose().await?;
+        let references: BTreeSet<String> = choice.iter().map(|it| it.image.reference()).collect();
+        self.gone().retain(|(_, reference)| references.contains(reference));
+        for old in choice {
+            for (name, host) in self.app.hosts_of(&old.stage) {
+                self.remove(name, host, &old).await?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Retention {
+    async fn remove(&self, name: &HostName, host: &Host, old: &Superfluous) -> Result<(), StoreError> {
+        let reference = old.image.reference();
+        let place = (name.clone(), reference.clone());
+        if self.gone().contains(&place) {
+            return Ok(());
+        }
+        match host.engine.inspect_image(&reference).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                self.gone().insert(place);
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::debug!(stage.name = %old.stage, host = %name, %error, "cannot look for old images");
+                return Ok(());
+            }
+        }
+        // Nobody begins to deploy it meanwhile, on whichever stage.
+        let claims: Vec<_> =
+            old.shared_by.iter().map(|stage| self.app.at_work.claim(format!("stage {stage}"))).collect();
+        if claims.iter().all(Option::is_some) && self.choose().await?.contains(old) {
+            match host.engine.remove_unused_image(&reference).await {
+                Ok(Removal::Removed) => {
+                    tracing::info!(stage.name = %old.stage, host = %name, image = reference, "old image removed");
+                }
+                Ok(Removal::NotThere | Removal::InUse) => {}
+                Err(error) => {
+                    tracing::warn!(stage.name = %old.stage, host = %name, %error, "old image could not be removed");
+                }
+            }
+        }
+        if claims.into_iter().flatten().any(|claim| claim.give_up().is_err()) {
+            self.app.wake.stages.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn choose(&self) -> Result<Vec<Superfluous>, StoreError> {
+        let store = &self.app.store;
+        let mut needed: BTreeSet<ReleaseKey> = store.needed_releases().await?.into_iter().collect();
+        for task in store.open_tasks().await? {
+            let labels = task.spec.labels;
+            needed.insert(ReleaseKey { stage: task.stage, app: labels.app, number: labels.release });
+        }
+        let mut keep = BTreeMap::new();
+        for stage in self.app.stages() {
+            for active in store.active_releases(&stage).await? {
+                // Where a rollback goes to.
+                if let Some(number) = store.previous_release(&stage, &active.app).await? {
+                    needed.insert(ReleaseKey { stage: stage.clone(), app: active.app, number });
+                }
+            }
+            if let Some(policy) = self.app.policy(&stage) {
+                keep.insert(stage, usize::try_from(policy.keep).unwrap_or(usize::MAX));
+            }
+        }
+        Ok(superfluous(&store.images().await?, &Kept { newest: keep, needed }))
+    }
+
+    fn gone(&self) -> std::sync::MutexGuard<'_, BTreeSet<(HostName, String)>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
