@@ -8,6 +8,7 @@ pub(crate) mod forgetting;
 pub(crate) mod missed;
 pub(crate) mod outbox;
 pub(crate) mod projects;
+pub(crate) mod pulls;
 pub(crate) mod reconcile;
 pub(crate) mod retention;
 pub(crate) mod sessions;
@@ -44,6 +45,7 @@ pub(crate) struct Wake {
     pub(crate) missed: Arc<Notify>,
     pub(crate) outbox: Arc<Notify>,
     pub(crate) projects: Arc<Notify>,
+    pub(crate) pulls: Arc<Notify>,
     pub(crate) reconcile: Arc<Notify>,
     pub(crate) retention: Arc<Notify>,
     pub(crate) sessions: Arc<Notify>,

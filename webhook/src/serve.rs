@@ -18,8 +18,8 @@ use windlass_engine::{EngineError, Hosts};
 
 use crate::app::{App, AtWork};
 use crate::background::{
-    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, reconcile, retention, sessions,
-    stages, tasks,
+    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, retention,
+    sessions, stages, tasks,
 };
 use crate::config::{Environment, Settings, SettingsError};
 use crate::github::{GitHub, GitHubError};
@@ -175,6 +175,7 @@ fn start_background(app: &Arc<App>) {
     drive(missed::Missed::new(Arc::clone(app)), Arc::clone(&wake.missed), tracker, stop());
     drive(outbox::Outbox::new(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
     drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
+    drive(pulls::Pulls::new(Arc::clone(app)), Arc::clone(&wake.pulls), tracker, stop());
     drive(reconcile::Reconcile::new(Arc::clone(app)), Arc::clone(&wake.reconcile), tracker, stop());
     drive(retention::Retention::new(Arc::clone(app)), Arc::clone(&wake.retention), tracker, stop());
     drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
