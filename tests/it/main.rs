@@ -19,6 +19,7 @@ mod init;
 mod jobs;
 mod operate;
 mod order;
+mod reconcile;
 mod registry;
 mod rules;
 mod runner;

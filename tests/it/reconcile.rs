@@ -1,0 +1,164 @@
+//! What should run comes back: whatever somebody does to containers and gateways behind the service's back.
+
+use std::time::{Duration, Instant};
+
+use windlass_core::deployment::DeploymentState;
+use windlass_core::labels::Kind;
+use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
+use windlass_testing::github::{CheckState, Conclusion};
+
+use crate::world::{PATIENCE, World};
+
+/// Two tasks of release 1.
+async fn serving(world: &World) -> Vec<ObservedTask> {
+    let image = world.build(&[]).await;
+    let commit = world.merge("first");
+    world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+    world.register(&commit, &image, &world.config_with("scale = 2")).await;
+    world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
+    tasks(world).await
+}
+
+async fn tasks(world: &World) -> Vec<ObservedTask> {
+    let mut tasks = world.engine.observe().await.unwrap();
+    tasks.retain(|task| task.labels.kind == Kind::Service);
+    tasks
+}
+
+async fn until(world: &World, what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < PATIENCE, "waited for {what}\n{}", world.service_log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    begun.elapsed()
+}
+
+async fn docker(arguments: &[&str]) {
+    let ended = tokio::process::Command::new("docker").args(arguments).output().await.unwrap();
+    assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_somebody_removed_is_made_again() {
+    let world = World::start().await;
+    let before = serving(&world).await;
+    assert_eq!(before.len(), 2);
+    docker(&["rm", "--force", &before[0].name]).await;
+    let took = until(&world, "the task", async || {
+        let now = tasks(&world).await;
+        now.len() == 2 && now.iter().all(|task| task.status == TaskStatus::Running)
+    })
+    .await;
+    println!("a task that was removed runs again after {took:?}");
+    // It may have got another address: both get requests once it is healthy.
+    let kept = tasks(&world).await;
+    for task in &kept {
+        let found = world.engine.find_task(&task.name).await.unwrap().unwrap();
+        assert!(found.kept, "{found:?}");
+        until(&world, "the gateway", async || {
+            world
+                .stage()
+                .await
+                .apps
+                .values()
+                .flat_map(|app| &app.tasks)
+                .any(|view| view.name == task.name && view.health == TaskHealth::Healthy)
+        })
+        .await;
+    }
+    for _ in 0..20 {
+        assert!(world.answer().await.starts_with("release 1 "));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_somebody_stopped_is_started_again() {
+    let world = World::start().await;
+    let before = serving(&world).await;
+    for task in &before {
+        docker(&["stop", "--time", "1", &task.name]).await;
+    }
+    until(&world, "both tasks", async || tasks(&world).await.iter().all(|task| task.status == TaskStatus::Running))
+        .await;
+    until(&world, "an answer", async || world.answer().await.starts_with("release 1 ")).await;
+    let after = tasks(&world).await;
+    assert!(after.iter().zip(&before).all(|(now, then)| now.container == then.container), "the same ones");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_while_the_service_was_dead_is_back_after_its_start() {
+    let mut world = World::start().await;
+    let before = serving(&world).await;
+    world.kill_service().await;
+    for task in &before {
+        docker(&["rm", "--force", &task.name]).await;
+    }
+    world.kill_gateway().await;
+    std::fs::remove_file(world.path("data/gateway-a.json")).unwrap();
+    world.start_gateway().await;
+    world.start_service().await;
+    let took = until(&world, "an answer", async || world.answer().await.starts_with("release 1 ")).await;
+    println!("two tasks and a gateway without memory serve {took:?} after the service's start");
+    assert_eq!(tasks(&world).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stale_is_listed_and_stopped_and_nothing_else_is() {
+    let world = World::start().await;
+    let before = serving(&world).await;
+    let none = world.windlass(&["app", "stale", "--json"]).output().await.unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&none.stdout).unwrap()["tasks"], serde_json::json!([]));
+
+    // A container with all labels of the stage's tasks that no plan has.
+    let mut arguments: Vec<String> = ["run", "--detach", "--network", "none", "--name"].map(str::to_owned).into();
+    let stray = format!("{}-stray", before[0].name);
+    arguments.push(stray.clone());
+    for (key, value) in before[0].labels.to_map() {
+        arguments.extend(["--label".to_owned(), format!("{key}={value}")]);
+    }
+    let image = tokio::process::Command::new("docker")
+        .args(["inspect", "--format", "{{.Image}}", &before[0].name])
+        .output()
+        .await
+        .unwrap();
+    arguments.push(String::from_utf8(image.stdout).unwrap().trim().to_owned());
+    docker(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await;
+
+    let listed = world.windlass(&["app", "stale"]).output().await.unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains(&stray) && listed.contains("1 task of no deployment"), "{listed}");
+    let stopped = world.windlass(&["app", "stale", "--stop"]).output().await.unwrap();
+    assert!(stopped.status.success(), "{stopped:?}");
+    let left: Vec<String> = tasks(&world).await.into_iter().map(|task| task.container).collect();
+    assert_eq!(left, before.iter().map(|task| task.container.clone()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_090_images_of_old_releases_go_and_those_that_may_run_again_stay() {
+    let world = World::start_with("").await;
+    let mut images = Vec::new();
+    for number in 1..=7_u64 {
+        let image = world.build(&[("SAMPLE_NAME", &number.to_string())]).await;
+        let commit = world.merge(&format!("change-{number}"));
+        world.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+        world.register(&commit, &image, &world.config()).await;
+        world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
+        images.push(image);
+    }
+    let there = async || {
+        let mut there = Vec::new();
+        for image in &images {
+            there.push(world.engine.inspect_image(image.as_str()).await.unwrap().is_some());
+        }
+        there
+    };
+    until(&world, "old images to go", async || there().await[..2] == [false, false]).await;
+    assert_eq!(there().await, [false, false, true, true, true, true, true], "five are kept");
+    let back = world.deploy("rollback", Some(3)).await;
+    assert_eq!(back.state, DeploymentState::Succeeded, "{back:?}");
+    let gone = world.deploy("rollback", Some(1)).await;
+    assert_eq!(gone.state, DeploymentState::Failed, "{gone:?}");
+    assert_eq!(gone.reason.as_deref(), Some("image_missing"));
+    assert!(world.answer().await.starts_with("release 3 "), "nothing was touched");
+}
