@@ -17,6 +17,7 @@ mod from_nothing;
 mod gate;
 mod init;
 mod jobs;
+mod matrix;
 mod operate;
 mod order;
 mod reconcile;

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use windlass_core::api::{DeploymentView, Page, Release, Scope, StageView};
 use windlass_core::config::{DockerEndpoint, ServerConfig};
-use windlass_core::names::Digest;
-use windlass_engine::Engine;
+use windlass_core::names::{Digest, HostName, InstallationId};
+use windlass_engine::{Engine, EngineError};
 use windlass_testing::free_address;
 use windlass_testing::github::{FakeGitHub, FakeRepository};
 use windlass_testing::registry::Registry;
@@ -118,28 +118,8 @@ impl World {
     }
 
     async fn start_process(&self, command: &str, more: &[&str], answers_at: SocketAddr) -> Child {
-        let log = self.folder.path().join(format!("{command}.log"));
-        let file = File::options().create(true).append(true).open(&log).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_windlass"))
-            .arg(command)
-            .args(["--config", self.path("windlass-server.toml").to_str().unwrap()])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let answers = async {
-            while TcpStream::connect(answers_at).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::select! {
-            () = answers => child,
-            ended = child.wait() => panic!("{command} ended: {ended:?}\n{}", std::fs::read_to_string(&log).unwrap()),
-            () = tokio::time::sleep(PATIENCE) => panic!("{command} does not answer"),
-        }
+        let log = self.path(&format!("{command}.log"));
+        start_windlass(command, &self.path("windlass-server.toml"), more, &log, answers_at).await
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -271,33 +251,42 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for mut child in [self.service.take(), self.gateway.take()].into_iter().flatten() {
-            let _ = child.start_kill();
-            // Its last requests to the engine are under way until it is gone.
-            while matches!(child.try_wait(), Ok(None)) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-        let engine = self.engine.clone();
-        // A thread of its own: this one may be unwinding inside a runtime.
-        let cleaned = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
-                let engine = Engine::connect(engine.host().clone(), &endpoint, engine.installation()).await?;
-                engine.remove_everything().await
-            })
-        })
-        .join();
+        end_at_once([self.service.take(), self.gateway.take()].into_iter().flatten());
+        let cleaned = remove_everything_of(self.engine.host(), self.engine.installation());
         for registry in self.registries.lock().unwrap().iter() {
             remove_images_of(*registry);
         }
         if std::thread::panicking() {
             eprintln!("--- the service's log ---\n{}", self.service_log());
         } else {
-            cleaned.unwrap().unwrap();
+            cleaned.unwrap();
         }
     }
+}
+
+/// Kills them and waits for it: their last requests to an engine are under way until they are gone.
+pub(crate) fn end_at_once(children: impl Iterator<Item = Child>) {
+    for mut child in children {
+        let _ = child.start_kill();
+        while matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Whatever an installation has on this machine's own engine.
+pub(crate) fn remove_everything_of(host: &HostName, installation: InstallationId) -> Result<(), EngineError> {
+    let host = host.clone();
+    // A thread of its own: this one may be unwinding inside a runtime.
+    let cleaning = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
+            let engine = Engine::connect(host, &endpoint, installation).await?;
+            engine.remove_everything().await
+        })
+    });
+    cleaning.join().unwrap()
 }
 
 /// By name and digest: another test may have the same image from elsewhere.
@@ -308,6 +297,38 @@ fn remove_images_of(registry: SocketAddr) {
     let images = docker(&["image", "ls", "--digests", "--filter", &reference, "--format", format]);
     for image in String::from_utf8_lossy(&images).lines() {
         docker(&["image", "rm", "--force", image]);
+    }
+}
+
+/// One of this program's servers, once it listens. It ends with the value that stands for it.
+pub(crate) async fn start_windlass(
+    command: &str,
+    config: &Path,
+    more: &[&str],
+    log: &Path,
+    answers_at: SocketAddr,
+) -> Child {
+    let file = File::options().create(true).append(true).open(log).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_windlass"))
+        .arg(command)
+        .arg("--config")
+        .arg(config)
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let answers = async {
+        while TcpStream::connect(answers_at).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = answers => child,
+        ended = child.wait() => panic!("{command} ended: {ended:?}\n{}", std::fs::read_to_string(log).unwrap()),
+        () = tokio::time::sleep(PATIENCE) => panic!("{command} does not answer"),
     }
 }
 
