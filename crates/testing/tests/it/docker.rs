@@ -150,7 +150,11 @@ async fn health_is_told_as_the_check_says() {
     assert_eq!(host.fake.container("web-3").unwrap().health, None);
 
     let sick = Host::that(Behaviour::NeverHealthy).await;
-    let task = windlass_core::task::TaskSpec { health: task.health, ..sick.task("web-1") };
+    let impatient = task.health.map(|health| windlass_core::config::Health {
+        deadline: windlass_core::quantity::Duration::from_secs(1),
+        ..health
+    });
+    let task = windlass_core::task::TaskSpec { health: impatient, ..sick.task("web-1") };
     sick.boot(&task).await;
     let failure = sick.engine.await_healthy(&check(&task), &Masker::default()).await.unwrap_err();
     assert!(failure.summary.contains("HTTP 503"), "{failure:?}");
@@ -159,7 +163,7 @@ async fn health_is_told_as_the_check_says() {
 #[tokio::test]
 async fn an_end_at_boot_has_its_code_and_its_last_lines() {
     let lines = vec!["loading".to_owned(), "boom".to_owned()];
-    let host = Host::that(Behaviour::ExitsAtBoot { code: 3, lines }).await;
+    let host = Host::with(App::new(Behaviour::ExitsAtBoot { code: 3, lines }).with_health_check()).await;
     let mut task = host.task("web-1");
     task.health = Some(health(HealthCheck::Docker));
     host.boot(&task).await;

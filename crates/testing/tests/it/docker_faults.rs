@@ -1,9 +1,10 @@
 //! The proxy between Windlass and an engine.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
-use windlass_engine::{BootOutcome, Engine, EngineError, Secrets};
+use windlass_engine::{BootOutcome, Engine, EngineError, GatewayClient, GatewayError, Secrets};
 use windlass_testing::docker::App;
 use windlass_testing::faults::{Fault, FaultProxy, Rule};
 
@@ -49,6 +50,16 @@ async fn a_status_is_answered_as_often_as_asked_with_nothing_done() {
     assert!(failure.summary.contains("no space left on device"), "{failure:?}");
     assert_eq!((host.fake.containers(), proxy.struck()), (vec![], 1));
     assert_eq!(engine.boot(&host.task("web-1"), &Secrets::default()).await.unwrap(), BootOutcome::Created);
+}
+
+#[tokio::test]
+async fn a_gateways_client_understands_a_status_too() {
+    let proxy = FaultProxy::start(Path::new("/nowhere"));
+    let gateway = GatewayClient::new(proxy.socket().to_owned());
+    assert!(matches!(gateway.status().await, Err(GatewayError::Unreachable { .. })));
+    proxy.fail(once(Method::GET, "/v1/", Fault::Status(503, "busy".to_owned())));
+    let refused = gateway.status().await.unwrap_err();
+    assert!(matches!(&refused, GatewayError::Refused(problem) if problem.title == "busy"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ pub(crate) fn health(check: HealthCheck) -> Health {
         check,
         interval: Duration::from_millis(20),
         timeout: Duration::from_secs(1),
-        deadline: Duration::from_millis(400),
+        deadline: Duration::from_secs(15),
     }
 }
 
