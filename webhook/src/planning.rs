@@ -80,6 +80,7 @@ impl App {
             stage: stage.stage.clone(),
             generation,
             limits: &project.limits,
+            latest: policy.latest,
             apps,
             hosts: self.plan_hosts(policy),
         })

@@ -15,16 +15,18 @@ use tokio::sync::mpsc;
 use windlass_core::config::{HostConfig, Stop};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::Remove;
+use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, HostName, InstallationId};
 use windlass_core::plan::{HostImage, HostTask, Plan, RetiredTask, Step, UnroutedService};
 use windlass_core::quantity::Duration;
-use windlass_core::task::{Exit, LogLine, TaskSpec};
+use windlass_core::task::{Exit, Image, LogLine, TaskSpec};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, GatewayError};
 use crate::gateway::GatewayClient;
 use crate::images::{Prepared, RegistryCredentials};
 use crate::one_off::TimeLimit;
+use crate::registry::{Registry, RegistryError};
 use crate::secrets::{Masker, Secrets};
 
 /// So many lines wait between a one-off task and whoever reads its log.
@@ -161,9 +163,11 @@ impl Hosts {
             Step::Verify { tasks, services } => self.verify(tasks, services, context).await,
             Step::Switch { services } => self.switch(services, context).await,
             Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
-            Step::Retire { unroute, stop, remove } => {
+            Step::Retire { unroute, stop, remove, latest } => {
                 self.unroute(unroute).await?;
-                self.retire(stop, remove, context).await
+                let note = self.retire(stop, remove, context).await?;
+                call_latest(latest, context).await?;
+                Ok(note)
             }
         }
     }
@@ -306,6 +310,23 @@ impl FromIterator<(HostName, Host)> for Hosts {
 /// Lets all of them come to their end, so that none is left half done, and gives the first failure.
 async fn all<T>(futures: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
     join_all(futures).await.into_iter().collect()
+}
+
+async fn call_latest(images: &[Image], context: &StepContext) -> Result<(), Failure> {
+    let tags = images.iter().filter_map(|image| Some((image.name.as_ref()?, &image.digest)));
+    let tags = tags.map(|(name, digest)| async move {
+        let failed = |error: RegistryError| {
+            let failure =
+                Failure::new(FailureCode::Internal, format!("the tag latest of {name} was not moved: {error}"));
+            match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        };
+        let registry = Registry::new(name, context.registries.get(name.registry())).map_err(failed)?;
+        registry.tag(digest, "latest").await.map_err(failed).map_err(|failure| mask(failure, context))
+    });
+    all(tags).await.map(drop)
 }
 
 fn mask(mut failure: Failure, context: &StepContext) -> Failure {

@@ -99,6 +99,16 @@ impl Registry {
         persistently(|| self.push_list(&reference, &images)).await
     }
 
+    /// Gives an image that the registry has this tag; whatever had it before stays, by its digest.
+    ///
+    /// # Errors
+    ///
+    /// When the image is not there, the push is refused, or nobody answers as a registry does.
+    pub async fn tag(&self, digest: &Digest, tag: &str) -> Result<(), RegistryError> {
+        let reference = self.tagged(tag)?;
+        persistently(|| self.push_again(digest, &reference)).await
+    }
+
     fn with_patience(
         image: &ImageName,
         credentials: Option<&RegistryCredentials>,
@@ -134,6 +144,15 @@ impl Registry {
             Err(error) if Answer::of(&error).kind == Kind::Unknown => Ok(None),
             Err(error) => Err(self.error(Step::Read(login), &error)),
         }
+    }
+
+    /// The very bytes, so that the digest stays what it is.
+    async fn push_again(&self, digest: &Digest, tagged: &Reference) -> Result<(), RegistryError> {
+        let login = self.log_in(RegistryOperation::Push).await?;
+        let manifest = self.manifest(digest, login).await?;
+        let kind = index::media_type(&manifest).map_err(|error| self.error(Step::Read(login), &error.into()))?;
+        let pushed = self.client.push_manifest_raw(tagged, manifest, HeaderValue::from_static(kind)).await;
+        pushed.map(drop).map_err(|error| self.error(Step::Push(login), &error))
     }
 
     async fn push_list(&self, tagged: &Reference, images: &[(Platform, &Digest)]) -> Result<Digest, RegistryError> {

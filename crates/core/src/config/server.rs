@@ -201,6 +201,8 @@ pub struct StagePolicy {
     pub secrets: BTreeMap<String, SecretSource>,
     /// How many releases keep their images.
     pub keep: u32,
+    /// Whether the registry's tag `latest` follows what is active.
+    pub latest: bool,
     /// Whether the merged pull request gets a comment on what became of it.
     pub comment: bool,
 }

@@ -33,6 +33,8 @@ pub struct DesiredState<'a> {
     pub limits: &'a Limits,
     /// One or several.
     pub apps: BTreeMap<AppName, DesiredApp>,
+    /// Whether the tag `latest` of each app's image follows.
+    pub latest: bool,
     /// The stage's hosts, in order.
     pub hosts: Vec<PlanHost>,
 }

@@ -75,6 +75,9 @@ pub enum Step {
         stop: Vec<RetiredTask>,
         /// Stopped before; removed now.
         remove: Vec<HostTask>,
+        /// Images that their registry shall call `latest` from now on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        latest: Vec<Image>,
     },
 }
 
@@ -311,16 +314,18 @@ impl fmt::Display for Step {
             Self::Watch { tasks, time } => {
                 write!(formatter, "watch {} for {time}", counted(tasks.len(), "task"))
             }
-            Self::Retire { unroute, stop, remove } => {
+            Self::Retire { unroute, stop, remove, latest } => {
                 for service in unroute {
                     write!(formatter, "route {} on {} no longer, ", service.key, service.host)?;
                 }
                 write!(formatter, "drain and stop {}", counted(stop.len(), "old task"))?;
-                if remove.is_empty() {
-                    Ok(())
-                } else {
-                    write!(formatter, ", remove {}", counted(remove.len(), "older one"))
+                if !remove.is_empty() {
+                    write!(formatter, ", remove {}", counted(remove.len(), "older one"))?;
                 }
+                for image in latest {
+                    write!(formatter, ", call {} latest", image.reference())?;
+                }
+                Ok(())
             }
         }
     }

@@ -27,6 +27,7 @@ struct Scene {
     desired: DesiredApp,
     hosts: Vec<PlanHost>,
     kind: DeploymentKind,
+    latest: bool,
 }
 
 impl Scene {
@@ -49,7 +50,7 @@ impl Scene {
             previous: None,
             warm: Vec::new(),
         };
-        Self { limits, desired, hosts: vec![host("a")], kind: DeploymentKind::Deploy }
+        Self { limits, desired, hosts: vec![host("a")], kind: DeploymentKind::Deploy, latest: false }
     }
 
     fn state(&self) -> DesiredState<'_> {
@@ -62,6 +63,7 @@ impl Scene {
             stage: "production".parse().unwrap(),
             generation: Generation(5),
             limits: &self.limits,
+            latest: self.latest,
             apps: [(AppName::unnamed(), self.desired.clone())].into(),
             hosts: self.hosts.clone(),
         }
@@ -173,7 +175,9 @@ fn nothing_old_is_stopped_before_the_switch_and_what_was_stopped_before_goes_at_
     let (scene, mut observed_tasks) = Scene::new().after_release_1();
     observed_tasks.push(observed("web-9", 1, TaskStatus::Stopped));
     let plan = scene.plan(&observed_tasks);
-    let Some((Step::Retire { unroute, stop, remove }, before)) = plan.steps.split_last() else { panic!("{plan:?}") };
+    let Some((Step::Retire { unroute, stop, remove, .. }, before)) = plan.steps.split_last() else {
+        panic!("{plan:?}")
+    };
     let stopped: Vec<&str> = stop.iter().map(|task| task.task.name.as_str()).collect();
     assert_eq!(stopped, ["web-1", "web-2", "worker-1"]);
     assert_eq!(remove.iter().map(|task| task.name.as_str()).collect::<Vec<_>>(), ["web-9"]);
@@ -215,7 +219,8 @@ fn another_stages_and_another_installations_tasks_are_left_alone() {
     let mut strange = observed("web-2", 1, TaskStatus::Running);
     strange.labels.installation = InstallationId(uuid::Uuid::from_u128(2));
     let plan = scene.plan(&[foreign, strange]);
-    assert_eq!(plan.steps.last(), Some(&Step::Retire { unroute: Vec::new(), stop: Vec::new(), remove: Vec::new() }));
+    let nothing = Step::Retire { unroute: Vec::new(), stop: Vec::new(), remove: Vec::new(), latest: Vec::new() };
+    assert_eq!(plan.steps.last(), Some(&nothing));
 }
 
 #[test]
@@ -281,4 +286,18 @@ fn what_the_hosts_cannot_carry_is_refused_with_a_way_out() {
     assert!(error.hint().unwrap().contains("gateway"));
     scene.hosts.clear();
     assert!(matches!(plan(&scene.state(), &[]), Err(PlanError::NoHost { .. })));
+}
+
+#[test]
+fn the_tag_latest_moves_behind_the_switch_and_only_where_the_stage_is_told_to_move_it() {
+    let mut scene = Scene::new();
+    scene.desired.image.name = Some("registry.example.com/shop".parse().unwrap());
+    assert!(!scene.lines(&[]).last().unwrap().contains("latest"));
+    scene.latest = true;
+    let lines = scene.lines(&[]);
+    let moved = format!(", call registry.example.com/shop@{} latest", digest());
+    assert!(lines.last().unwrap().ends_with(&moved), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.contains("latest")).count(), 1);
+    scene.desired.image.name = None;
+    assert!(!scene.lines(&[]).last().unwrap().contains("latest"), "an engine of its own has no registry");
 }

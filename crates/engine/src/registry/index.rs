@@ -65,3 +65,13 @@ pub(super) fn render(entries: Vec<ImageIndexEntry>) -> Result<(&'static str, Vec
     };
     Ok((kind, serde_json::to_vec(&index)?))
 }
+
+/// What a manifest says that it is. OCI's may leave it out.
+pub(super) fn media_type(manifest: &[u8]) -> Result<&'static str, serde_json::Error> {
+    let (said, otherwise) = match serde_json::from_slice(manifest)? {
+        OciManifest::ImageIndex(index) => (index.media_type, OCI_IMAGE_INDEX_MEDIA_TYPE),
+        OciManifest::Image(image) => (image.media_type, OCI_IMAGE_MEDIA_TYPE),
+    };
+    let known = [IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE];
+    Ok(known.into_iter().find(|kind| said.as_deref() == Some(kind)).unwrap_or(otherwise))
+}

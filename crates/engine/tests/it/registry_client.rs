@@ -44,6 +44,24 @@ async fn the_look_whether_a_push_will_do_leaves_no_tag() {
 }
 
 #[tokio::test]
+async fn a_tag_is_moved_to_what_is_there_under_its_digest() {
+    let lab = Lab::open().await;
+    let process = registry::Registry::start(Access::Login).await;
+    let image = shop(process.address());
+    let login = login(PASSWORD);
+    let registry = Registry::new(&image, Some(&login)).unwrap();
+    let pushed = lab.engine.push_image(&lab.image.digest, &image, "1", Some(&login)).await.unwrap();
+    assert_eq!(registry.digest("latest").await.unwrap(), None);
+    for _ in 0..2 {
+        registry.tag(&pushed, "latest").await.unwrap();
+        assert_eq!(registry.digest("latest").await.unwrap(), Some(pushed.clone()));
+    }
+    let unknown: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+    assert!(registry.tag(&unknown, "latest").await.is_err());
+    assert_eq!(registry.digest("latest").await.unwrap(), Some(pushed));
+}
+
+#[tokio::test]
 async fn a_login_is_proven_refused_or_missing() {
     let process = registry::Registry::start(Access::Login).await;
     let image = shop(process.address());

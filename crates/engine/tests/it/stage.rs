@@ -77,6 +77,7 @@ impl Stage {
             stage,
             generation: Generation(self.releases * GENERATIONS_OF_A_PLAN),
             limits: &limits,
+            latest: false,
             apps: BTreeMap::from([(AppName::unnamed(), app)]),
             hosts: vec![PlanHost {
                 name: self.lab.engine.host().clone(),

@@ -24,6 +24,7 @@ pub(super) const STAGE: &[&str] = &[
     "transient",
     "secrets",
     "keep",
+    "latest",
     "comment",
 ];
 pub(super) const NO_CI: &[&str] = &["wait", "then", "same-tree"];
@@ -136,6 +137,7 @@ fn read_stage(name: &StageName, item: Item<'_>, known: &Known) -> Option<StagePo
         transient: flag("transient").unwrap_or(false),
         secrets: stage.get("secrets").map(read_secrets).unwrap_or_default(),
         keep: stage.get("keep").and_then(|keep| keep.integer(1..=i64::MAX)).unwrap_or(5),
+        latest: flag("latest").unwrap_or(false),
         comment: flag("comment").unwrap_or(true),
         branch,
     })

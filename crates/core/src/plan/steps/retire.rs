@@ -7,7 +7,7 @@ use crate::gateway::ServiceKey;
 use crate::plan::steps::role::RolePart;
 use crate::plan::steps::{is_old_service, observed_task};
 use crate::plan::{DesiredState, HostTask, RetiredTask, Step, UnroutedService};
-use crate::task::{ObservedTask, TaskSpec};
+use crate::task::{Image, ObservedTask, TaskSpec};
 
 /// Whatever of these apps runs now is stopped and kept; what was stopped before goes for good, unless it serves again.
 pub(super) fn retire(desired: &DesiredState<'_>, observed: &[ObservedTask], parts: &[RolePart<'_>]) -> Step {
@@ -18,7 +18,19 @@ pub(super) fn retire(desired: &DesiredState<'_>, observed: &[ObservedTask], part
         unroute: no_longer_routed(desired, &running, parts),
         stop: running.into_iter().map(|task| retired_task(desired, task)).collect(),
         remove: stopped.into_iter().map(observed_task).collect(),
+        latest: latest(desired),
     }
+}
+
+/// Only a registry has tags; and several apps may share an image.
+fn latest(desired: &DesiredState<'_>) -> Vec<Image> {
+    let mut images: Vec<Image> = Vec::new();
+    for image in desired.apps.values().map(|app| &app.image).filter(|image| desired.latest && image.name.is_some()) {
+        if !images.contains(image) {
+            images.push(image.clone());
+        }
+    }
+    images
 }
 
 /// How its own release wants it to end.
