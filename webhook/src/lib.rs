@@ -17,6 +17,8 @@ mod pages;
 mod planning;
 mod relevance;
 mod runner;
+#[cfg(test)]
+mod scene;
 mod serve;
 mod server;
 mod signature;

@@ -157,57 +157,44 @@ impl Accounted {
 mod tests {
     use std::collections::BTreeMap;
 
-    use windlass_core::config::ProjectFile;
-    use windlass_core::names::{DeploymentId, Generation, ReleaseNumber};
-    use windlass_core::plan::{
-        DeploymentKind, DesiredApp, DesiredState, GatewayPresence, PlanHost, StageSettings, plan,
-    };
-    use windlass_core::task::{Image, TaskHealth, TaskStatus};
+    use windlass_core::names::{DeploymentId, Generation};
+    use windlass_core::plan::{DeploymentKind, RetiredTask, Revert};
+    use windlass_core::quantity::Duration;
+    use windlass_core::task::{TaskHealth, TaskStatus};
 
     use super::*;
+    use crate::scene::task;
 
     fn owner() -> Owner {
         let installation = InstallationId(uuid::Uuid::from_u128(1));
         Owner { installation, project: RepositoryId(7), stage: "production".parse().unwrap() }
     }
 
-    /// Two web tasks on host `a`, of the deployment of this number.
+    /// The deployment of this number starts two tasks and retires these.
     fn planned(number: u8, observed: &[ObservedTask]) -> Plan {
-        let text = "schema = 1\n[roles.web]\nport = 3000\nscale = 2\nprimary = true\n";
-        let file = ProjectFile::parse("windlass.toml", text).unwrap();
-        let config = file.resolve(&owner().stage).apps.remove(&AppName::unnamed()).unwrap();
-        let limits = windlass_core::config::Limits {
-            urls: Vec::new(),
-            volumes: Vec::new(),
-            ports: Vec::new(),
-            memory: None,
-            cpu: None,
-            scale: 10,
+        let retired = |old: &ObservedTask| RetiredTask {
+            task: HostTask { host: old.host.clone(), name: old.name.clone() },
+            key: None,
+            signal: "SIGTERM".to_owned(),
+            grace: Duration::from_secs(1),
         };
-        let app = DesiredApp {
-            release: ReleaseNumber(number.into()),
-            commit: "a".repeat(40).parse().unwrap(),
-            image: Image { name: None, digest: format!("sha256:{}", "1".repeat(64)).parse().unwrap() },
-            config,
-            settings: StageSettings::default(),
-            secrets: 1,
-            migrated: false,
-            previous: None,
-            warm: Vec::new(),
-        };
-        let desired = DesiredState {
+        let tasks = [task(&format!("web-{number}-1")), task(&format!("web-{number}-2"))];
+        let stop: Vec<RetiredTask> = observed.iter().map(retired).collect();
+        let steps = serde_json::json!([
+            { "step": "boot", "tasks": tasks },
+            { "step": "retire", "stop": stop, "remove": [] },
+        ]);
+        Plan {
             deployment: DeploymentId::from_random([number; 16]),
             kind: DeploymentKind::Deploy,
-            installation: owner().installation,
             project: "acme/shop".parse().unwrap(),
-            repository: owner().project,
             stage: owner().stage,
-            generation: Generation(4),
-            limits: &limits,
-            apps: BTreeMap::from([(AppName::unnamed(), app)]),
-            hosts: vec![PlanHost { name: "a".parse().unwrap(), labels: Vec::new(), gateway: GatewayPresence::Absent }],
-        };
-        plan(&desired, observed).unwrap()
+            generation: Generation(1),
+            revert_generation: Generation(4),
+            apps: BTreeMap::new(),
+            steps: serde_json::from_value(steps).unwrap(),
+            revert: Revert { switch: Vec::new(), unroute: Vec::new(), remove: Vec::new() },
+        }
     }
 
     fn running(plan: &Plan) -> Vec<ObservedTask> {

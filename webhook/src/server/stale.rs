@@ -2,22 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use windlass_core::api::{Scope, StaleTasks};
+use windlass_core::deployment::DeploymentState;
 use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::Query;
-use crate::app::App;
+use crate::app::{App, Claim};
 use crate::stage::StageKey;
 use crate::stale::Stale;
 use crate::store::StoreError;
+
+/// How long a look at a stage is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries to claim it.
+const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
 pub(crate) struct StaleQuery {
@@ -44,11 +51,7 @@ pub(crate) async fn stop(
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
     actor.may(Scope::Deploy, &stage)?;
-    // A deployment may be about to start one of them again.
-    let claim = app.at_work.claim(format!("stage {stage}")).ok_or_else(|| {
-        ApiError::new(StatusCode::CONFLICT, "stage_busy", format!("somebody works on {stage} at this moment"))
-            .hint("try again when its deployment has ended: `windlass status`")
-    })?;
+    let claim = claim(&app, &stage).await?;
     let Stale { tasks, mut warnings } = find(&app, &stage, &query).await?;
     // What they were is said as long as they are there to be asked.
     let mut seen = shown(&app, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
@@ -64,6 +67,23 @@ pub(crate) async fn stop(
         app.store.record(actor.name(), "stale.stop", Some(&stage), &detail, app.now()).await?;
     }
     Ok(Json(StaleTasks { tasks: seen.tasks, warnings }))
+}
+
+/// A deployment may be about to start one of them again. It is not waited for; a look at the stage's gate is.
+async fn claim<'a>(app: &'a App, stage: &StageKey) -> Result<Claim<'a>, ApiError> {
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
+        if let Some(claim) = app.at_work.claim(format!("stage {stage}")) {
+            return Ok(claim);
+        }
+        let open = app.store.open_deployments().await?;
+        if open.iter().any(|it| it.stage == *stage && it.state == DeploymentState::Running) {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    Err(ApiError::new(StatusCode::CONFLICT, "stage_busy", format!("a deployment works on {stage} at this moment"))
+        .hint("try again when it has ended: `windlass status` shows it"))
 }
 
 async fn find(app: &App, stage: &StageKey, query: &StaleQuery) -> Result<Stale, StoreError> {

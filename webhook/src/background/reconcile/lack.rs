@@ -42,10 +42,10 @@ pub(super) struct Misrouted<'a> {
 /// How wrong it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mistake {
-    /// Some of the targets have the traffic: the others can join once they are healthy.
-    SomeServe,
-    /// None of them has: it cannot become worse.
-    NoneServes,
+    /// Somebody healthy has the traffic, the right one or not: it moves once the right ones are healthy.
+    SomebodyServes,
+    /// Nobody healthy has it: it cannot become worse.
+    NobodyServes,
 }
 
 /// Looks at a host. Whoever does not answer lacks nothing as far as is known.
@@ -110,9 +110,8 @@ fn misrouted<'a>(
     if wanted.is_empty() {
         return None;
     }
-    let known = status.services.iter().find(|known| known.key == service.key);
-    let Some(known) = known.filter(|known| is_same_release(known, service)) else {
-        return Some(Misrouted { service, targets, how: Mistake::NoneServes });
+    let Some(known) = status.services.iter().find(|known| known.key == service.key) else {
+        return Some(Misrouted { service, targets, how: Mistake::NobodyServes });
     };
     let serving: BTreeSet<_> = known
         .targets
@@ -123,10 +122,11 @@ fn misrouted<'a>(
     // One that has ended keeps its address, which nobody else gets meanwhile.
     let waits = |name: &str| found.get(name).is_some_and(|found| found.task.address.is_none());
     let strays = serving.difference(&wanted).any(|(name, _)| !waits(name));
-    if !strays && wanted.is_subset(&serving) {
+    if !strays && wanted.is_subset(&serving) && is_same_release(known, service) {
         return None;
     }
-    let how = if wanted.is_disjoint(&serving) { Mistake::NoneServes } else { Mistake::SomeServe };
+    let healthy = known.targets.iter().any(|target| target.state == TargetState::Healthy);
+    let how = if healthy { Mistake::SomebodyServes } else { Mistake::NobodyServes };
     Some(Misrouted { service, targets, how })
 }
 
@@ -168,42 +168,13 @@ pub(super) fn try_of_route(service: &HostService) -> String {
 
 #[cfg(test)]
 mod tests {
-    use windlass_core::config::{Resources, Stop};
     use windlass_core::gateway::{Hold, Probe, Route, ServiceKey, TargetStatus};
-    use windlass_core::labels::{Kind, TaskLabels};
-    use windlass_core::names::{AppName, Generation, InstallationId, ReleaseNumber, RepositoryId, RoleName};
+    use windlass_core::names::{Generation, ReleaseNumber};
     use windlass_core::quantity;
-    use windlass_core::task::{Image, ObservedTask, TaskHealth};
+    use windlass_core::task::{ObservedTask, TaskHealth};
 
     use super::*;
-
-    fn task(name: &str) -> TaskSpec {
-        TaskSpec {
-            name: name.to_owned(),
-            host: "a".parse().unwrap(),
-            image: Image { name: None, digest: format!("sha256:{}", "1".repeat(64)).parse().unwrap() },
-            command: None,
-            env: BTreeMap::new(),
-            secrets: Vec::new(),
-            labels: TaskLabels {
-                installation: InstallationId(uuid::Uuid::from_u128(1)),
-                project: RepositoryId(7),
-                project_name: "acme/shop".parse().unwrap(),
-                stage: "production".parse().unwrap(),
-                app: AppName::unnamed(),
-                role: RoleName::unnamed(),
-                release: ReleaseNumber(3),
-                deployment: None,
-                generation: Generation(4),
-                kind: Kind::Service,
-            },
-            port: Some(3000),
-            health: None,
-            resources: Resources::default(),
-            volumes: Vec::new(),
-            stop: Stop::default(),
-        }
-    }
+    use crate::scene::task;
 
     fn route() -> Route {
         Route { host: "shop.example.com".to_owned(), path: "/".to_owned() }
@@ -302,24 +273,24 @@ mod tests {
     #[test]
     fn a_gateway_that_has_forgotten_a_service_or_has_another_release_of_it_gets_it_again() {
         let nothing = GatewayStatus { version: String::new(), services: Vec::new() };
-        assert_eq!(mistake(&both(), &nothing), Some(Mistake::NoneServes));
+        assert_eq!(mistake(&both(), &nothing), Some(Mistake::NobodyServes));
         let mut older = gateway(&BOTH);
         older.services[0].release = ReleaseNumber(2);
-        assert_eq!(mistake(&both(), &older), Some(Mistake::NoneServes));
+        assert_eq!(mistake(&both(), &older), Some(Mistake::SomebodyServes), "it serves until the right one can");
         let mut elsewhere = gateway(&BOTH);
         elsewhere.services[0].routes.clear();
-        assert_eq!(mistake(&both(), &elsewhere), Some(Mistake::NoneServes));
+        assert_eq!(mistake(&both(), &elsewhere), Some(Mistake::SomebodyServes));
     }
 
     #[test]
-    fn a_task_at_another_address_joins_when_it_is_healthy_unless_nobody_serves() {
-        use TargetState::{Draining, Healthy, Joining};
+    fn a_task_at_another_address_joins_when_it_is_healthy_unless_nobody_healthy_serves() {
+        use TargetState::{Draining, Healthy, Joining, Unhealthy};
         let half = gateway(&[("one", 1, Healthy), ("two", 9, Healthy)]);
-        assert_eq!(mistake(&both(), &half), Some(Mistake::SomeServe));
+        assert_eq!(mistake(&both(), &half), Some(Mistake::SomebodyServes));
         let joining = gateway(&[("one", 1, Healthy), ("two", 2, Joining), ("two", 9, Draining)]);
-        assert_eq!(mistake(&both(), &joining), Some(Mistake::SomeServe));
-        let none = gateway(&[("one", 8, Healthy), ("two", 9, Healthy)]);
-        assert_eq!(mistake(&both(), &none), Some(Mistake::NoneServes));
+        assert_eq!(mistake(&both(), &joining), Some(Mistake::SomebodyServes));
+        let none = gateway(&[("one", 8, Unhealthy), ("two", 9, Draining)]);
+        assert_eq!(mistake(&both(), &none), Some(Mistake::NobodyServes));
     }
 
     #[test]
@@ -328,7 +299,11 @@ mod tests {
         seen.insert("two", found("two", TaskStatus::Stopped, 2));
         assert_eq!(mistake(&seen, &gateway(&BOTH)), None);
         seen.remove("two");
-        assert_eq!(mistake(&seen, &gateway(&BOTH)), Some(Mistake::SomeServe), "its address may be another's by now");
+        assert_eq!(
+            mistake(&seen, &gateway(&BOTH)),
+            Some(Mistake::SomebodyServes),
+            "its address may be another's by now"
+        );
         seen.remove("one");
         assert_eq!(mistake(&seen, &gateway(&BOTH)), None, "there is nobody to send to");
     }

@@ -102,7 +102,7 @@ impl Stage<'_> {
     async fn switch(&self, host: &Host, duty: &Duty, route: &Misrouted<'_>) -> anyhow::Result<()> {
         let Misrouted { service, targets, how } = route;
         let Some(gateway) = &host.gateway else { return Ok(()) };
-        if *how == Mistake::SomeServe {
+        if *how == Mistake::SomebodyServes {
             let serving = duty.tasks.iter().filter(|task| targets.iter().any(|target| target.name == task.name));
             try_join_all(serving.map(|task| self.healthy(host, task))).await?;
         }
@@ -118,7 +118,7 @@ impl Stage<'_> {
                 hold: service.hold,
             },
             deadline: service.deadline,
-            unchecked: *how == Mistake::NoneServes,
+            unchecked: *how == Mistake::NobodyServes,
         };
         gateway.switch(&request).await?;
         Ok(())
