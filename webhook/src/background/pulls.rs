@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use windlass_core::deployment::DeploymentState;
+use windlass_core::deployment::{DeploymentState, Event};
 use windlass_core::names::{DeploymentId, HostName};
 use windlass_core::task::Image;
 use windlass_engine::{Masker, Prepared};
@@ -32,6 +32,11 @@ impl BackgroundTask for Pulls {
         let open = app.store.open_deployments().await?;
         self.begun.keep_only(|pull| open.iter().any(|deployment| deployment.id == pull.deployment));
         for deployment in open.iter().filter(|it| it.state == DeploymentState::Waiting) {
+            // One whose gate has not been looked at may run in this moment.
+            let events = app.store.events(&deployment.id).await?;
+            if !matches!(events.last(), Some((_, Event::Waiting { .. }))) {
+                continue;
+            }
             for (name, number) in &deployment.releases {
                 let Some(release) = app.store.release(&deployment.stage, name, *number).await? else { continue };
                 // What was built on a host is there, or nowhere.

@@ -36,7 +36,6 @@ impl BackgroundTask for Stages {
         let mut stages: BTreeSet<StageKey> = self.0.stages().into_iter().collect();
         // A stage that was taken out of the server's file may have left deployments that need their last word.
         stages.extend(self.0.store.open_deployments().await?.into_iter().map(|deployment| deployment.stage));
-        self.0.wake.pulls.notify_one();
         tell_the_queues(&self.0).await?;
         for stage in stages {
             self.0.tracker.spawn(look_after(Arc::clone(&self.0), stage));
@@ -157,7 +156,6 @@ async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<(
     let Asked::New(deployment) = app.store.ask_for_deployment(&request, None, app.now()).await? else { return Ok(()) };
     tracing::info!(deployment.id = %deployment.id, stage.name = %stage, source = wanted.source.as_str(), "deployment asked for");
     app.wake.outbox.notify_one();
-    app.wake.pulls.notify_one();
     Ok(())
 }
 
@@ -208,6 +206,7 @@ async fn first_that_may_run<'a>(
             Decision::Unchanged => {}
             Decision::Wait { on, why, items } => {
                 app.store.append_if_new(deployment, &Event::Waiting { on, why, items }, app.now()).await?;
+                app.wake.pulls.notify_one();
             }
             Decision::End { outcome, failure } => {
                 end(app, deployment, outcome, failure).await?;

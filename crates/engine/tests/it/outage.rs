@@ -1,14 +1,15 @@
 //! An engine that goes away and comes back: a socket between Windlass and Docker that can be cut.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
-use windlass_core::config::HealthCheck;
+use windlass_core::config::{DockerEndpoint, HealthCheck, HostConfig};
 use windlass_core::deployment::FailureCode;
-use windlass_engine::{EngineError, HostEvent, Masker, TaskChange};
+use windlass_engine::{EngineError, HostEvent, Hosts, Masker, TaskChange};
 
 use crate::lab::{Lab, SOCKET, check, connect_to, health};
 
@@ -91,4 +92,32 @@ async fn an_engine_that_stays_away_is_called_that_and_not_the_tasks_fault() {
     assert_eq!(failure.code, FailureCode::HostUnreachable, "{failure:?}");
     line.mend();
     engine.await_healthy(&check(&task), &Masker::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_at_first_joins_as_soon_as_it_answers() {
+    let lab = Lab::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    // Its socket is there, and nobody listens.
+    drop(UnixListener::bind(&socket).unwrap());
+    let hosts = BTreeMap::from([(
+        lab.engine.host().clone(),
+        HostConfig { docker: DockerEndpoint::Unix(socket.clone()), labels: Vec::new(), gateway: None },
+    )]);
+    assert!(Hosts::connect(&hosts, lab.engine.installation()).await.is_err());
+    let hosts = Hosts::expect(&hosts, lab.engine.installation()).await.unwrap();
+    let engine = hosts.get(lab.engine.host()).unwrap().engine.clone();
+    assert!(matches!(engine.observe().await, Err(EngineError::Unreachable { .. })));
+
+    let mut events = Box::pin(engine.events());
+    let joins = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::fs::remove_file(&socket).unwrap();
+        Line::open(socket.clone())
+    };
+    let (_line, event) = tokio::join!(joins, tokio::time::timeout(Duration::from_secs(10), events.next()));
+    assert_eq!(event.unwrap(), Some(HostEvent::Reconnected));
+    assert_eq!(engine.observe().await.unwrap(), []);
+    assert_eq!(engine.api_version(), lab.engine.api_version(), "and they agree on a version");
 }

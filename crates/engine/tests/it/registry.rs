@@ -37,13 +37,17 @@ impl Registry {
 
     /// An image with the sample app in it; its manifest's digest.
     fn add_image(&mut self, label: &str) -> String {
+        self.add_image_for(label, if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" })
+    }
+
+    /// The same for another processor.
+    fn add_image_for(&mut self, label: &str, architecture: &str) -> String {
         let layer = images::build_context("", &[(sample_app::FILE, sample_app::BINARY, 0o755)]);
         let size = layer.len();
         let layer = self.add(layer);
         let config = format!(
             r#"{{"architecture":"{architecture}","os":"linux","config":{{"Entrypoint":["/app"],"Cmd":["serve"],"Labels":{{"{key}":"{label}"}}}},"rootfs":{{"type":"layers","diff_ids":["{layer}"]}}}}"#,
             key = labels::INSTALLATION,
-            architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         );
         let config_size = config.len();
         let config = self.add(config.into_bytes());
@@ -158,4 +162,32 @@ async fn a_registry_that_is_not_there_is_named() {
     let failure = lab.engine.prepare(&image, None).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::PullFailed, "{failure:?}");
     assert!(failure.hint.as_ref().is_some_and(|hint| hint.contains(&address.to_string())), "{failure:?}");
+}
+
+#[tokio::test]
+async fn an_image_for_another_processor_is_refused_in_words() {
+    let lab = Lab::open().await;
+    let mut registry = Registry::default();
+    let digest = registry.add_image_for(&lab.engine.installation().to_string(), "s390x");
+    let (address, _) = registry.serve().await;
+    let image = image(address, &digest);
+    for what in ["when it was pulled", "and when it is there"] {
+        let failure = lab.engine.prepare(&image, Some(&login("hunter2"))).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::PolicyRefused, "{what}: {failure:?}");
+        assert!(failure.summary.contains("s390x") && failure.summary.contains("host a"), "{what}: {failure:?}");
+        assert!(failure.hint.as_ref().is_some_and(|hint| hint.contains("platforms")), "{what}: {failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_who_want_an_image_pull_it_once() {
+    let lab = Lab::open().await;
+    let mut registry = Registry::default();
+    let digest = registry.add_image(&lab.engine.installation().to_string());
+    let (address, _) = registry.serve().await;
+    let (image, login) = (image(address, &digest), login("hunter2"));
+    let both = tokio::join!(lab.engine.prepare(&image, Some(&login)), lab.engine.prepare(&image, Some(&login)));
+    let mut both = [both.0.unwrap(), both.1.unwrap()];
+    both.sort_by_key(|prepared| *prepared == Prepared::Present);
+    assert_eq!(both, [Prepared::Pulled, Prepared::Present]);
 }
