@@ -301,3 +301,19 @@ fn the_tag_latest_moves_behind_the_switch_and_only_where_the_stage_is_told_to_mo
     scene.desired.image.name = None;
     assert!(!scene.lines(&[]).last().unwrap().contains("latest"), "an engine of its own has no registry");
 }
+
+#[test]
+fn every_step_has_a_deadline_beyond_what_the_configuration_allows_the_app() {
+    let (scene, observed) = Scene::new().after_release_1();
+    for step in scene.plan(&observed).steps {
+        let configured = match step.kind() {
+            StepKind::Migrate => 10 * 60,
+            StepKind::Verify => 60,
+            StepKind::Watch => 3,
+            _ => 0,
+        };
+        let deadline = step.deadline().0.as_secs();
+        assert!(deadline >= configured + 5 * 60, "{step}: {deadline}s");
+        assert!(deadline <= configured + 25 * 60 * 60, "{step}: {deadline}s");
+    }
+}
