@@ -1,6 +1,7 @@
 //! What the service answers to deliveries, and that each has its effect once.
 
 use axum::http::Method;
+use windlass_testing::fixture;
 use windlass_testing::github::{Attempt, CommitState, Failure, RequestRecord, sign};
 
 use crate::service::{As, PATIENCE, SECRET, World};
@@ -30,11 +31,17 @@ async fn rule_008_the_signature_is_looked_at_before_the_json() {
 #[tokio::test]
 async fn rule_010_a_body_of_24_mb_is_taken_and_one_of_26_is_refused() {
     let world = World::start().await;
-    let zen = |megabytes: usize| format!("{{\"zen\":\"{}\"}}", "x".repeat(megabytes * 1024 * 1024)).into_bytes();
-    assert_eq!(world.post_signed("large", zen(24)).await, 202);
-    assert_eq!(world.post_signed("too large", zen(26)).await, 413);
-    let stored = world.stored("SELECT CAST(LENGTH(body) AS TEXT) FROM deliveries").await;
-    assert_eq!(stored, Some((24 * 1024 * 1024 + 10).to_string()));
+    // What means nothing here would be stored without its body.
+    let mut status: serde_json::Value = serde_json::from_slice(&fixture("webhook/status.json")).unwrap();
+    let mut sized = |megabytes: usize| {
+        status["description"] = "x".repeat(megabytes * 1024 * 1024).into();
+        serde_json::to_vec(&status).unwrap()
+    };
+    let (taken, refused) = (sized(24), sized(26));
+    assert_eq!(world.deliver("status", "large", &taken).await, Attempt::Answered(202));
+    assert_eq!(world.deliver("status", "too large", &refused).await, Attempt::Answered(413));
+    let stored = world.stored("SELECT CAST(LENGTH(CAST(body AS BLOB)) AS TEXT) FROM deliveries").await;
+    assert_eq!(stored, Some(taken.len().to_string()));
 }
 
 #[tokio::test]
