@@ -136,6 +136,7 @@ impl Audience for Reader<'_> {
         let text = format!("{:>8}  {text}", output::elapsed(since));
         match event {
             Event::StepStarted { .. } | Event::RevertStarted { .. } => self.log.group(&text),
+            Event::RevertBlocked { .. } => self.log.line(&text),
             Event::StepFinished { .. } | Event::StepFailed { .. } => {
                 self.log.line(&text);
                 self.log.end_group();

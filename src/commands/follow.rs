@@ -52,7 +52,10 @@ impl Audience for Narrator {
                 let elapsed = output::elapsed(elapsed);
                 self.progress.line(&format!("{DIM}{elapsed:>8}{DIM:#}  {style}{text}{style:#}"));
                 match body {
-                    Event::Waiting { .. } | Event::StepStarted { .. } | Event::RevertStarted { .. } => {
+                    Event::Waiting { .. }
+                    | Event::StepStarted { .. }
+                    | Event::RevertStarted { .. }
+                    | Event::RevertBlocked { .. } => {
                         self.progress.running(text);
                     }
                     Event::Planned { .. }
@@ -73,7 +76,7 @@ impl Audience for Narrator {
 const fn style_of(event: &Event) -> anstyle::Style {
     match event {
         Event::Waiting { .. } | Event::CancelRequested { .. } | Event::RevertStarted { .. } => YELLOW,
-        Event::StepFailed { .. } => RED,
+        Event::StepFailed { .. } | Event::RevertBlocked { .. } => RED,
         Event::Ended { outcome: Outcome::Succeeded, .. } => GREEN,
         Event::Ended { .. } => RED,
         Event::Planned { .. } | Event::StepStarted { .. } | Event::StepFinished { .. } => anstyle::Style::new(),

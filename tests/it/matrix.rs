@@ -118,3 +118,38 @@ scenes! {
     every_cut_of_start_first_on_docker: "start-first" web and "stop-first" worker on 1 of Docker;
     every_cut_of_singleton_on_docker: "singleton" web and "singleton" worker on 1 of Docker;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_096b_a_host_that_cannot_be_reached_for_the_way_back_is_shown_as_mixed_and_follows_when_it_returns() {
+    let scene = Scene { web: "start-first", worker: "start-first", hosts: 2, engine: EngineKind::Fake };
+    let (mut matrix, what) = (Matrix::start(scene).await, "mixed");
+    let steps = matrix.deploy_undisturbed().await;
+    let switch = steps.iter().position(|kind| *kind == StepKind::Switch).unwrap();
+
+    // Host a switches and host b does not; before that is on record, a is lost.
+    matrix.keep_from_switching(1);
+    matrix.journal.refuse(&Refused::failure_of(switch)).await;
+    let commit = matrix.ask_for_the_next_release(what).await;
+    matrix.until_refused(what).await;
+    matrix.kill_service().await;
+    matrix.stop_failing();
+    matrix.lose(0);
+    matrix.journal.allow().await;
+    matrix.start_service().await;
+    let mixed = matrix.until_reason("mixed", what).await;
+    assert_eq!(mixed.state, DeploymentState::Running, "it has said no last word: {mixed:?}");
+    assert!(mixed.why.as_deref().is_some_and(|why| why.contains("host a")), "{mixed:?}");
+    assert_eq!(matrix.told(&commit), "in_progress");
+    let clients: Vec<Client> = matrix.gateways().into_iter().map(Client::start).collect();
+    let mut answers = Vec::new();
+    for client in clients {
+        answers.extend(client.stop().await);
+    }
+    assert_eq!(answers, ["release 2", "release 1"], "that is what mixed means");
+
+    matrix.stop_failing();
+    let ended = matrix.until_settled(&commit, what).await;
+    assert_eq!(ended.state, DeploymentState::Failed, "{ended:?}");
+    assert_eq!(matrix.told(&commit), "failure");
+    matrix.assert_whole(what).await;
+}

@@ -9,7 +9,7 @@ use anyhow::Context;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
-use windlass_core::plan::{DeploymentKind, Plan, Step, StepKind};
+use windlass_core::plan::{DeploymentKind, Plan, Step};
 use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
 
 use crate::app::App;
@@ -113,7 +113,7 @@ async fn journey(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Resul
                 let event = Event::RevertStarted { failure: failure.clone() };
                 record(app, deployment, &event, &Effect::None).await?;
             }
-            Phase::Reverting { reached, failure } => {
+            Phase::Reverting { reached, failure, .. } => {
                 let turned = Turned { reached: *reached, switched: standing.has_begun_switch() };
                 go_back(app, deployment, &plan, turned, failure).await?;
             }
@@ -229,18 +229,14 @@ async fn go_back(
     failure: &Failure,
 ) -> anyhow::Result<()> {
     let mut pause = REVERT_AGAIN;
-    let mut told = String::new();
     loop {
         let (context, log) = step_context(app, deployment, plan);
         let result = app.hosts.revert(plan, turned.reached, turned.switched, &context).await;
         drop(context);
         log.await?;
         let Err(blocked) = result else { break };
-        let line = format!("the way back is blocked, trying again: {blocked}");
-        if line != told {
-            told.clone_from(&line);
-            app.store.append_log(&deployment.id, &[(StepKind::Revert.to_string(), line)], app.now()).await?;
-        }
+        let event = Event::RevertBlocked { why: blocked.to_string() };
+        app.store.append_if_new(deployment, &event, app.now()).await?;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(REVERT_AT_LEAST);
     }

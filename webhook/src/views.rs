@@ -11,6 +11,7 @@ use windlass_core::gateway::TargetState;
 use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 use windlass_core::plan::{Plan, StepKind};
+use windlass_core::report;
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
 use crate::app::App;
@@ -34,12 +35,13 @@ impl App {
             Event::Waiting { on, why, .. } if state == DeploymentState::Waiting => Some((wait_code(*on), why.clone())),
             _ => None,
         });
+        let mixed = standing.mixed().map(|why| ("mixed", report::mixed(why)));
         let failed = standing.failure().map(|failure| (failure.code.as_str(), failure.summary.clone()));
         let lease = self.store.lease(&deployment.stage).await?;
         let queued = lease
             .filter(|lease| state == DeploymentState::Waiting && lease.deployment != deployment.id)
             .map(|lease| (wait_code(Wait::Queue), format!("deployment {} runs", lease.deployment)));
-        let (reason, why) = failed.or(queued).or(waits).unzip();
+        let (reason, why) = mixed.or(failed).or(queued).or(waits).unzip();
         let untold = self.store.untold(&deployment.id).await?;
         Ok(DeploymentView {
             id: deployment.id.clone(),

@@ -67,6 +67,11 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// It cannot be undone now; it is tried until it can. Written when the reason changes.
+    RevertBlocked {
+        /// What is in the way.
+        why: String,
+    },
     /// Its last word.
     Ended {
         /// Which.
@@ -209,6 +214,8 @@ pub enum Phase {
         reached: usize,
         /// Why.
         failure: Failure,
+        /// What is in the way back.
+        blocked: Option<String>,
     },
     /// The last word is said.
     Ended {
@@ -280,10 +287,13 @@ impl Deployment {
                 Phase::Failing { step: *step, failure: failure.clone() }
             }
             (Phase::Running { next, .. }, Event::RevertStarted { failure }) if *next < retire => {
-                Phase::Reverting { reached: *next, failure: failure.clone() }
+                Phase::Reverting { reached: *next, failure: failure.clone(), blocked: None }
             }
             (Phase::Failing { step, .. }, Event::RevertStarted { failure }) => {
-                Phase::Reverting { reached: *step, failure: failure.clone() }
+                Phase::Reverting { reached: *step, failure: failure.clone(), blocked: None }
+            }
+            (Phase::Reverting { reached, failure, .. }, Event::RevertBlocked { why }) => {
+                Phase::Reverting { reached: *reached, failure: failure.clone(), blocked: Some(why.clone()) }
             }
             (
                 Phase::Reverting { .. },
@@ -317,6 +327,7 @@ impl Deployment {
                 | Event::StepFinished { .. }
                 | Event::StepFailed { .. }
                 | Event::RevertStarted { .. }
+                | Event::RevertBlocked { .. }
                 | Event::Ended { .. },
             ) => {
                 return Err(IllegalTransition {
@@ -352,6 +363,16 @@ impl Deployment {
             Phase::Waiting | Phase::Running { .. } => None,
             Phase::Failing { failure, .. } | Phase::Reverting { failure, .. } => Some(failure),
             Phase::Ended { failure, .. } => failure.as_ref(),
+        }
+    }
+
+    /// What keeps hosts from serving the old release again, all of them. Until then they may serve different ones: the stage
+    /// is mixed.
+    #[must_use]
+    pub fn mixed(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Reverting { blocked, .. } if self.has_begun_switch() => blocked.as_deref(),
+            _ => None,
         }
     }
 
@@ -457,6 +478,23 @@ mod tests {
         let reverting = replay(&all_of(&[&during, &[Event::RevertStarted { failure: failure() }]])).unwrap();
         assert!(reverting.has_begun_switch());
         assert_eq!(reverting.state(), DeploymentState::Running);
+    }
+
+    #[test]
+    fn a_way_back_that_is_blocked_after_the_switch_began_is_mixed_until_its_end() {
+        let blocked = Event::RevertBlocked { why: "host b does not answer".to_owned() };
+        let turned = |steps: &[Event]| {
+            let failed = all_of(&[&[planned()], steps, &[Event::RevertStarted { failure: failure() }]]);
+            (replay(&failed).unwrap(), replay(&all_of(&[&failed, &[blocked.clone()]])).unwrap(), failed)
+        };
+        let (_, before_the_switch, _) = turned(&[]);
+        assert_eq!(before_the_switch.mixed(), None, "no gateway was told anything");
+        let (free, mixed, events) = turned(&all_of(&[&step(0), &[Event::StepStarted { step: 1 }]]));
+        assert_eq!((free.mixed(), mixed.mixed()), (None, Some("host b does not answer")));
+        assert_eq!(mixed.state(), DeploymentState::Running, "it has said no last word");
+        let ended = Event::Ended { outcome: Outcome::Failed, failure: Some(failure()) };
+        assert_eq!(replay(&all_of(&[&events, &[blocked.clone(), ended]])).unwrap().mixed(), None);
+        assert!(replay(&[blocked]).is_err());
     }
 
     #[test]

@@ -69,6 +69,12 @@ pub fn replaced(by: &BTreeMap<AppName, ReleaseNumber>) -> String {
     format!("replaced by {}", releases(by))
 }
 
+/// Why hosts serve different releases.
+#[must_use]
+pub fn mixed(why: &str) -> String {
+    format!("hosts may serve different releases until the way back is free: {why}")
+}
+
 /// One line for an event. `plan` is the stored one, once there is one.
 #[must_use]
 pub fn event(event: &Event, plan: Option<&Plan>) -> String {
@@ -89,6 +95,7 @@ pub fn event(event: &Event, plan: Option<&Plan>) -> String {
         Event::StepFailed { step: index, failure } => format!("{} failed: {failure}", step(*index)),
         Event::CancelRequested { by } => format!("{by} asked to cancel"),
         Event::RevertStarted { failure } => format!("putting everything back: {failure}"),
+        Event::RevertBlocked { why } => format!("the way back is blocked, and tried again: {why}"),
         Event::Ended { outcome, failure } => {
             let outcome = outcome_word(*outcome);
             failure.as_ref().map_or_else(|| outcome.to_owned(), |failure| format!("{outcome}: {failure}"))

@@ -36,6 +36,17 @@ impl Matrix {
         }
     }
 
+    /// The host's gateway answers nobody but its clients.
+    pub(super) fn lose(&self, host: usize) {
+        let answer = Fault::CutBefore;
+        self.hosts[host].control.fail(Rule { method: None, path_contains: String::new(), times: None, answer });
+    }
+
+    /// The host's gateway does not switch.
+    pub(super) fn keep_from_switching(&self, host: usize) {
+        self.hosts[host].control.fail(rule(Method::POST, "/v1/switch"));
+    }
+
     pub(super) fn stop_failing(&self) {
         for host in &self.hosts {
             host.docker.clear();

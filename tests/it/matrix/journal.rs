@@ -24,6 +24,10 @@ impl Refused {
         Self { event: "step_started", step }
     }
 
+    pub(super) fn failure_of(step: usize) -> Self {
+        Self { event: "step_failed", step }
+    }
+
     pub(super) fn end_of(step: usize) -> Self {
         Self { event: "step_finished", step }
     }

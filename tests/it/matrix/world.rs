@@ -190,6 +190,18 @@ impl Matrix {
         self.newest().await
     }
 
+    /// Until the newest deployment says this of itself.
+    pub(super) async fn until_reason(&self, reason: &str, what: &str) -> DeploymentView {
+        self.until(what, reason, async || self.newest().await.reason.as_deref() == Some(reason)).await;
+        self.newest().await
+    }
+
+    /// What GitHub was told last of the commit's deployment.
+    pub(super) fn told(&self, commit: &str) -> String {
+        let deployment = self.repository.deployments().into_iter().find(|it| it.sha == commit).unwrap();
+        deployment.state().unwrap_or_default().to_owned()
+    }
+
     /// Everything is as one release has it, and nothing else is there.
     pub(super) async fn assert_whole(&self, what: &str) {
         let mut running = BTreeSet::new();

@@ -94,10 +94,6 @@ impl World {
     }
 
     /// A `ping` that is signed.
-    pub(crate) async fn post_signed(&self, guid: &str, body: Vec<u8>) -> u16 {
-        let signature = format!("sha256={}", sign(SECRET, &body));
-        self.post(guid, body, Some(signature)).await
-    }
 
     /// A pull request that is merged.
     pub(crate) fn merge(&self, branch: &str) -> String {
