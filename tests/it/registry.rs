@@ -63,4 +63,16 @@ async fn the_image_of_a_deployment_that_waits_is_there_before_its_gate_opens() {
     world.repository.until_status(&commit, "success", PATIENCE).await.unwrap();
     let prepared = world.deployments().await.remove(0).steps.into_iter().find(|step| step.step.as_str() == "prepare");
     assert!(prepared.unwrap().note.unwrap().contains("present"));
+
+    // Somebody removes the task and its image: both come back.
+    for task in world.engine.observe().await.unwrap() {
+        world.engine.remove(&task.name).await.unwrap();
+    }
+    world.engine.remove_image(&reference).await.unwrap();
+    let back = async {
+        while !world.app("/").send().await.is_ok_and(|answer| answer.status().is_success()) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, back).await.unwrap_or_else(|_| panic!("{}", world.service_log()));
 }

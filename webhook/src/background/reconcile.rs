@@ -116,7 +116,7 @@ async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: StageKey) {
 struct Stage<'a> {
     app: &'a Arc<App>,
     key: &'a StageKey,
-    pauses: &'a Pauses,
+    pauses: &'a Arc<Pauses>,
 }
 
 impl Stage<'_> {
@@ -128,8 +128,6 @@ impl Stage<'_> {
         if !lacks.values().any(|lack| lack.is_due(self.pauses, now)) {
             return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
         }
-        // Without a claim on the stage: it may take long, and does no harm.
-        join_all(lacks.iter().map(|(name, lack)| self.pull(name, lack))).await;
         let Some(claim) = self.app.at_work.claim(format!("stage {}", self.key)) else { return Ok(Some(BUSY)) };
         let mended = self.mend_all(&claim).await;
         if claim.give_up().is_err() {
@@ -142,11 +140,11 @@ impl Stage<'_> {
     async fn mend_all(&self, claim: &Claim<'_>) -> anyhow::Result<Option<Duration>> {
         let Some(duties) = self.duties().await? else { return Ok(None) };
         tokio::select! {
-            _ = join_all(duties.iter().map(|(name, duty)| self.mend(name, duty))) => {}
-            () = self.deployment_waits(claim) => {}
-            () = self.app.shutdown.cancelled() => {}
+            _ = join_all(duties.iter().map(|(name, duty)| self.mend(name, duty))) => Ok(Some(Duration::ZERO)),
+            // It has its turn before the rest is mended.
+            () = self.deployment_waits(claim) => Ok(Some(BUSY)),
+            () = self.app.shutdown.cancelled() => Ok(None),
         }
-        Ok(Some(Duration::ZERO))
     }
 
     /// What each host should run of the stage. `None`: a deployment works on it, and will leave it as it should be.

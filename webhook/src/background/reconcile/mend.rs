@@ -1,5 +1,6 @@
 //! Does what a host lacks. Each thing by itself: one that cannot be mended keeps no other from it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
@@ -12,7 +13,9 @@ use windlass_engine::{EngineError, Host, Masker, Secrets};
 
 use super::Stage;
 use super::duty::Duty;
-use super::lack::{Lack, Misrouted, Mistake, look, try_of_route, try_of_task};
+use super::lack::{Misrouted, Mistake, look, try_of_route, try_of_task};
+use super::pauses::Pauses;
+use crate::app::App;
 
 /// How a task was found.
 #[derive(Debug, Clone, Copy)]
@@ -23,22 +26,6 @@ enum Found {
 }
 
 impl Stage<'_> {
-    /// The images of what is missing, if somebody has removed them too.
-    pub(super) async fn pull(&self, name: &HostName, lack: &Lack<'_>) {
-        let Some(host) = self.app.hosts.get(name) else { return };
-        let registries = self.app.registries();
-        let due = lack.missing.iter().filter(|task| self.pauses.left(&try_of_task(task), Instant::now()).is_zero());
-        join_all(due.map(|task| async {
-            let registry = task.image.name.as_ref().and_then(|name| registries.get(name.registry()));
-            if let Err(failure) = host.engine.prepare(&task.image, registry).await {
-                let masker = Masker::new(registries.values().map(|registry| &registry.password));
-                let error = masker.mask(&failure.summary).into_owned();
-                tracing::warn!(stage.name = %self.key, task.name = task.name, error, "its image is missing");
-            }
-        }))
-        .await;
-    }
-
     /// The tasks, then the gateway.
     pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
         let Some(host) = self.app.hosts.get(name) else { return };
@@ -75,6 +62,11 @@ impl Stage<'_> {
     }
 
     async fn make(&self, host: &Host, task: &TaskSpec) -> Result<(), Failure> {
+        let image = host.engine.inspect_image(&task.image.reference()).await;
+        if image.map_err(|error| error.into_failure(FailureCode::BootFailed))?.is_none() {
+            self.app.tracker.spawn(fetch(Arc::clone(self.app), Arc::clone(self.pauses), host.clone(), task.clone()));
+            return Err(Failure::new(FailureCode::ImageMissing, "its image is gone too, and is fetched first"));
+        }
         let secrets: Secrets = self.app.secrets_for(self.key, &task.secrets).into_iter().collect();
         host.engine.boot_again(task, &secrets).await?;
         host.engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed))
@@ -128,5 +120,28 @@ impl Stage<'_> {
         let Some(health) = task.health.clone() else { return Ok(()) };
         let secrets: Secrets = self.app.secrets_for(self.key, &task.secrets).into_iter().collect();
         host.engine.await_healthy(&TaskHealthCheck { task: task.place(), health }, &secrets.masker()).await
+    }
+}
+
+/// Takes as long as it takes, while everything else is mended. Then its task is made.
+async fn fetch(app: Arc<App>, pauses: Arc<Pauses>, host: Host, task: TaskSpec) {
+    let what = format!("image {}/{}", task.host, task.image.reference());
+    let Some(_claim) = app.at_work.claim(what) else { return };
+    let registries = app.registries();
+    let registry = task.image.name.as_ref().and_then(|name| registries.get(name.registry()));
+    let fetched = tokio::select! {
+        fetched = host.engine.prepare(&task.image, registry) => fetched,
+        () = app.shutdown.cancelled() => return,
+    };
+    match fetched {
+        Ok(_) => {
+            pauses.forget(&try_of_task(&task));
+            app.wake.reconcile.notify_one();
+        }
+        Err(failure) => {
+            let masker = Masker::new(registries.values().map(|registry| &registry.password));
+            let error = masker.mask(&failure.summary).into_owned();
+            tracing::warn!(task.name = task.name, error, "its image cannot be had");
+        }
     }
 }

@@ -35,6 +35,11 @@ impl Pauses {
         tries.number
     }
 
+    /// Why it could not be done is out of the way.
+    pub(super) fn forget(&self, what: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+    }
+
     /// How long to wait before it may be tried.
     pub(super) fn left(&self, what: &str, now: Instant) -> Duration {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,6 +65,9 @@ mod tests {
         }
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(pauses.left("another", now), Duration::ZERO);
+        pauses.forget("task");
+        assert_eq!(pauses.left("task", now), Duration::ZERO);
+        pauses.tried("task", now);
         assert_eq!(pauses.tried("task", now + FORGET), 1);
     }
 }
