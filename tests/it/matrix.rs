@@ -153,3 +153,27 @@ async fn rule_096b_a_host_that_cannot_be_reached_for_the_way_back_is_shown_as_mi
     assert_eq!(matrix.told(&commit), "failure");
     matrix.assert_whole(what).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_away_keeps_no_other_from_going_back() {
+    let scene = Scene { web: "safe", worker: "start-first", hosts: 2, engine: EngineKind::Fake };
+    let (mut matrix, what) = (Matrix::start(scene).await, "away");
+    let steps = matrix.deploy_undisturbed().await;
+    let clients: Vec<Client> = matrix.gateways().into_iter().take(1).map(Client::start).collect();
+    let exchange = steps.iter().position(|kind| *kind == StepKind::Boot).unwrap();
+    matrix.journal.refuse(&Refused::start_of(exchange)).await;
+    let commit = matrix.ask_for_the_next_release(what).await;
+    matrix.until_refused(what).await;
+    matrix.kill_service().await;
+    matrix.lose(1);
+    matrix.journal.allow().await;
+    matrix.start_service().await;
+    matrix.until_failed(exchange, what).await;
+    // Host a is held at first, and then serves on: whoever asked it was never refused.
+    for client in clients {
+        assert_eq!(client.stop().await, ["release 1"]);
+    }
+    matrix.stop_failing();
+    assert_eq!(matrix.until_settled(&commit, what).await.state, DeploymentState::Failed);
+    matrix.assert_whole(what).await;
+}

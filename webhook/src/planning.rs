@@ -1,7 +1,7 @@
 //! Gathers what the planner needs: the releases with their configuration, the stage's settings and secrets, and what
 //! runs on its hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use secrecy::SecretString;
@@ -10,7 +10,8 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, DeploymentId, Generation, ReleaseNumber};
 use windlass_core::plan::{
-    DeploymentKind, DesiredApp, DesiredState, GatewayPresence, Plan, PlanHost, PreviousRelease, hosts_of, plan,
+    DeploymentKind, DesiredApp, DesiredState, GatewayPresence, HostTask, Plan, PlanHost, PreviousRelease, Step,
+    hosts_of, plan,
 };
 use windlass_core::task::{Image, ObservedTask, TaskSpec};
 
@@ -153,13 +154,27 @@ impl App {
         release: ReleaseNumber,
         secrets: u64,
     ) -> Result<Vec<TaskSpec>, PlanningError> {
+        let taken = self.to_be_retired(stage).await?;
         let mut tasks: Vec<TaskSpec> = Vec::new();
         for deployment in self.store.successes_of(stage, app, release).await? {
             let Some(plan) = self.store.plan(&deployment).await? else { continue };
             if plan.apps.get(app).is_some_and(|change| change.secrets == secrets) {
-                let new = plan.tasks().filter(|task| task.labels.app == *app && !tasks.contains(task));
+                let free = |task: &&TaskSpec| !tasks.contains(task) && !taken.contains(&task.place());
+                let new = plan.tasks().filter(|task| task.labels.app == *app).filter(free);
                 let new: Vec<TaskSpec> = new.cloned().collect();
                 tasks.extend(new);
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// What deployments of the stage that have succeeded are still about to stop or remove.
+    async fn to_be_retired(&self, stage: &StageKey) -> Result<BTreeSet<HostTask>, PlanningError> {
+        let mut tasks = BTreeSet::new();
+        for deployment in self.store.unretired_deployments().await?.iter().filter(|it| it.stage == *stage) {
+            let plan = self.store.plan(&deployment.id).await?;
+            if let Some(Step::Retire { stop, remove, .. }) = plan.and_then(|mut plan| plan.steps.pop()) {
+                tasks.extend(stop.into_iter().map(|old| old.task).chain(remove));
             }
         }
         Ok(tasks)
@@ -210,19 +225,47 @@ impl App {
         hosts_of(selectors, &all).into_iter().cloned().collect()
     }
 
-    /// What runs of a stage, on all its hosts.
+    /// What runs of a stage, on all its hosts and on those that it had when the active releases came.
     pub(crate) async fn observe_stage(&self, stage: &StageKey) -> Result<Vec<ObservedTask>, PlanningError> {
         let ids = self.repository_ids().await?;
         let hosts = self.policy(stage).map(|policy| self.plan_hosts(policy)).unwrap_or_default();
         let engines = hosts.iter().filter_map(|host| Some(&self.hosts.get(&host.name)?.engine));
         let observed = try_join_all(engines.map(|engine| engine.observe())).await;
         let observed = observed.map_err(|error| error.into_failure(FailureCode::HostUnreachable))?;
+        let left = self.observe_left_hosts(stage, &hosts).await?;
         let ours = ids.get(&stage.project);
         Ok(observed
             .into_iter()
             .flatten()
+            .chain(left)
             .filter(|task| Some(&task.labels.project) == ours && task.labels.stage == stage.stage)
             .collect())
+    }
+}
+
+impl App {
+    /// A host that the stage has no more may be gone for good, and then nothing runs on it.
+    async fn observe_left_hosts(
+        &self,
+        stage: &StageKey,
+        hosts: &[PlanHost],
+    ) -> Result<Vec<ObservedTask>, PlanningError> {
+        let mut left = BTreeSet::new();
+        for active in self.store.active_releases(stage).await? {
+            let plan = self.store.plan(&active.deployment).await?;
+            left.extend(plan.iter().flat_map(Plan::tasks).map(|task| task.host.clone()));
+        }
+        let mut observed = Vec::new();
+        for name in left.iter().filter(|name| !hosts.iter().any(|host| host.name == **name)) {
+            let Some(host) = self.hosts.get(name) else { continue };
+            match host.engine.observe().await {
+                Ok(tasks) => observed.extend(tasks),
+                Err(error) => {
+                    tracing::warn!(host.name = %name, %error, "cannot look at a host that the stage has left")
+                }
+            }
+        }
+        Ok(observed)
     }
 }
 

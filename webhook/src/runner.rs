@@ -9,6 +9,7 @@ use anyhow::Context;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
+use windlass_core::names::AppName;
 use windlass_core::plan::{DeploymentKind, Plan, Step};
 use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
 
@@ -59,7 +60,8 @@ pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> any
         return Ok(Retired::Done);
     }
     app.store.append_if_new(deployment, &Event::StepStarted { step: index }, app.now()).await?;
-    match execute(app, deployment, &plan, step).await {
+    let step = still_latest(app, deployment, step).await?;
+    match execute(app, deployment, &plan, &step).await {
         Ok(note) => {
             record(app, deployment, &Event::StepFinished { step: index, note }, &Effect::None).await?;
             Ok(Retired::Done)
@@ -73,6 +75,19 @@ pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> any
             Ok(Retired::NotYet)
         }
     }
+}
+
+/// The step without its tags, where something else has become active since: they are that one's by now.
+async fn still_latest(app: &App, deployment: &StoredDeployment, step: &Step) -> Result<Step, StoreError> {
+    let mut step = step.clone();
+    let active = app.store.active_releases(&deployment.stage).await?;
+    let is_active = |name: &AppName| active.iter().any(|it| it.app == *name && it.deployment == deployment.id);
+    if let Step::Retire { latest, .. } = &mut step
+        && !deployment.releases.keys().all(is_active)
+    {
+        latest.clear();
+    }
+    Ok(step)
 }
 
 async fn hold_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<bool> {

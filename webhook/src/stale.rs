@@ -177,6 +177,7 @@ mod tests {
             key: None,
             signal: "SIGTERM".to_owned(),
             grace: Duration::from_secs(1),
+            returns: true,
         };
         let tasks = [task(&format!("web-{number}-1")), task(&format!("web-{number}-2"))];
         let stop: Vec<RetiredTask> = observed.iter().map(retired).collect();

@@ -164,10 +164,11 @@ impl Hosts {
             Step::Switch { services } => self.switch(services, context).await,
             Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
             Step::Retire { unroute, stop, remove, latest } => {
-                self.unroute(unroute).await?;
+                self.unroute(unroute.iter()).await?;
                 let note = self.retire(stop, remove, context).await?;
-                call_latest(latest, context).await?;
-                Ok(note)
+                // What it is called is no reason to keep what it replaced.
+                let said = call_latest(latest, context).await.err().map(|failure| failure.summary);
+                Ok([note, said].into_iter().flatten().reduce(|note, said| format!("{note}; {said}")))
             }
         }
     }
@@ -260,8 +261,8 @@ impl Hosts {
         Ok((cut > 0).then(|| format!("{cut} requests were cut when their time was over")))
     }
 
-    pub(super) async fn unroute(&self, services: &[UnroutedService]) -> Result<(), Failure> {
-        let unroute = services.iter().map(|service| async move {
+    pub(super) async fn unroute(&self, services: impl Iterator<Item = &UnroutedService>) -> Result<(), Failure> {
+        let unroute = services.map(|service| async move {
             let request = Remove { key: service.key.clone(), generation: service.generation };
             match self.gateway(&service.host)?.remove(&request).await {
                 // A newer write owns it by now: what was to go has gone.

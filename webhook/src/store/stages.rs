@@ -267,7 +267,7 @@ impl Store {
         Ok(row.get::<i64, _>("n") > 0)
     }
 
-    /// Two generations that no plan of this stage had before: one to go forward with, one to go back with.
+    /// The first of the generations of a plan; no other of this stage has or will have any of them.
     pub(crate) async fn next_generation(&self, stage: &StageKey) -> Result<Generation, StoreError> {
         let mut write = self.begin().await?;
         let count = signed(GENERATIONS_OF_A_PLAN);

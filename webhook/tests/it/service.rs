@@ -7,7 +7,7 @@ use axum::http::Method;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use windlass_core::config::ServerConfig;
 use windlass_testing::FakeGitHub;
-use windlass_testing::github::{Attempt, FakeRepository, deliver, sign};
+use windlass_testing::github::{Attempt, FakeRepository, deliver};
 use windlass_webhook::Service;
 
 /// How long anything may take before a test gives up on it.

@@ -1,7 +1,7 @@
 //! How far old tasks have given way to new ones, for the way back.
 
 use crate::names::Generation;
-use crate::plan::{HostService, HostTask, Plan, Step};
+use crate::plan::{HostService, HostTask, Plan, RetiredTask, Step};
 use crate::task::TaskSpec;
 
 /// What has to be taken back, new tasks first: never two at once on the way back either.
@@ -11,8 +11,8 @@ pub struct Exchanged {
     pub hold: Vec<HostService>,
     /// New tasks that took an old one's place.
     pub remove: Vec<HostTask>,
-    /// Old tasks that were stopped for them.
-    pub restart: Vec<HostTask>,
+    /// Old tasks that were stopped for them, of the release that was active.
+    pub restart: Vec<RetiredTask>,
 }
 
 impl Exchanged {
@@ -35,7 +35,7 @@ impl Plan {
                 let generation = Generation(self.revert_generation.0.saturating_sub(1));
                 exchanged.hold.extend(hold.iter().map(|service| HostService { generation, ..service.clone() }));
                 exchanged.remove.extend(tasks.iter().map(TaskSpec::place));
-                exchanged.restart.extend(replaces.iter().map(|old| old.task.clone()));
+                exchanged.restart.extend(replaces.iter().filter(|old| old.returns).cloned());
             }
         }
         exchanged

@@ -167,6 +167,13 @@ pub struct RetiredTask {
     pub signal: String,
     /// Between the signal and `SIGKILL`.
     pub grace: Duration,
+    /// Whether it should run if the deployment is undone: it is of the active release, not left over from another.
+    #[serde(default = "should_run")]
+    pub returns: bool,
+}
+
+const fn should_run() -> bool {
+    true
 }
 
 /// What one gateway shall know of one app; targets by container name, since addresses are known only once they run.

@@ -159,15 +159,18 @@ fn boot_and_verify(desired: &DesiredState<'_>, parts: &[&RolePart<'_>]) -> Vec<S
         let here = |host: &HostName| batch.contains(&host);
         let tasks: Vec<TaskSpec> =
             parts.iter().flat_map(|part| &part.tasks).filter(|task| here(&task.host)).cloned().collect();
+        // The first batch sees to hosts that the stage has no more, too.
+        let first = steps.is_empty();
+        let here_or_gone = |host: &HostName| here(host) || (first && !hosts.contains(&host));
         let replaces: Vec<_> =
-            parts.iter().flat_map(|part| &part.replaces).filter(|old| here(&old.task.host)).cloned().collect();
+            parts.iter().flat_map(|part| &part.replaces).filter(|old| here_or_gone(&old.task.host)).cloned().collect();
         if tasks.is_empty() && replaces.is_empty() {
             continue;
         }
         let check = |task: &TaskSpec| Some(TaskHealthCheck { task: task.place(), health: task.health.clone()? });
         let checks = tasks.iter().filter_map(check).collect();
         let of_hosts = |all: for<'b> fn(&'b RolePart<'_>) -> &'b [HostService]| {
-            parts.iter().flat_map(|part| all(part)).filter(|service| here(&service.host)).cloned().collect()
+            parts.iter().flat_map(|part| all(part)).filter(|service| here_or_gone(&service.host)).cloned().collect()
         };
         let warm = parts.iter().flat_map(|part| &part.warm).filter(|task| here(&task.host)).cloned().collect();
         let wait = if steps.is_empty() { None } else { pause };

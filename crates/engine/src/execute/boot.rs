@@ -51,7 +51,7 @@ impl Hosts {
 
     /// How many requests were cut because their time was over.
     pub(super) async fn drain_and_stop(&self, tasks: &[RetiredTask], context: &StepContext) -> Result<u64, Failure> {
-        let stops = tasks.iter().map(|RetiredTask { task, key, signal, grace }| async move {
+        let stops = tasks.iter().map(|RetiredTask { task, key, signal, grace, .. }| async move {
             let host = self.host(&task.host)?;
             let mut cut = 0;
             if let (Some(key), Some(gateway)) = (key, &host.gateway) {

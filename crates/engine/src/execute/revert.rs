@@ -1,11 +1,14 @@
 //! The way back. The old targets get the traffic first; only then does anything new go away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
 
 use windlass_core::config::Stop;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::{AwaitDrained, Discard, Switch, Target};
-use windlass_core::plan::{Exchanged, HostService, HostTask, Plan, Step};
+use windlass_core::names::HostName;
+use windlass_core::plan::{Exchanged, HostService, HostTask, Plan, RetiredTask, Revert, Step};
 
 use crate::error::{EngineError, GatewayError};
 use crate::execute::switch::not_switched;
@@ -21,14 +24,23 @@ enum Asked {
     Never,
 }
 
+/// What is to be taken back.
+struct WayBack<'a> {
+    plan: &'a Plan,
+    exchanged: Exchanged,
+    switched: bool,
+    context: &'a StepContext,
+}
+
 impl Hosts {
     /// Puts back what was there before the plan, which had come to the step `reached`. `switched` says whether the switch
-    /// had begun: then gateways may already send to the new targets. Can be done again after a crash at any point.
+    /// had begun: then gateways may already send to the new targets. Can be done again after a crash at any point. A host
+    /// that is away keeps no other from going back.
     ///
     /// # Errors
     ///
-    /// When a gateway cannot be told, before anything is removed that it may still send to; or when a container
-    /// cannot be removed.
+    /// The first host's that did not come all the way: its gateway cannot be told, and nothing is removed that it may
+    /// still send to; or a container cannot be removed.
     pub async fn revert(
         &self,
         plan: &Plan,
@@ -36,45 +48,70 @@ impl Hosts {
         switched: bool,
         context: &StepContext,
     ) -> Result<(), Failure> {
-        let exchanged = plan.exchanged(reached);
-        let beside = |service: &&HostService| !exchanged.holds(service);
-        if switched {
-            all(plan.revert.switch.iter().filter(beside).map(|service| self.switch_back(service, Asked::Never)))
-                .await?;
-            self.unroute(&plan.revert.unroute).await?;
+        let way = WayBack { plan, exchanged: plan.exchanged(reached), switched, context };
+        let hosts = way.hosts();
+        let cleared = join_all(hosts.iter().map(|host| self.make_room(&way, host))).await;
+        let first_failure = cleared.iter().find_map(|cleared| cleared.as_ref().err().cloned());
+        let taken = hosts.iter().zip(cleared).map(|(host, cleared)| {
+            // What starts here took its place from a task elsewhere, which must be gone for sure.
+            let waits = first_failure.as_ref().filter(|_| way.moved_away_from(host));
+            let cleared = waits.map_or(cleared, |failure| Err(failure.clone()));
+            let way = &way;
+            async move {
+                cleared?;
+                self.take_place(way, host).await
+            }
+        });
+        all(taken).await.map(drop)
+    }
+
+    /// Nothing new on this host gets requests any more, and what took an old task's place is gone.
+    async fn make_room(&self, way: &WayBack<'_>, host: &HostName) -> Result<(), Failure> {
+        let WayBack { plan, exchanged, .. } = way;
+        let beside = |service: &&HostService| service.host == *host && !exchanged.holds(service);
+        if way.switched {
+            let back = plan.revert.switch.iter().filter(beside);
+            all(back.map(|service| self.switch_back(service, Asked::Never))).await?;
+            self.unroute(plan.revert.unroute.iter().filter(|service| service.host == *host)).await?;
             all(switched_to(plan).filter(beside).map(|service| self.drain(service))).await?;
         } else {
             all(prepared(plan).filter(beside).map(|service| self.discard(service))).await?;
         }
-        self.change_back(plan, &exchanged, context).await?;
-        let gone = plan.revert.remove.iter().chain(&context.one_offs);
+        let held = exchanged.hold.iter().filter(|service| service.host == *host);
+        all(held.map(|service| self.hold(service))).await?;
+        let drained = switched_to(plan).filter(|service| service.host == *host && exchanged.holds(service));
+        all(drained.map(|service| self.drain(service))).await?;
+        self.stop_and_remove_all(plan, exchanged.remove.iter().filter(|task| task.host == *host)).await
+    }
+
+    /// The old tasks that gave way run and serve again, and the last of the new is removed.
+    async fn take_place(&self, way: &WayBack<'_>, host: &HostName) -> Result<(), Failure> {
+        let WayBack { plan, exchanged, context, .. } = way;
+        let restart = exchanged.restart.iter().filter(|old| old.task.host == *host);
+        all(restart.map(|old| self.start_again(old, context))).await?;
+        let held = plan.revert.switch.iter().filter(|service| service.host == *host && exchanged.holds(service));
+        all(held.map(|service| self.switch_back(service, Asked::First))).await?;
+        let gone = plan.revert.remove.iter().chain(&context.one_offs).filter(|task| task.host == *host);
         self.stop_and_remove_all(plan, gone).await
     }
 
-    /// What gave way to a new task takes its place again; as on the way there, never two at once.
-    async fn change_back(&self, plan: &Plan, exchanged: &Exchanged, context: &StepContext) -> Result<(), Failure> {
-        all(exchanged.hold.iter().map(|service| self.hold(service))).await?;
-        all(switched_to(plan).filter(|service| exchanged.holds(service)).map(|service| self.drain(service))).await?;
-        self.stop_and_remove_all(plan, exchanged.remove.iter()).await?;
-        all(exchanged.restart.iter().map(|task| self.start_again(task, context))).await?;
-        let held = plan.revert.switch.iter().filter(|service| exchanged.holds(service));
-        all(held.map(|service| self.switch_back(service, Asked::First))).await.map(drop)
-    }
-
-    async fn start_again(&self, task: &HostTask, context: &StepContext) -> Result<(), Failure> {
+    /// One that was asked to stop and still runs may end any moment: it is waited for, and started then.
+    async fn start_again(&self, old: &RetiredTask, context: &StepContext) -> Result<(), Failure> {
+        let RetiredTask { task, signal, grace, .. } = old;
         let engine = self.engine(&task.host)?;
-        let started = match engine.look(&task.name).await {
-            Ok(found) if !found.status.is_alive() => engine.start(&task.name).await,
-            found => found.map(drop),
-        };
-        match started {
-            Ok(()) => engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed)),
-            Err(EngineError::NoContainer { .. }) => {
+        let started = match engine.find_task(&task.name).await {
+            Ok(Some(found)) if found.kept && found.task.status.is_alive() => Ok(()),
+            Ok(Some(_)) => match engine.stop(&task.name, signal, grace.0).await {
+                Ok(()) => engine.revive(&task.name).await,
+                Err(error) => Err(error),
+            },
+            Ok(None) => {
                 context.tell(Progress::Note(format!("{} is gone from {} and cannot come back", task.name, task.host)));
                 Ok(())
             }
-            Err(error) => Err(error.into_failure(FailureCode::BootFailed)),
-        }
+            Err(error) => Err(error),
+        };
+        started.map_err(|error| error.into_failure(FailureCode::BootFailed))
     }
 
     async fn stop_and_remove_all<'a>(
@@ -164,6 +201,23 @@ impl Hosts {
             }
             Err(error) => Err(error.into_failure(&service.host, FailureCode::SwitchFailed)),
         }
+    }
+}
+
+impl WayBack<'_> {
+    /// Every host that has something to take back.
+    fn hosts(&self) -> BTreeSet<HostName> {
+        let Revert { switch, unroute, remove } = &self.plan.revert;
+        let services = switch.iter().chain(&self.exchanged.hold).map(|service| &service.host);
+        let routes = unroute.iter().map(|service| &service.host);
+        let tasks =
+            remove.iter().chain(&self.context.one_offs).chain(self.exchanged.restart.iter().map(|old| &old.task));
+        services.chain(routes).chain(tasks.map(|task| &task.host)).cloned().collect()
+    }
+
+    fn moved_away_from(&self, host: &HostName) -> bool {
+        self.exchanged.restart.iter().any(|old| old.task.host == *host)
+            && !self.exchanged.remove.iter().any(|task| task.host == *host)
     }
 }
 

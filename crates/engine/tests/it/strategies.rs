@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use windlass_core::deployment::FailureCode;
@@ -119,6 +120,29 @@ async fn a_singleton_goes_back_after_the_switch_without_a_refused_request_and_ne
     stage.revert(&second, true).await;
     assert!(stage.get("/").await.contains("release 1 "));
     assert_eq!(client.stop().await, ["release 1", "release 2", "release 1"]);
+    assert_eq!(running(&stage).await, [1]);
+}
+
+#[tokio::test]
+async fn an_old_task_that_is_asked_to_stop_when_somebody_cancels_is_started_again() {
+    let file = web("singleton", "env = { SAMPLE_IGNORE_SIGTERM = \"1\" }").replace("grace = \"5s\"", "grace = \"2s\"");
+    let mut stage = active_release_1(&file).await;
+    let client = Client::start(stage.gateway_address());
+    let second = stage.plan(&file, Secrets::default()).await;
+    let boot = second.plan.steps.iter().position(|step| step.kind() == StepKind::Boot).unwrap();
+    let asked = async {
+        let old = stage.names().await.remove(0);
+        while stage.lab.engine.find_task(&old).await.unwrap().unwrap().kept {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        done = stage.step(&second.plan.steps[boot], &second) => panic!("it was to be cut: {done:?}"),
+        () = asked => {}
+    }
+    stage.hosts.revert(&second.plan, boot, false, &second.context).await.unwrap();
+    assert!(stage.get("/").await.contains("release 1 "));
+    assert_eq!(client.stop().await, ["release 1"]);
     assert_eq!(running(&stage).await, [1]);
 }
 

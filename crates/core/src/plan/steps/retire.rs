@@ -39,7 +39,8 @@ pub(super) fn retired_task(desired: &DesiredState<'_>, task: &ObservedTask) -> R
     let role = previous.and_then(|previous| previous.config.roles.get(&task.labels.role));
     let Stop { signal, grace, .. } = role.map(|role| role.stop.clone()).unwrap_or_default();
     let key = ServiceKey::new(desired.repository, &desired.stage, &task.labels.app);
-    RetiredTask { task: observed_task(task), key: Some(key), signal, grace }
+    let returns = previous.is_some_and(|previous| previous.tasks.contains(&observed_task(task)));
+    RetiredTask { task: observed_task(task), key: Some(key), signal, grace, returns }
 }
 
 /// A release that drops its URL, or a host, leaves a route behind that nothing else would take away.

@@ -62,12 +62,19 @@ impl<'a> RolePart<'a> {
         role: &RoleName,
     ) {
         let new: BTreeSet<HostTask> = self.tasks.iter().map(TaskSpec::place).collect();
+        let previous = wanted.previous.as_ref();
+        // The role with the traffic gives way whatever it was called.
+        let was_called =
+            previous.and_then(|it| it.config.primary()).map(|(name, _)| name).filter(|_| self.config.primary);
+        // One that should run and does not may be on its way back at this moment.
+        let should_run = |task: &HostTask| previous.is_some_and(|previous| previous.tasks.contains(task));
         let old = observed.iter().filter(|task| {
+            let place = super::observed_task(task);
             is_old_service(desired, task)
                 && task.labels.app == *self.app
-                && task.labels.role == *role
-                && task.status.is_alive()
-                && !new.contains(&super::observed_task(task))
+                && (task.labels.role == *role || Some(&task.labels.role) == was_called)
+                && (task.status.is_alive() || should_run(&place))
+                && !new.contains(&place)
         });
         self.replaces = old.map(|task| retired_task(desired, task)).collect();
         let hosts: BTreeSet<&HostName> = self.replaces.iter().map(|old| &old.task.host).collect();

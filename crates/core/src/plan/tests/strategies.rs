@@ -141,7 +141,7 @@ fn only_an_exchange_that_has_begun_is_taken_back() {
     let plan = scene.plan(&observed);
     assert_eq!(plan.exchanged(plan.switch_index()), Exchanged::default());
     let exchanged = plan.exchanged(plan.switch_index() + 1);
-    assert_eq!(exchanged.restart, [on_a("worker-1")]);
+    assert_eq!(exchanged.restart.iter().map(|old| &old.task).collect::<Vec<_>>(), [&on_a("worker-1")]);
     assert!(exchanged.hold.is_empty(), "no request goes to a worker");
     assert!(exchanged.remove[0].name.contains("-worker-2-"), "{exchanged:?}");
 }
@@ -156,4 +156,51 @@ fn batches_wait_for_each_other_as_long_as_the_configuration_says() {
         boots.collect::<Vec<_>>(),
         ["boot: start 2 tasks of default/web on a", "boot: after 5s: start 2 tasks of default/web on b"]
     );
+}
+
+#[test]
+fn what_was_left_over_stops_with_the_rest_and_does_not_come_back() {
+    let (scene, mut observed_tasks) = after_release_1("worker", Strategy::Singleton);
+    observed_tasks.push(observed("worker-9", 1, TaskStatus::Running));
+    let plan = scene.plan(&observed_tasks);
+    let exchanged = plan.exchanged(plan.retire_index());
+    assert_eq!(exchanged.restart.iter().map(|old| &old.task).collect::<Vec<_>>(), [&on_a("worker-1")]);
+    let replaced: usize = plan
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Boot { replaces, .. } => replaces.len(),
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(replaced, 2);
+}
+
+#[test]
+fn one_that_should_run_gives_way_also_when_it_does_not_run_at_this_moment() {
+    let (scene, mut observed_tasks) = after_release_1("worker", Strategy::Singleton);
+    observed_tasks[2].status = TaskStatus::Stopped;
+    let plan = scene.plan(&observed_tasks);
+    assert_eq!(plan.exchanged(plan.retire_index()).restart.len(), 1);
+}
+
+#[test]
+fn a_host_that_the_stage_has_no_more_is_seen_to_with_the_first_batch() {
+    let (scene, mut observed_tasks) = Scene::new().with_hosts(&["b"]).after_release_1();
+    let mut scene = scene.strategy("worker", Strategy::Singleton);
+    observed_tasks[2].host = "gone".parse().unwrap();
+    let previous = scene.desired.previous.as_mut().unwrap();
+    previous.tasks.insert(HostTask { host: "gone".parse().unwrap(), name: "worker-1".to_owned() });
+    let plan = scene.plan(&observed_tasks);
+    let restart = plan.exchanged(plan.retire_index()).restart;
+    assert_eq!(restart.iter().map(|old| old.task.host.as_str()).collect::<Vec<_>>(), ["gone"]);
+}
+
+#[test]
+fn a_role_with_traffic_gives_way_also_when_it_had_another_name() {
+    let (mut scene, observed_tasks) = Scene::new().after_release_1();
+    let web = scene.desired.config.roles.remove(&RoleName::unnamed()).unwrap();
+    scene.desired.config.roles.insert("front".parse().unwrap(), web);
+    let lines = scene.strategy("front", Strategy::Safe).lines(&observed_tasks);
+    assert!(lines.iter().any(|line| line.contains("hold requests") && line.contains("stop 2 old tasks")), "{lines:?}");
 }
