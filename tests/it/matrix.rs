@@ -29,8 +29,8 @@ enum Cut {
 
 const CUTS: [Cut; 3] = [Cut::BeforeTheStep, Cut::BeforeItsEnd, Cut::Fails];
 
-/// All cuts of one kind of plan, each on a release of its own. How many there were is printed.
-async fn all_cuts(scene: Scene) {
+/// All cuts of one kind of plan, each on a release of its own. Says how many there were.
+async fn all_cuts(scene: Scene) -> String {
     let mut matrix = Matrix::start(scene).await;
     matrix.deploy_undisturbed().await;
     // From here on there is something before the release, and each plan has the same steps.
@@ -40,7 +40,7 @@ async fn all_cuts(scene: Scene) {
             matrix.cut(index, *kind, cut).await;
         }
     }
-    println!("{scene}: {} cuts of {} steps", steps.len() * CUTS.len(), steps.len());
+    format!("{scene}: {} cuts of {} steps", steps.len() * CUTS.len(), steps.len())
 }
 
 impl Matrix {
@@ -101,7 +101,8 @@ macro_rules! scenes {
     ($($name:ident: $web:literal web and $worker:literal worker on $hosts:literal of $engine:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            all_cuts(Scene { web: $web, worker: $worker, hosts: $hosts, engine: EngineKind::$engine }).await;
+            let scene = Scene { web: $web, worker: $worker, hosts: $hosts, engine: EngineKind::$engine };
+            println!("{}", all_cuts(scene).await);
         }
     )*};
 }

@@ -485,7 +485,7 @@ mod tests {
         let blocked = Event::RevertBlocked { why: "host b does not answer".to_owned() };
         let turned = |steps: &[Event]| {
             let failed = all_of(&[&[planned()], steps, &[Event::RevertStarted { failure: failure() }]]);
-            (replay(&failed).unwrap(), replay(&all_of(&[&failed, &[blocked.clone()]])).unwrap(), failed)
+            (replay(&failed).unwrap(), replay(&all_of(&[&failed, std::slice::from_ref(&blocked)])).unwrap(), failed)
         };
         let (_, before_the_switch, _) = turned(&[]);
         assert_eq!(before_the_switch.mixed(), None, "no gateway was told anything");

@@ -93,8 +93,6 @@ impl World {
         request.body(body).send().await.unwrap().status().as_u16()
     }
 
-    /// A `ping` that is signed.
-
     /// A pull request that is merged.
     pub(crate) fn merge(&self, branch: &str) -> String {
         self.shop.push(branch, branch);
