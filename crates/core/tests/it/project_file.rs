@@ -231,6 +231,26 @@ fn a_mistake_that_every_stage_inherits_is_reported_once() {
     assert_eq!(keys, ["port", "prot"]);
 }
 
+/// Two releases could not hold it side by side.
+#[test]
+fn rule_097_a_port_of_the_host_cannot_be_asked_for() {
+    for (key, line) in [
+        ("ports", "ports = [\"8080:3000\"]"),
+        ("publish", "publish = [8080]"),
+        ("host-port", "host-port = 8080"),
+        ("network", "network = \"host\""),
+        ("port", "port = \"8080:3000\""),
+    ] {
+        for (file, key) in [
+            (format!("schema = 1\nurl = \"https://shop.example.com\"\n{line}\n"), key.to_owned()),
+            (format!("schema = 1\n[roles.web]\nstrategy = \"stop-first\"\n{line}\n"), format!("roles.web.{key}")),
+        ] {
+            let error = mistakes(&file);
+            assert!(error.diagnostics.iter().any(|diagnostic| diagnostic.key == key), "{file}\n{error}");
+        }
+    }
+}
+
 #[test]
 fn a_broken_line_hides_no_mistake_before_it_and_invents_none_after_it() {
     let error = mistakes("schema = 1\nscale = 1000\nenv = { A = \"1\"\n[roles.web]\nport = 3000\n");
