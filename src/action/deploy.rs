@@ -66,6 +66,9 @@ pub(super) async fn deploy(
     tell(step, &deployment)?;
     step.log.line(&format!("{} on {}", report::title(deployment.kind, &deployment.releases), service.stage));
     step.log.line(&deployment.url);
+    if let Some(kept) = report::migrations_kept(&deployment.migrations_kept) {
+        step.log.line(&format!("warning: {kept}"));
+    }
     if !step.inputs.wait {
         step.under_way.ended();
         return Ok(step.summarize(&summary::deployment(&deployment))?);

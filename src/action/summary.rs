@@ -49,6 +49,9 @@ pub(super) fn deployment(deployment: &DeploymentView) -> String {
     if let Some(why) = &deployment.why {
         let _ = write!(text, "{}\n\n", escaped(why));
     }
+    if let Some(kept) = report::migrations_kept(&deployment.migrations_kept) {
+        let _ = write!(text, "{}\n\n", escaped(&kept));
+    }
     let links =
         [Some(("deployment", &deployment.url)), deployment.environment_url.as_ref().map(|url| ("environment", url))];
     let links: Vec<String> = links.into_iter().flatten().map(|(name, url)| format!("[{name}]({url})")).collect();

@@ -11,7 +11,7 @@ use super::follow::{self, Followed};
 use crate::cli::{Deploy, ReleaseChoice};
 use crate::error::{CommandError, Status};
 use crate::follow::why;
-use crate::output;
+use crate::output::{self, YELLOW};
 use crate::target::Target;
 
 pub(crate) async fn run(arguments: Deploy) -> Result<Status, CommandError> {
@@ -62,6 +62,9 @@ pub(super) async fn start(
     json: bool,
 ) -> Result<Status, CommandError> {
     let deployment = target.client.deploy(&target.stage, new).await?;
+    if let Some(kept) = report::migrations_kept(&deployment.migrations_kept) {
+        output::note(&format!("{YELLOW}warning:{YELLOW:#} {kept}"));
+    }
     if waiting == Waiting::Not {
         return detached(&deployment, json);
     }

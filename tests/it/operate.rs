@@ -7,20 +7,20 @@ use windlass_testing::github::{CheckState, Conclusion};
 
 use crate::world::{PATIENCE, World};
 
-async fn run(world: &World, arguments: &[&str]) -> Output {
+pub(crate) async fn run(world: &World, arguments: &[&str]) -> Output {
     let command = world.windlass(arguments).output();
     tokio::time::timeout(PATIENCE, command).await.expect("it ends in time").unwrap()
 }
 
 /// Its standard output; panics when it did not end with 0.
-async fn done(world: &World, arguments: &[&str]) -> String {
+pub(crate) async fn done(world: &World, arguments: &[&str]) -> String {
     let output = run(world, arguments).await;
     let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "windlass {arguments:?}: {}\n{out}\n{error}", output.status);
     out
 }
 
-fn json(text: &str) -> serde_json::Value {
+pub(crate) fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 

@@ -19,18 +19,29 @@ use windlass_core::config::{DockerEndpoint, ServerConfig};
 use windlass_core::names::{Digest, HostName, InstallationId};
 use windlass_engine::{Engine, EngineError};
 use windlass_testing::free_address;
-use windlass_testing::github::{FakeGitHub, FakeRepository};
+use windlass_testing::github::{CheckState, Conclusion, FakeGitHub, FakeRepository};
 use windlass_testing::registry::Registry;
 use windlass_testing::sample_app;
 use windlass_webhook::{TokenRequest, tokens};
+
+// By its path: the benchmarks have this file from another folder.
+#[path = "world/server_file.rs"]
+mod server_file;
+
+use server_file::server_config;
 
 pub(crate) const PROJECT: &str = "acme/shop";
 pub(crate) const STAGE: &str = "production";
 pub(crate) const HOST: &str = "shop.example.com";
 pub(crate) const WEBHOOK_SECRET: &str = "the world's own secret";
+/// The stage's secret of that name.
+pub(crate) const DATABASE_URL: &str = "postgres://shop:a-very-secret-password@db/shop";
 
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// This machine's own Docker Engine.
+pub(crate) const DOCKER: &str = "/var/run/docker.sock";
 
 /// Everything that a test needs.
 pub(crate) struct World {
@@ -41,6 +52,9 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) service_address: SocketAddr,
     pub(crate) gateway_address: SocketAddr,
+    /// What processes that are started from now on log: `info`, or more.
+    pub(crate) log: &'static str,
+    docker: PathBuf,
     registries: Mutex<Vec<SocketAddr>>,
     service: Option<Child>,
     gateway: Option<Child>,
@@ -55,16 +69,22 @@ impl World {
 
     /// The same with more in the server's file, after everything else.
     pub(crate) async fn start_with(more: &str) -> Self {
+        Self::start_on(Path::new(DOCKER), more).await
+    }
+
+    /// The same on the Docker Engine behind this socket.
+    pub(crate) async fn start_on(docker: &Path, more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("windlass-test-").tempdir().unwrap();
         let github = FakeGitHub::start().await;
         let repository = github.add_repository(PROJECT);
         let (service_address, gateway_address) = (free_address(), free_address());
-        let text = server_config(folder.path(), &github, repository.id(), service_address, gateway_address, more);
+        let addresses = (service_address, gateway_address);
+        let text = server_config(folder.path(), &github, repository.id(), addresses, docker, more);
         let config = ServerConfig::parse("windlass-server.toml", &text).unwrap();
         write(&folder.path().join("windlass-server.toml"), &text);
         write(&folder.path().join("github-token"), github.token());
         write(&folder.path().join("webhook-secret"), WEBHOOK_SECRET);
-        write(&folder.path().join("database-url"), "postgres://shop:a-very-secret-password@db/shop");
+        write(&folder.path().join("database-url"), DATABASE_URL);
         let request = TokenRequest {
             name: "tester".to_owned(),
             scopes: vec![Scope::Read, Scope::Release, Scope::Deploy],
@@ -73,7 +93,7 @@ impl World {
         };
         let (token, _) = tokens::create(&config, &request).await.unwrap();
         let installation = windlass_webhook::installation(&config).await.unwrap();
-        let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
+        let endpoint = DockerEndpoint::Unix(docker.into());
         let engine = Engine::connect("a".parse().unwrap(), &endpoint, installation).await.unwrap();
         github.set_webhook(&format!("http://{service_address}/webhooks/github"), WEBHOOK_SECRET);
         let mut world = Self {
@@ -84,6 +104,8 @@ impl World {
             token: token.expose_secret().to_owned(),
             service_address,
             gateway_address,
+            log: "info",
+            docker: docker.to_owned(),
             registries: Mutex::default(),
             service: None,
             gateway: None,
@@ -119,7 +141,8 @@ impl World {
 
     async fn start_process(&self, command: &str, more: &[&str], answers_at: SocketAddr) -> Child {
         let log = self.path(&format!("{command}.log"));
-        start_windlass(command, &self.path("windlass-server.toml"), more, &log, answers_at).await
+        let more = [more, &["--log", self.log]].concat();
+        start_windlass(command, &self.path("windlass-server.toml"), &more, &log, answers_at).await
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -141,6 +164,13 @@ impl World {
         self.repository.push(title, title);
         let number = self.repository.open_pull_request(title);
         self.repository.merge_pull_request(number)
+    }
+
+    /// A green commit on the stage's branch and a release of it, which nobody but the test deploys: it was not merged.
+    pub(crate) async fn release(&self, title: &str, digest: &Digest, config: &str) -> Release {
+        let commit = self.repository.push("main", title);
+        self.repository.add_check_run(&commit, "test", CheckState::Completed(Conclusion::Success));
+        self.register(&commit, digest, config).await
     }
 
     /// Registers a release through the API.
@@ -232,6 +262,23 @@ impl World {
         self.app("/").send().await.unwrap().text().await.unwrap()
     }
 
+    /// Waits until what the app answers at `/` begins so.
+    pub(crate) async fn until_answer(&self, beginning: &str) {
+        let asked = async {
+            loop {
+                let answer = self.app("/").send().await;
+                if let Ok(answer) = answer
+                    && answer.text().await.is_ok_and(|text| text.starts_with(beginning))
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let answered = tokio::time::timeout(PATIENCE, asked).await;
+        assert!(answered.is_ok(), "no answer began with {beginning:?}\n{}", self.service_log());
+    }
+
     /// A command of the command line, as a person would type it.
     pub(crate) fn windlass<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
@@ -252,7 +299,7 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         end_at_once([self.service.take(), self.gateway.take()].into_iter().flatten());
-        let cleaned = remove_everything_of(self.engine.host(), self.engine.installation());
+        let cleaned = remove_everything_of(&self.docker, self.engine.host(), self.engine.installation());
         for registry in self.registries.lock().unwrap().iter() {
             remove_images_of(*registry);
         }
@@ -274,14 +321,17 @@ pub(crate) fn end_at_once(children: impl Iterator<Item = Child>) {
     }
 }
 
-/// Whatever an installation has on this machine's own engine.
-pub(crate) fn remove_everything_of(host: &HostName, installation: InstallationId) -> Result<(), EngineError> {
-    let host = host.clone();
+/// Whatever an installation has on the engine behind this socket.
+pub(crate) fn remove_everything_of(
+    docker: &Path,
+    host: &HostName,
+    installation: InstallationId,
+) -> Result<(), EngineError> {
+    let (host, endpoint) = (host.clone(), DockerEndpoint::Unix(docker.into()));
     // A thread of its own: this one may be unwinding inside a runtime.
     let cleaning = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let endpoint = DockerEndpoint::Unix("/var/run/docker.sock".into());
             let engine = Engine::connect(host, &endpoint, installation).await?;
             engine.remove_everything().await
         })
@@ -334,53 +384,6 @@ pub(crate) async fn start_windlass(
 
 pub(crate) fn stage_path() -> String {
     format!("/projects/{PROJECT}/stages/{STAGE}")
-}
-
-fn server_config(
-    folder: &Path,
-    github: &FakeGitHub,
-    repository: u64,
-    service: SocketAddr,
-    gateway: SocketAddr,
-    more: &str,
-) -> String {
-    let path = |name: &str| folder.join(name).display().to_string();
-    format!(
-        r#"schema = 1
-listen = "{service}"
-public-url = "http://{service}"
-data = "{data}"
-
-[github]
-api-url = "{api}"
-token = {{ file = "{token}" }}
-webhook-secrets = [{{ file = "{secret}" }}]
-oidc-issuer = "{issuer}"
-
-[hosts.a]
-docker = "unix:///var/run/docker.sock"
-gateway = {{ http = "{gateway}", control = "{control}" }}
-
-[projects."{PROJECT}"]
-id = {repository}
-limits = {{ urls = ["{HOST}"], volumes = ["shop-data"], memory = "256m", cpu = 1.0 }}
-
-[projects."{PROJECT}".stages.{STAGE}]
-branch = "main"
-deploy-on = ["merge"]
-checks = "all"
-secrets = {{ DATABASE_URL = {{ file = "{database}" }} }}
-
-{more}
-"#,
-        data = path("data"),
-        api = github.url(),
-        issuer = github.oidc_issuer(),
-        token = path("github-token"),
-        secret = path("webhook-secret"),
-        control = path("gateway.sock"),
-        database = path("database-url"),
-    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]

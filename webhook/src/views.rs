@@ -9,8 +9,8 @@ use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
 use windlass_core::gateway::TargetState;
 use windlass_core::labels::Kind;
-use windlass_core::names::AppName;
-use windlass_core::plan::{Plan, StepKind};
+use windlass_core::names::{AppName, ReleaseNumber};
+use windlass_core::plan::{DeploymentKind, Plan, StepKind};
 use windlass_core::report;
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
@@ -60,8 +60,31 @@ impl App {
             url: self.deployment_url(&deployment.id),
             environment_url: deployment.environment_url.clone(),
             steps: journal(deployment, &events, plan.as_ref(), standing.phase()),
+            migrations_kept: self.migrations_kept(deployment, &events).await?,
             warnings: untold.into_iter().map(|why| format!("GitHub could not be told: {why}")).collect(),
         })
+    }
+
+    /// What had run when a rollback was planned, which undoes none of it. The migration of a release that never became
+    /// active counts too: the database has it.
+    async fn migrations_kept(
+        &self,
+        deployment: &StoredDeployment,
+        events: &[(Timestamp, Event)],
+    ) -> Result<BTreeMap<AppName, Vec<ReleaseNumber>>, StoreError> {
+        let mut kept = BTreeMap::new();
+        if deployment.kind != DeploymentKind::Rollback {
+            return Ok(kept);
+        }
+        let planned = events.iter().find_map(|(at, event)| matches!(event, Event::Planned { .. }).then_some(*at));
+        let by = planned.or(deployment.ended_at).unwrap_or_else(|| self.now());
+        for (app, release) in &deployment.releases {
+            let above = self.store.migrated_above(&deployment.stage, app, *release, by).await?;
+            if !above.is_empty() {
+                kept.insert(app.clone(), above);
+            }
+        }
+        Ok(kept)
     }
 
     /// A stage: what it serves, what runs, what is under way.

@@ -167,6 +167,9 @@ pub struct DeploymentView {
     pub environment_url: Option<String>,
     /// Its journal.
     pub steps: Vec<StepView>,
+    /// What a rollback leaves as it is: by app, the newer releases whose migration has run, the newest first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub migrations_kept: BTreeMap<AppName, Vec<ReleaseNumber>>,
     /// What did not go as it should beside it: that GitHub could not be told, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

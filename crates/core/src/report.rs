@@ -63,6 +63,19 @@ pub fn ended(
     }
 }
 
+/// What a rollback does not undo; `None` where no newer release has run a migration.
+#[must_use]
+pub fn migrations_kept(kept: &BTreeMap<AppName, Vec<ReleaseNumber>>) -> Option<String> {
+    let each: Vec<String> = match kept.values().collect::<Vec<_>>()[..] {
+        [numbers] => numbers.iter().map(|number| format!("release {number}")).collect(),
+        _ => {
+            kept.iter().flat_map(|(app, numbers)| numbers.iter().map(move |number| format!("{app} {number}"))).collect()
+        }
+    };
+    let which = each.join(", ");
+    (!which.is_empty()).then(|| format!("a rollback undoes no migration, and newer releases have run theirs: {which}"))
+}
+
 /// What GitHub is told of the deployment that was there before.
 #[must_use]
 pub fn replaced(by: &BTreeMap<AppName, ReleaseNumber>) -> String {

@@ -24,8 +24,8 @@ pub(super) use super::hosts::EngineKind;
 use super::hosts::Host;
 use super::journal::{Journal, REFUSED};
 use crate::world::{
-    HOST, PATIENCE, PROJECT, STAGE, WEBHOOK_SECRET, end_at_once, remove_everything_of, stage_path, start_windlass,
-    write,
+    DOCKER, HOST, PATIENCE, PROJECT, STAGE, WEBHOOK_SECRET, end_at_once, remove_everything_of, stage_path,
+    start_windlass, write,
 };
 
 /// Which plans are cut.
@@ -307,7 +307,7 @@ impl Drop for Matrix {
         );
         if self.scene.engine == EngineKind::Docker {
             let host = self.hosts[0].name.parse().unwrap();
-            let cleaned = remove_everything_of(&host, self.installation);
+            let cleaned = remove_everything_of(Path::new(DOCKER), &host, self.installation);
             if !std::thread::panicking() {
                 cleaned.unwrap();
             }

@@ -267,6 +267,28 @@ impl Store {
         Ok(row.get::<i64, _>("n") > 0)
     }
 
+    /// The releases newer than this one whose migration had succeeded here by then, the newest first.
+    pub(crate) async fn migrated_above(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        release: ReleaseNumber,
+        by: Timestamp,
+    ) -> Result<Vec<ReleaseNumber>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT release_number FROM migrations_done WHERE project = ? AND stage = ? AND app = ?
+             AND release_number > ? AND done_at <= ? ORDER BY release_number DESC",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(signed(release.0))
+        .bind(text(by))
+        .fetch_all(&self.reader)
+        .await?;
+        Ok(rows.iter().map(|row| ReleaseNumber(unsigned(row.get("release_number")))).collect())
+    }
+
     /// The first of the generations of a plan; no other of this stage has or will have any of them.
     pub(crate) async fn next_generation(&self, stage: &StageKey) -> Result<Generation, StoreError> {
         let mut write = self.begin().await?;
