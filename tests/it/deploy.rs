@@ -1,7 +1,6 @@
 //! A merge becomes a deployment, or does not.
 
-use windlass_core::deployment::{DeploymentState, FailureCode};
-use windlass_core::names::ReleaseNumber;
+use windlass_core::deployment::DeploymentState;
 use windlass_testing::github::{CheckState, CommitState, Conclusion, Failure};
 
 use crate::world::{PATIENCE, World, stage_path};
@@ -103,62 +102,6 @@ async fn a_failing_check_on_the_second_page_is_found() {
     world.register(&commit, &image, &world.config()).await;
     let told = world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
     assert!(told.statuses.last().unwrap().description.contains("check 3"), "{:?}", told.statuses);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_never_becomes_healthy_is_undone_and_its_last_words_are_shown() {
-    let world = World::start().await;
-    let good = world.build(&[]).await;
-    let bad = world.build(&[("SAMPLE_NEVER_HEALTHY", "1")]).await;
-    world.register(&world.merge("good"), &good, &world.config()).await;
-    green_everything(&world);
-    assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
-    let config = world.config().replace("deadline = \"20s\"", "deadline = \"2s\"");
-    let commit = world.merge("bad");
-    green_everything(&world);
-    world.register(&commit, &bad, &config).await;
-    let told = world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
-    assert_eq!(told.states(), ["queued", "in_progress", "failure"]);
-    let deployment = world.deployments().await.remove(0);
-    let failure = deployment.failure.unwrap();
-    assert_eq!(failure.code, FailureCode::Unhealthy);
-    assert!(failure.summary.contains("503"), "{failure}");
-    assert!(failure.log.iter().any(|line| line.contains("database")), "{:?}", failure.log);
-    assert!(world.answer().await.starts_with("release 1 "));
-    let running = world.engine.observe().await.unwrap();
-    assert!(running.iter().all(|task| task.labels.release == ReleaseNumber(1)), "{running:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_exits_at_boot_ends_the_wait_at_once() {
-    let world = World::start().await;
-    let image = world.build(&[("SAMPLE_EXIT_AFTER_MS", "200"), ("SAMPLE_EXIT_CODE", "7")]).await;
-    world.register(&world.merge("crash"), &image, &world.config()).await;
-    green_everything(&world);
-    let deployment = world.deploy("deploy", Some(1)).await;
-    let failure = deployment.failure.unwrap();
-    assert_eq!((deployment.state, failure.code), (DeploymentState::Failed, FailureCode::TaskExited), "{failure}");
-    assert!(failure.summary.contains("exit status 7"), "{failure}");
-    assert!(!failure.log.is_empty());
-    assert!(world.engine.observe().await.unwrap().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_migration_that_fails_leaves_the_old_release_serving() {
-    let world = World::start().await;
-    let image = world.build(&[]).await;
-    world.register(&world.merge("one"), &image, &world.config()).await;
-    green_everything(&world);
-    assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
-    let migrating = world.config_with("migrate = { command = [\"exit\", \"3\"] }");
-    let commit = world.merge("two");
-    green_everything(&world);
-    world.register(&commit, &image, &migrating).await;
-    world.repository.until_status(&commit, "failure", PATIENCE).await.unwrap();
-    let failure = world.deployments().await.remove(0).failure.unwrap();
-    assert_eq!(failure.code, FailureCode::MigrationFailed);
-    assert!(failure.summary.contains("exit status 3"), "{failure}");
-    assert!(world.answer().await.starts_with("release 1 "));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 
 mod action;
 mod architecture;
+mod at_boot;
 mod build_check;
 mod cli;
 mod container_events;
@@ -19,6 +20,7 @@ mod gate;
 mod init;
 mod jobs;
 mod matrix;
+mod migrations;
 mod operate;
 mod order;
 mod reconcile;
