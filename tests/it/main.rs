@@ -19,6 +19,7 @@ mod from_nothing;
 mod gate;
 mod init;
 mod jobs;
+mod load;
 mod matrix;
 mod migrations;
 mod operate;
