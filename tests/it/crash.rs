@@ -25,13 +25,37 @@ impl Client {
         Self { stop, failed, answered, task }
     }
 
+    /// Waits until so many were answered.
+    pub(crate) async fn until_answered(&self, count: u64) {
+        let answered = async {
+            while self.answered.load(Ordering::Relaxed) < count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, answered).await.expect("requests are answered");
+    }
+
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// How many were answered; panics when one failed.
     pub(crate) async fn stop(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        let example = self.task.await.unwrap();
-        let (failed, answered) = (self.failed.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed));
+        let (answered, failed, example) = self.end().await;
         assert_eq!(failed, 0, "of {answered} requests; one example: {example:?}");
         answered
+    }
+
+    /// How many were answered and how many failed.
+    pub(crate) async fn stop_anyway(self) -> (u64, u64) {
+        let (answered, failed, _) = self.end().await;
+        (answered, failed)
+    }
+
+    async fn end(self) -> (u64, u64, Option<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let example = self.task.await.unwrap();
+        (self.answered.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed), example)
     }
 }
 

@@ -24,6 +24,7 @@ mod matrix;
 mod migrations;
 mod operate;
 mod order;
+mod outage;
 mod reconcile;
 mod registry;
 mod rollback;
