@@ -13,6 +13,7 @@ mod crash;
 mod deliveries;
 mod demo;
 mod deploy;
+mod docker_restart;
 mod docs;
 mod events;
 mod from_nothing;
