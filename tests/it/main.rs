@@ -31,6 +31,7 @@ mod registry;
 mod rollback;
 mod rules;
 mod runner;
+mod secrets;
 mod sign_in;
 mod which_commit;
 mod workflows;
