@@ -257,7 +257,13 @@ impl Hosts {
     ) -> Result<Option<String>, Failure> {
         let cut = self.drain_and_stop(stop, context).await?;
         // One-off containers go only now: until the step's end was on record they were the proof that it had run.
-        all(remove.iter().chain(&context.one_offs).map(|task| self.remove(task))).await?;
+        all(context.one_offs.iter().map(|task| self.remove(task))).await?;
+        // Draining takes its time. What a later deployment has started again meanwhile serves, and is that one's.
+        all(remove.iter().map(|task| async move {
+            let removed = self.engine(&task.host)?.remove_stopped(&task.name).await;
+            removed.map_err(|error| error.into_failure(FailureCode::Internal))
+        }))
+        .await?;
         Ok((cut > 0).then(|| format!("{cut} requests were cut when their time was over")))
     }
 

@@ -69,6 +69,30 @@ impl Engine {
         }
     }
 
+    /// Removes the container unless it runs: then somebody has started it again, and it is theirs. Docker itself decides
+    /// between the two. One that is not there is what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer, or the container is not ours.
+    pub async fn remove_stopped(&self, name: &str) -> Result<(), EngineError> {
+        let container = match self.inspect(name).await {
+            Err(EngineError::NoContainer { .. }) => return Ok(()),
+            container => container?,
+        };
+        let id = container.id.unwrap_or_else(|| name.to_owned());
+        let options = RemoveContainerOptions { v: true, force: false, link: false };
+        match self.docker().remove_container(&id, Some(options)).await {
+            Err(error) if matches!(status(&error), Some(404)) => Ok(()),
+            Err(error) if matches!(status(&error), Some(409)) => match self.look(name).await {
+                Ok(task) if task.status.is_alive() => Ok(()),
+                // Somebody else is removing it.
+                Ok(_) | Err(_) => self.removed(&id).await,
+            },
+            removed => removed.map_err(|error| self.container_error("remove", name, &error)),
+        }
+    }
+
     /// From now on Docker starts it again when its process ends or the daemon restarts.
     ///
     /// # Errors
@@ -85,6 +109,13 @@ impl Engine {
         match self.docker().update_container(name, update).await {
             // It is being removed, so nothing starts it again.
             Err(error) if status(&error) == Some(409) && policy == RestartPolicyNameEnum::NO => Ok(()),
+            // It has ended since it was looked at, and what was asked to end is not started again.
+            Err(_)
+                if policy == RestartPolicyNameEnum::NO
+                    && self.look(name).await.is_ok_and(|it| !it.status.is_alive()) =>
+            {
+                Ok(())
+            }
             updated => updated.map_err(|error| self.container_error("update", name, &error)),
         }
     }
