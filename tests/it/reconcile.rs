@@ -54,8 +54,10 @@ async fn a_task_that_somebody_removed_is_made_again() {
     // It may have got another address: both get requests once it is healthy.
     let kept = tasks(&world).await;
     for task in &kept {
-        let found = world.engine.find_task(&task.name).await.unwrap().unwrap();
-        assert!(found.kept, "{found:?}");
+        until(&world, "Docker's word to start it again", async || {
+            world.engine.find_task(&task.name).await.unwrap().is_some_and(|found| found.kept)
+        })
+        .await;
         until(&world, "the gateway", async || {
             world
                 .stage()

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const LAST: u32 = 100;
 /// The ones that say more of the one before.
 const LETTERED: [&str; 2] = ["036a", "036b"];
-/// Up to here each has a test; what comes after is shown elsewhere too, under other names.
-const LAST_WITH_A_TEST: u32 = 93;
+/// About Swarm, which Windlass does not drive. Every other rule has a test.
+const WITHOUT_A_TEST: [&str; 2] = ["094", "095"];
 
 #[test]
 fn the_document_has_every_rule_once_and_in_order() {
@@ -38,7 +38,7 @@ fn every_numbered_test_shows_a_rule_of_the_document() {
 fn every_rule_is_shown_by_a_test() {
     let shown: BTreeMap<String, String> = tests().into_iter().collect();
     let must = documented().into_iter().map(|(number, _)| number);
-    let must = must.filter(|rule| rule[..3].parse::<u32>().is_ok_and(|number| number <= LAST_WITH_A_TEST));
+    let must = must.filter(|rule| !WITHOUT_A_TEST.contains(&rule.as_str()));
     let missing: Vec<String> = must.filter(|rule| !shown.contains_key(rule)).collect();
     assert!(missing.is_empty(), "no test is named `rule_NNN_…` after {}", missing.join(", "));
 }

@@ -18,7 +18,10 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) struct OwnDocker {
     folder: TempDir,
     live_restore: LiveRestore,
+    /// The first half of its addresses: `10.123`.
     addresses: String,
+    /// Without a bridge of its own it would remove this machine's.
+    bridge: String,
     daemon: Option<Child>,
 }
 
@@ -37,8 +40,10 @@ impl OwnDocker {
         let folder = tempfile::Builder::new().prefix("windlass-docker-").tempdir_in("/tmp").unwrap();
         // Otherwise it would read this machine's.
         write(&folder.path().join("daemon.json"), "{}");
-        let addresses = format!("10.{}.0.0/16", rand::random_range(100..=250));
-        let mut docker = Self { folder, live_restore, addresses, daemon: None };
+        let addresses = format!("10.{}", rand::random_range(100..=250));
+        let bridge = format!("wl{:08x}", rand::random::<u32>());
+        let mut docker = Self { folder, live_restore, addresses, bridge, daemon: None };
+        docker.add_bridge();
         docker.begin();
         docker.until_it_answers().await;
         docker
@@ -78,16 +83,27 @@ impl OwnDocker {
             .arg("--host")
             .arg(format!("unix://{}", self.socket().display()))
             .args(["--group", &group, "--storage-driver", "vfs"])
-            .args(["--default-address-pool", &format!("base={},size=24", self.addresses)])
+            .args(["--default-address-pool", &format!("base={}.0.0/17,size=24", self.addresses)])
             // What two engines on one machine would have in common they would take from each other. Containers are
             // reached from this machine without any of it.
-            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
+            .args(["--bridge", &self.bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
             .args(["--ip-forward=false", "--userland-proxy=false"]);
         if self.live_restore == LiveRestore::On {
             daemon.arg("--live-restore");
         }
         let daemon = daemon.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         self.daemon = Some(daemon.expect("dockerd (of Docker Engine) is on the PATH"));
+    }
+
+    fn add_bridge(&self) {
+        let Self { bridge, addresses, .. } = self;
+        let address = format!("{addresses}.255.1/24");
+        for arguments in
+            [&["link", "add", "name", bridge, "type", "bridge"][..], &["address", "add", &address, "dev", bridge]]
+        {
+            let done = as_root("ip").args(arguments).output().expect("ip (of iproute2) is on the PATH");
+            assert!(done.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        }
     }
 
     async fn until_it_answers(&mut self) {
@@ -146,6 +162,7 @@ impl Drop for OwnDocker {
         if let Some(mut daemon) = self.daemon.take() {
             let _ = daemon.wait();
         }
+        let _ = as_root("ip").args(["link", "delete", "dev", &self.bridge]).output();
         // With live-restore it leaves its folder mounted, on itself. What it made is root's.
         let _ = as_root("umount").arg(self.path("data")).output();
         let _ = as_root("rm").arg("-rf").arg(self.path("data")).arg(self.path("exec")).status();
