@@ -18,9 +18,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) struct OwnDocker {
     folder: TempDir,
     live_restore: LiveRestore,
-    /// The first half of its addresses: `10.123`.
-    addresses: String,
-    /// Without a bridge of its own it would remove this machine's.
+    /// Without a bridge of its own it would remove this machine's, and with pools of addresses of its own when it is
+    /// started again. Networks get addresses that nobody on this machine has.
     bridge: String,
     daemon: Option<Child>,
 }
@@ -40,9 +39,8 @@ impl OwnDocker {
         let folder = tempfile::Builder::new().prefix("windlass-docker-").tempdir_in("/tmp").unwrap();
         // Otherwise it would read this machine's.
         write(&folder.path().join("daemon.json"), "{}");
-        let addresses = format!("10.{}", rand::random_range(100..=250));
         let bridge = format!("wl{:08x}", rand::random::<u32>());
-        let mut docker = Self { folder, live_restore, addresses, bridge, daemon: None };
+        let mut docker = Self { folder, live_restore, bridge, daemon: None };
         docker.add_bridge();
         docker.begin();
         docker.until_it_answers().await;
@@ -83,7 +81,6 @@ impl OwnDocker {
             .arg("--host")
             .arg(format!("unix://{}", self.socket().display()))
             .args(["--group", &group, "--storage-driver", "vfs"])
-            .args(["--default-address-pool", &format!("base={}.0.0/17,size=24", self.addresses)])
             // What two engines on one machine would have in common they would take from each other. Containers are
             // reached from this machine without any of it.
             .args(["--bridge", &self.bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false"])
@@ -96,8 +93,8 @@ impl OwnDocker {
     }
 
     fn add_bridge(&self) {
-        let Self { bridge, addresses, .. } = self;
-        let address = format!("{addresses}.255.1/24");
+        let bridge = &self.bridge;
+        let address = format!("10.{}.255.1/24", rand::random_range(100..=250));
         for arguments in
             [&["link", "add", "name", bridge, "type", "bridge"][..], &["address", "add", &address, "dev", bridge]]
         {
