@@ -44,7 +44,7 @@ pub enum Step {
         /// Those of the tasks that ran before and only stopped: started again, not made.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warm: Vec<HostTask>,
-        /// In order; hosts work in parallel.
+        /// On all hosts at once, and several on each.
         tasks: Vec<TaskSpec>,
     },
     /// Each new container is healthy, for its engine and for its gateway.

@@ -10,6 +10,9 @@ use windlass_core::task::TaskSpec;
 
 use crate::execute::{Hosts, Progress, StepContext, all};
 
+/// So many containers of a host start at a time.
+const AT_ONCE: usize = 8;
+
 impl Hosts {
     /// Makes room: no request goes to the old tasks any more, those under way end, and then the tasks stop.
     pub(super) async fn give_way(
@@ -33,20 +36,31 @@ impl Hosts {
             by_host.entry(&task.host).or_default().push(task);
         }
         let boot = by_host.into_iter().map(|(host, tasks)| async move {
-            let engine = self.engine(host)?;
-            for task in tasks {
-                let is_warm = warm.iter().any(|known| known.host == task.host && known.name == task.name);
-                let secrets = context.secrets_of(&task.labels.app);
-                if is_warm {
-                    engine.boot_again(task, &secrets).await?
-                } else {
-                    engine.boot(task, &secrets).await?
-                };
-                context.tell(Progress::Note(format!("{} started on {host}", task.name)));
+            for tasks in tasks.chunks(AT_ONCE) {
+                all(tasks.iter().map(|task| self.boot_one(host, task, warm, context))).await?;
             }
             Ok(())
         });
         all(boot).await.map(|_| None)
+    }
+
+    async fn boot_one(
+        &self,
+        host: &HostName,
+        task: &TaskSpec,
+        warm: &[HostTask],
+        context: &StepContext,
+    ) -> Result<(), Failure> {
+        let engine = self.engine(host)?;
+        let is_warm = warm.iter().any(|known| known.host == task.host && known.name == task.name);
+        let secrets = context.secrets_of(&task.labels.app);
+        if is_warm {
+            engine.boot_again(task, &secrets).await?
+        } else {
+            engine.boot(task, &secrets).await?
+        };
+        context.tell(Progress::Note(format!("{} started on {host}", task.name)));
+        Ok(())
     }
 
     /// How many requests were cut because their time was over.
