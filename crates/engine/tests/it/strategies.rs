@@ -124,24 +124,30 @@ async fn a_singleton_goes_back_after_the_switch_without_a_refused_request_and_ne
 }
 
 #[tokio::test]
-async fn an_old_task_that_is_asked_to_stop_when_somebody_cancels_is_started_again() {
-    let file = web("singleton", "env = { SAMPLE_IGNORE_SIGTERM = \"1\" }").replace("grace = \"5s\"", "grace = \"2s\"");
+async fn an_old_task_that_is_about_to_end_when_somebody_cancels_is_started_again() {
+    let file = web("singleton", "");
     let mut stage = active_release_1(&file).await;
     let client = Client::start(stage.gateway_address());
+    let old = stage.lab.engine.observe().await.unwrap().remove(0);
+    // Past the gateway, which would wait for it: so the task takes a while to end.
+    let slow = tokio::spawn(async move { get((old.address.unwrap(), 3000).into(), "/slow?ms=1500").await });
     let second = stage.plan(&file, Secrets::default()).await;
     let boot = second.plan.steps.iter().position(|step| step.kind() == StepKind::Boot).unwrap();
     let asked = async {
-        let old = stage.names().await.remove(0);
-        while stage.lab.engine.find_task(&old).await.unwrap().unwrap().kept {
+        while stage.lab.engine.find_task(&old.name).await.unwrap().unwrap().kept {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        // Docker has heard of the signal, too.
+        tokio::time::sleep(Duration::from_millis(200)).await;
     };
     tokio::select! {
         done = stage.step(&second.plan.steps[boot], &second) => panic!("it was to be cut: {done:?}"),
         () = asked => {}
     }
+    assert!(stage.lab.engine.look(&old.name).await.unwrap().status.is_alive(), "it ended too soon to show anything");
     stage.hosts.revert(&second.plan, boot, false, &second.context).await.unwrap();
     assert!(stage.get("/").await.contains("release 1 "));
+    assert!(slow.await.unwrap().contains("200 OK"));
     assert_eq!(client.stop().await, ["release 1"]);
     assert_eq!(running(&stage).await, [1]);
 }
