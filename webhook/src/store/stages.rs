@@ -207,7 +207,7 @@ impl Store {
             .collect()
     }
 
-    /// The newest release older than the active one that has succeeded here: a second rollback goes further back.
+    /// Of the releases older than the active one, the one that succeeded here last: a second rollback goes further back.
     pub(crate) async fn previous_release(
         &self,
         stage: &StageKey,
