@@ -209,7 +209,8 @@ impl App {
         names.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone()))).collect()
     }
 
-    fn plan_hosts(&self, policy: &StagePolicy) -> Vec<PlanHost> {
+    /// The stage's hosts, as the server's file has them.
+    pub(crate) fn plan_hosts(&self, policy: &StagePolicy) -> Vec<PlanHost> {
         let all: Vec<PlanHost> = self
             .settings
             .server

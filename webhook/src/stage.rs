@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use windlass_core::config::HostSelector;
 use windlass_core::names::{HostName, ProjectName, StageName};
 use windlass_engine::Host;
 
@@ -27,14 +26,7 @@ impl App {
     /// The hosts that the server's file gives a stage.
     pub(crate) fn hosts_of(&self, stage: &StageKey) -> Vec<(&HostName, &Host)> {
         let Some(policy) = self.policy(stage) else { return Vec::new() };
-        let is_of_stage = |name: &HostName| {
-            let labels = self.settings.server.hosts.get(name).map(|host| &host.labels);
-            policy.hosts.is_empty()
-                || policy.hosts.iter().any(|selector| match selector {
-                    HostSelector::Name(selected) => selected == name,
-                    HostSelector::Label(label) => labels.is_some_and(|labels| labels.contains(label)),
-                })
-        };
-        self.hosts.iter().filter(|(name, _)| is_of_stage(name)).collect()
+        let selected = self.plan_hosts(policy);
+        self.hosts.iter().filter(|(name, _)| selected.iter().any(|host| host.name == **name)).collect()
     }
 }
