@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use windlass_core::api::{
     Bearer, DeploymentMessage, DeploymentView, HostView, LogQuery, NewDeployment, NewRelease, NewTask, Page, PlanView,
-    Release, SignIn, SignedIn, StageView, StaleTasks, StartedTask, TaskMessage, TaskView, Version,
+    Release, SILENT_HOSTS, SignIn, SignedIn, StageView, StaleTasks, StartedTask, TaskMessage, TaskView, Version,
 };
 use windlass_core::compatibility;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
@@ -208,8 +208,13 @@ impl Client {
         self.stream(&["deployments", id.as_str(), "events"], &(), after).await
     }
 
-    pub(crate) async fn tasks(&self, stage: &StageAddress) -> Result<Vec<TaskView>, ClientError> {
-        self.get(&stage.path(&["tasks"]), &()).await
+    /// A stage's tasks, and the hosts that did not answer: of those, what they showed last.
+    pub(crate) async fn tasks(&self, stage: &StageAddress) -> Result<(Vec<TaskView>, Vec<String>), ClientError> {
+        let path = stage.path(&["tasks"]);
+        let answer = self.answer(self.request(Method::GET, &path).timeout(REQUEST_TIMEOUT), &path).await?;
+        let named = answer.headers().get_all(SILENT_HOSTS).iter().filter_map(|name| name.to_str().ok());
+        let silent = named.map(str::to_owned).collect();
+        Ok((self.read(answer, &path).await?, silent))
     }
 
     /// Service tasks that no deployment accounts for, of one app or of all.

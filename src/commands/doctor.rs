@@ -1,7 +1,9 @@
 //! `windlass doctor`
 
 use std::path::Path;
+use std::time::Duration;
 
+use windlass_core::api::{HostView, Reachability};
 use windlass_core::compatibility;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::InstallationId;
@@ -14,6 +16,9 @@ use crate::client::Client;
 use crate::error::{CommandError, Status};
 use crate::output::Finding;
 use crate::target::{PROJECT_FILE, given, read_project_file, server_url};
+
+/// How long this machine's engine may take to answer.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 pub(crate) async fn run(arguments: Doctor) -> Result<Status, CommandError> {
     let mut findings = vec![docker(&arguments.docker).await, project_file()];
@@ -33,7 +38,12 @@ async fn docker(address: &str) -> Finding {
     // Nothing is looked for by its label here, so any host and any installation will do.
     let Ok(host) = "local".parse() else { return Finding::skipped(name, "no name for it") };
     let endpoint = DockerEndpoint::Unix(socket.into());
-    match Engine::connect(host, &endpoint, InstallationId(uuid::Uuid::nil())).await {
+    let connect = Engine::connect(host, &endpoint, InstallationId(uuid::Uuid::nil()));
+    let Ok(connected) = tokio::time::timeout(PATIENCE, connect).await else {
+        let wrong = format!("the one at {address} takes connections and gives no answer");
+        return Finding::failed(name, wrong, "restart Docker, or look into its log".to_owned());
+    };
+    match connected {
         Ok(engine) => Finding::ok(name, format!("answers at {address} (API {})", engine.api_version())),
         Err(error) => Finding::failed(
             name,
@@ -83,7 +93,7 @@ async fn token(client: &Client, place: &Where) -> Finding {
     }
     match client.hosts().await {
         Ok(hosts) => {
-            let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+            let names: Vec<String> = hosts.iter().map(said_of).collect();
             Finding::ok("token", format!("valid; the server's hosts: {}", names.join(", ")))
         }
         Err(error) => {
@@ -92,6 +102,20 @@ async fn token(client: &Client, place: &Where) -> Finding {
             Finding::failed("token", error.summary(), hint)
         }
     }
+}
+
+/// Its name, and what of it does not answer the server.
+fn said_of(host: &HostView) -> String {
+    let silent = |what: &str, part: Option<&Reachability>| match part {
+        Some(Reachability::Silent { why, since }) => {
+            let since = since.map(|since| format!(" since {}", since.strftime("%H:%M:%S UTC"))).unwrap_or_default();
+            Some(format!("its {what} does not answer{since}: {why}"))
+        }
+        Some(Reachability::Answers { .. }) | None => None,
+    };
+    let parts = [silent("engine", Some(&host.engine)), silent("gateway", host.gateway.as_ref())];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { host.name.to_string() } else { format!("{} ({})", host.name, parts.join("; ")) }
 }
 
 #[cfg(feature = "service")]

@@ -25,5 +25,8 @@ pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
     for (index, line) in plan.lines.iter().enumerate() {
         output::result(&format!("{:>3}. {line}", index + 1))?;
     }
+    for warning in &plan.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
     Ok(Status::Done)
 }

@@ -118,8 +118,9 @@ fn exit_status(code: i64) -> u8 {
 async fn list(arguments: TaskList) -> Result<Status, CommandError> {
     let TaskList { place } = arguments;
     let target = place.target()?;
-    let mut tasks = target.client.tasks(&target.stage).await?;
+    let (mut tasks, silent) = target.client.tasks(&target.stage).await?;
     tasks.retain(|task| task.kind == Kind::Task && target.named_app().is_none_or(|app| *app == task.app));
+    note_silent(&silent);
     if place.json {
         output::json(&tasks)?;
         return Ok(Status::Done);
@@ -144,6 +145,15 @@ async fn list(arguments: TaskList) -> Result<Status, CommandError> {
         output::result(&table.to_string())?;
     }
     Ok(Status::Done)
+}
+
+/// Which hosts are missing in a list of tasks.
+pub(super) fn note_silent(hosts: &[String]) {
+    for host in hosts {
+        output::note(&format!(
+            "warning: host {host} does not answer: its tasks are shown as they were last; `windlass status` says since when"
+        ));
+    }
 }
 
 async fn stop(arguments: TaskStop) -> Result<Status, CommandError> {

@@ -33,6 +33,7 @@ mod rules;
 mod runner;
 mod secrets;
 mod sign_in;
+mod silent_hosts;
 mod which_commit;
 mod workflows;
 mod world;

@@ -18,6 +18,7 @@ use crate::gate::Look;
 use crate::github::GitHub;
 use crate::intake::Intake;
 use crate::oidc::Issuer;
+use crate::sight::Sights;
 use crate::stage::StageKey;
 use crate::store::{Store, StoreError};
 
@@ -31,6 +32,8 @@ pub(crate) struct App {
     /// Of jobs' tokens.
     pub(crate) issuer: Issuer,
     pub(crate) hosts: Hosts,
+    /// What they showed last.
+    pub(crate) sights: Sights,
     pub(crate) installation: InstallationId,
     /// Names this process in leases.
     pub(crate) holder: String,

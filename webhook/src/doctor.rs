@@ -1,12 +1,14 @@
 //! What the service needs, looked at one by one, without starting it.
 
-use windlass_core::config::ServerConfig;
+use futures_util::future::join_all;
+use windlass_core::config::{HostConfig, ServerConfig};
 use windlass_core::hint::Hint;
-use windlass_core::names::InstallationId;
-use windlass_engine::Hosts;
+use windlass_core::names::{HostName, InstallationId};
+use windlass_engine::{GatewayClient, Hosts};
 
 use crate::config::Settings;
 use crate::serve::environment;
+use crate::sight::PATIENCE;
 
 mod github;
 
@@ -82,27 +84,42 @@ fn folder(config: &ServerConfig) -> Finding {
 }
 
 async fn hosts(config: &ServerConfig) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (name, host) in &config.hosts {
-        let one = [(name.clone(), host.clone())].into();
-        // Nothing is looked for by its label here, so that any installation will do.
-        let connected = Hosts::connect(&one, InstallationId(uuid::Uuid::nil())).await;
-        let hosts = match connected {
-            Ok(hosts) => hosts,
-            Err(error) => {
-                findings.push(Finding::bad(format!("host {name}"), error.to_string(), error.hint()));
-                continue;
-            }
-        };
-        let Some(host) = hosts.get(name) else { continue };
-        let api = host.engine.api_version();
-        findings.push(Finding::good(format!("host {name}"), format!("its engine answers (API {api})")));
-        if let Some(gateway) = &host.gateway {
-            findings.push(match gateway.status().await {
-                Ok(status) => Finding::good(format!("gateway of {name}"), format!("version {}", status.version)),
-                Err(error) => Finding::bad(format!("gateway of {name}"), error.to_string(), error.hint()),
-            });
+    join_all(config.hosts.iter().map(|(name, config)| host(name, config))).await.concat()
+}
+
+/// All hosts are asked together, so that one that does not answer costs the others nothing.
+async fn host(name: &HostName, config: &HostConfig) -> Vec<Finding> {
+    let one = [(name.clone(), config.clone())].into();
+    // Nothing is looked for by its label here, so that any installation will do.
+    let connect = tokio::time::timeout(PATIENCE, Hosts::connect(&one, InstallationId(uuid::Uuid::nil())));
+    let gateway = async {
+        let client = GatewayClient::new(config.gateway.as_ref()?.control.clone());
+        let asked = tokio::time::timeout(PATIENCE, client.status()).await;
+        Some((client, asked))
+    };
+    let (connected, gateway) = tokio::join!(connect, gateway);
+    let (called, silent) = (format!("host {name}"), "gave no answer within 1.5s");
+    let mut findings = vec![match connected {
+        Ok(Ok(hosts)) => {
+            let api = hosts.get(name).map(|host| host.engine.api_version()).unwrap_or_default();
+            Finding::good(called, format!("its engine answers (API {api})"))
         }
-    }
+        Ok(Err(error)) => Finding::bad(called, error.to_string(), error.hint()),
+        Err(_) => {
+            let hint = "the socket takes connections and nobody answers: restart Docker there, or look into its log";
+            Finding::bad(called, format!("its engine {silent}"), Some(hint.to_owned()))
+        }
+    }];
+    findings.extend(gateway.map(|(client, asked)| {
+        let called = format!("gateway of {name}");
+        match asked {
+            Ok(Ok(status)) => Finding::good(called, format!("version {}", status.version)),
+            Ok(Err(error)) => Finding::bad(called, error.to_string(), error.hint()),
+            Err(_) => {
+                let hint = "restart `windlass gateway` on that host".to_owned();
+                Finding::bad(called, format!("it {silent} on {}", client.control().display()), Some(hint))
+            }
+        }
+    }));
     findings
 }

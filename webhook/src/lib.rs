@@ -21,6 +21,7 @@ mod runner;
 mod scene;
 mod serve;
 mod server;
+mod sight;
 mod signature;
 mod stage;
 mod stale;

@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use secrecy::SecretString;
+use windlass_core::api::{HostPart, SilentHost};
 use windlass_core::config::{ProjectConfig, ProjectFile, StagePolicy};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::hint::Hint;
-use windlass_core::names::{AppName, DeploymentId, Generation, ReleaseNumber};
+use windlass_core::names::{AppName, DeploymentId, Generation, HostName, ReleaseNumber};
 use windlass_core::plan::{
     DeploymentKind, DesiredApp, DesiredState, GatewayPresence, HostTask, Plan, PlanHost, PreviousRelease, Step,
     hosts_of, plan,
@@ -17,6 +18,7 @@ use windlass_core::task::{Image, ObservedTask, TaskSpec};
 
 use crate::app::App;
 use crate::config::fingerprint;
+use crate::sight::{LONG_PATIENCE, PATIENCE};
 use crate::stage::StageKey;
 use crate::store::StoreError;
 
@@ -40,18 +42,28 @@ pub(crate) struct Intent<'a> {
     pub(crate) releases: &'a BTreeMap<AppName, ReleaseNumber>,
 }
 
+/// What was seen of a stage.
+pub(crate) struct Looked {
+    pub(crate) tasks: Vec<ObservedTask>,
+    /// Those that do not answer: of them, what they showed last.
+    pub(crate) silent: Vec<SilentHost>,
+    /// All that were looked at.
+    pub(crate) hosts: BTreeSet<HostName>,
+}
+
 impl App {
     /// Plans how to make the releases active, from what runs at this moment.
     pub(crate) async fn plan(&self, intent: &Intent<'_>, generation: Generation) -> Result<Plan, PlanningError> {
         let desired = self.desired_state(intent, generation).await?;
         let observed = self.observe_stage(intent.stage).await?;
-        plan(&desired, &observed).map_err(|error| {
-            let failure = Failure::new(FailureCode::PolicyRefused, error.to_string());
-            match error.hint() {
-                Some(hint) => failure.hint(hint).into(),
-                None => failure.into(),
-            }
-        })
+        planned(&desired, &observed)
+    }
+
+    /// The same for whoever only wants to see it: of a host that does not answer, from what it showed last.
+    pub(crate) async fn preview(&self, intent: &Intent<'_>) -> Result<(Plan, Vec<SilentHost>), PlanningError> {
+        let desired = self.desired_state(intent, Generation(0)).await?;
+        let Looked { tasks, silent, .. } = self.look_at_stage(intent.stage).await?;
+        Ok((planned(&desired, &tasks)?, silent))
     }
 
     /// What should run.
@@ -251,23 +263,53 @@ impl App {
         stage: &StageKey,
         hosts: &[PlanHost],
     ) -> Result<Vec<ObservedTask>, PlanningError> {
+        let left = self.left_hosts(stage, hosts).await?;
+        let sights = left.iter().filter_map(|name| Some((name, self.sights.get(name)?)));
+        let looks = sights.map(|(name, sight)| async move {
+            sight.tasks(LONG_PATIENCE).await.fresh().unwrap_or_else(|silence| {
+                let error = silence.why;
+                tracing::warn!(host.name = %name, error, "cannot look at a host that the stage has left");
+                Vec::new()
+            })
+        });
+        Ok(join_all(looks).await.concat())
+    }
+
+    /// The hosts that the stage had when its active releases came, and has no more.
+    async fn left_hosts(&self, stage: &StageKey, hosts: &[PlanHost]) -> Result<BTreeSet<HostName>, StoreError> {
         let mut left = BTreeSet::new();
         for active in self.store.active_releases(stage).await? {
             let plan = self.store.plan(&active.deployment).await?;
             left.extend(plan.iter().flat_map(Plan::tasks).map(|task| task.host.clone()));
         }
-        let mut observed = Vec::new();
-        for name in left.iter().filter(|name| !hosts.iter().any(|host| host.name == **name)) {
-            let Some(host) = self.hosts.get(name) else { continue };
-            match host.engine.observe().await {
-                Ok(tasks) => observed.extend(tasks),
-                Err(error) => {
-                    tracing::warn!(host.name = %name, %error, "cannot look at a host that the stage has left")
-                }
-            }
-        }
-        Ok(observed)
+        left.retain(|name| !hosts.iter().any(|host| host.name == *name));
+        Ok(left)
     }
+
+    /// What runs of a stage as far as its hosts answer soon, and of the others what they showed last.
+    pub(crate) async fn look_at_stage(&self, stage: &StageKey) -> Result<Looked, StoreError> {
+        let ours = self.repository_ids().await?.get(&stage.project).copied();
+        let own = self.policy(stage).map(|policy| self.plan_hosts(policy)).unwrap_or_default();
+        let mut hosts = self.left_hosts(stage, &own).await?;
+        hosts.extend(own.into_iter().map(|host| host.name));
+        let looks = hosts.iter().filter_map(|name| Some((name, self.sights.get(name)?)));
+        let seen = join_all(looks.map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) })).await;
+        let silent = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Engine)).collect();
+        let tasks = seen.into_iter().filter_map(|(_, seen)| seen.answer).flat_map(|(_, tasks)| tasks);
+        let tasks =
+            tasks.filter(|task| Some(task.labels.project) == ours && task.labels.stage == stage.stage).collect();
+        Ok(Looked { tasks, silent, hosts })
+    }
+}
+
+fn planned(desired: &DesiredState<'_>, observed: &[ObservedTask]) -> Result<Plan, PlanningError> {
+    plan(desired, observed).map_err(|error| {
+        let failure = Failure::new(FailureCode::PolicyRefused, error.to_string());
+        match error.hint() {
+            Some(hint) => failure.hint(hint).into(),
+            None => failure.into(),
+        }
+    })
 }
 
 fn refused(summary: String) -> Failure {

@@ -26,6 +26,7 @@ use crate::github::{GitHub, GitHubError};
 use crate::intake::Intake;
 use crate::oidc::Issuer;
 use crate::server;
+use crate::sight::Sights;
 use crate::store::{Store, StoreError};
 
 /// Why the service cannot run.
@@ -91,8 +92,8 @@ const END: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 ///
-/// When a secret is missing, the data folder is in use, an engine's socket is not there, or the address is taken. An
-/// engine that does not answer joins later.
+/// When a secret is missing, the data folder is in use, or the address is taken. An engine that does not answer, or whose
+/// socket is not there, joins later.
 pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
     let (app, folder) = wire(config, &environment).await?;
     let address = app.settings.server.listen;
@@ -127,11 +128,13 @@ pub(crate) async fn wire(
     // The folder is ours alone, so whoever held a lease is dead.
     store.end_leases_of_the_dead(&holder).await?;
 
+    let hosts = Hosts::expect(&settings.server.hosts, installation).await?;
     let wake = Wake::default();
     let app = Arc::new(App {
         issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,
         github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
-        hosts: Hosts::expect(&settings.server.hosts, installation).await?,
+        sights: Sights::of(&hosts),
+        hosts,
         installation_key: installation_key(&data)?,
         installation,
         holder,

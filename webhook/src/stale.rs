@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use windlass_core::api::{HostPart, SilentHost};
 use windlass_core::config::Stop;
 use windlass_core::deployment::Phase;
 use windlass_core::labels::Kind;
@@ -12,6 +13,7 @@ use windlass_core::plan::{HostTask, Plan, Step};
 use windlass_core::task::ObservedTask;
 
 use crate::app::App;
+use crate::sight::PATIENCE;
 use crate::stage::StageKey;
 use crate::store::StoreError;
 
@@ -29,10 +31,12 @@ impl App {
         let Some(project) = self.repository_ids().await?.get(&stage.project).copied() else { return Ok(stale) };
         // The look comes first: a container of a deployment that begins meanwhile is not among what was seen.
         let mut observed = Vec::new();
-        for seen in join_all(self.hosts.iter().map(|(_, host)| host.engine.observe())).await {
-            match seen {
-                Ok(tasks) => observed.extend(tasks),
-                Err(error) => stale.warnings.push(error.to_string()),
+        let looks = self.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
+        for (name, seen) in join_all(looks).await {
+            match (seen.silent(name, HostPart::Engine), seen.answer) {
+                (None, seen) => observed.extend(seen.into_iter().flat_map(|(_, tasks)| tasks)),
+                // What it showed before is none that could be stopped now.
+                (Some(silent), _) => stale.warnings.push(SilentHost { as_of: None, ..silent }.to_string()),
             }
         }
         let owner = Owner { installation: self.installation, project, stage: stage.stage.clone() };

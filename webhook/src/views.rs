@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use windlass_core::api::{AppView, DeploymentView, PolicyView, StageView, StepState, StepView, TaskView};
+use windlass_core::api::{
+    AppView, DeploymentView, HostPart, PolicyView, SilentHost, StageView, StepState, StepView, TaskView,
+};
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
 use windlass_core::gateway::TargetState;
@@ -15,7 +17,7 @@ use windlass_core::report;
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
 use crate::app::App;
-use crate::planning::PlanningError;
+use crate::planning::Looked;
 use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
@@ -23,6 +25,12 @@ use crate::store::tasks::OneOffTask;
 
 /// So many one-off tasks that have ended are shown.
 const RECENT_TASKS: u32 = 20;
+
+/// A stage's tasks, and which of its hosts do not answer.
+pub(crate) struct Shown {
+    pub(crate) tasks: Vec<TaskView>,
+    pub(crate) silent: Vec<SilentHost>,
+}
 
 impl App {
     /// A deployment with its journal.
@@ -89,16 +97,7 @@ impl App {
 
     /// A stage: what it serves, what runs, what is under way.
     pub(crate) async fn stage_view(&self, stage: &StageKey) -> Result<StageView, StoreError> {
-        let mut warnings = Vec::new();
-        let observed = match self.observe_stage(stage).await {
-            Ok(observed) => observed,
-            Err(PlanningError::Refused(failure)) => {
-                warnings.push(failure.summary);
-                Vec::new()
-            }
-            Err(PlanningError::Store(error)) => return Err(error),
-        };
-        let tasks = self.task_views(stage, &observed).await?;
+        let Shown { tasks, silent } = self.shown_tasks(stage).await?;
         let mut apps = BTreeMap::new();
         for app in self.store.apps(stage).await? {
             let view = self.app_view(stage, &app, &tasks).await?;
@@ -120,7 +119,8 @@ impl App {
             lease: self.store.lease(stage).await?,
             lock: self.store.lock(stage).await?.map(|stored| stored.lock),
             hold: self.store.hold(stage).await?,
-            warnings,
+            warnings: silent.iter().map(ToString::to_string).collect(),
+            silent_hosts: silent,
         })
     }
 
@@ -130,9 +130,27 @@ impl App {
         stage: &StageKey,
         observed: &[ObservedTask],
     ) -> Result<Vec<TaskView>, StoreError> {
-        let targets = self.targets().await;
-        let mut views: Vec<TaskView> =
-            observed.iter().map(|task| observed_view(task, targets.get(&task.name))).collect();
+        let (targets, _) = self.targets().await;
+        self.with_one_offs(stage, observed.iter().map(|task| observed_view(task, targets.get(&task.name))).collect())
+            .await
+    }
+
+    /// The same for whoever only looks, within [`PATIENCE`](crate::sight::PATIENCE): of a host that does not answer, what
+    /// it showed last.
+    pub(crate) async fn shown_tasks(&self, stage: &StageKey) -> Result<Shown, StoreError> {
+        let (seen, (targets, gateways)) = tokio::join!(self.look_at_stage(stage), self.targets());
+        let Looked { tasks, mut silent, hosts } = seen?;
+        silent.extend(gateways.into_iter().filter(|gateway| hosts.contains(&gateway.name)));
+        let view = |task: &ObservedTask| {
+            let silent = silent.iter().find(|host| host.part == HostPart::Engine && host.name == task.host);
+            let as_of = silent.and_then(|host| host.as_of);
+            TaskView { as_of, ..observed_view(task, targets.get(&task.name)) }
+        };
+        let tasks = self.with_one_offs(stage, tasks.iter().map(view).collect()).await?;
+        Ok(Shown { tasks, silent })
+    }
+
+    async fn with_one_offs(&self, stage: &StageKey, mut views: Vec<TaskView>) -> Result<Vec<TaskView>, StoreError> {
         for task in self.store.tasks(stage, RECENT_TASKS).await? {
             match views.iter_mut().find(|view| view.name == task.spec.name) {
                 Some(view) => view.id = task.id.to_string(),
@@ -142,12 +160,14 @@ impl App {
         Ok(views)
     }
 
-    /// How the gateways see their targets, by container name. A gateway that does not answer says nothing.
-    async fn targets(&self) -> HashMap<String, TargetState> {
-        let gateways = self.hosts.iter().filter_map(|(_, host)| host.gateway.as_ref());
-        let answers = join_all(gateways.map(|gateway| gateway.status())).await;
-        let services = answers.into_iter().flatten().flat_map(|status| status.services);
-        services.flat_map(|service| service.targets).map(|target| (target.name, target.state)).collect()
+    /// How the gateways see their targets, by container name, and which of them do not answer: of those, what they said
+    /// last.
+    async fn targets(&self) -> (HashMap<String, TargetState>, Vec<SilentHost>) {
+        let looks = self.sights.iter().map(|(name, sight)| async move { Some((name, sight.gateway().await?)) });
+        let seen: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
+        let silent = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Gateway)).collect();
+        let services = seen.into_iter().filter_map(|(_, seen)| seen.answer).flat_map(|(_, status)| status.services);
+        (services.flat_map(|service| service.targets).map(|target| (target.name, target.state)).collect(), silent)
     }
 
     async fn app_view(&self, stage: &StageKey, app: &AppName, tasks: &[TaskView]) -> Result<AppView, StoreError> {
@@ -213,6 +233,7 @@ fn observed_view(task: &ObservedTask, target: Option<&TargetState>) -> TaskView 
         started_at: task.started,
         stopped_at: task.stopped,
         exit_code: task.exit.map(|exit| exit.code),
+        as_of: None,
     }
 }
 
@@ -234,6 +255,7 @@ fn ended_view(task: &OneOffTask) -> TaskView {
         started_at: Some(task.created_at),
         stopped_at: task.ended_at,
         exit_code: task.exit_code,
+        as_of: None,
     }
 }
 

@@ -14,6 +14,9 @@ use crate::names::{
 use crate::plan::{DeploymentKind, Plan, StepKind};
 use crate::task::{LogLine, TaskHealth, TaskStatus};
 
+/// The header of a list of tasks that names a host which did not answer; once for each.
+pub const SILENT_HOSTS: &str = "windlass-silent-hosts";
+
 /// A token on its way; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -270,6 +273,51 @@ pub struct StageView {
     /// What could not be looked at, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// The same for programs: who does not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_hosts: Vec<SilentHost>,
+}
+
+/// A host that does not answer whoever wants to show what it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentHost {
+    /// Its name.
+    pub name: HostName,
+    /// What of it does not answer.
+    pub part: HostPart,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, as far as is known.
+    pub why: String,
+    /// When it showed what is shown of it; absent: nothing of it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+}
+
+/// What of a host can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HostPart {
+    /// Its Docker Engine.
+    Engine,
+    /// Its gateway.
+    Gateway,
+}
+
+impl std::fmt::Display for SilentHost {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, part, since, why, as_of } = self;
+        let clock = |at: &Timestamp| at.strftime("%H:%M:%S UTC");
+        let (who, what) = match part {
+            HostPart::Engine => ("host", "what runs there"),
+            HostPart::Gateway => ("the gateway of host", "what it says of its targets' health"),
+        };
+        write!(formatter, "{who} {name} has not answered since {}: {why}; ", clock(since))?;
+        match as_of {
+            Some(at) => write!(formatter, "{what} is shown as of {}", clock(at)),
+            None => write!(formatter, "{what} is not known"),
+        }
+    }
 }
 
 /// What the server's file says of a stage, as far as its clients must know.
@@ -337,6 +385,9 @@ pub struct TaskView {
     /// Its exit status.
     #[serde(default)]
     pub exit_code: Option<i64>,
+    /// When this was seen, where its host has not answered since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
 }
 
 /// `GET S/stale`: service tasks that no deployment accounts for. `DELETE` of the same answers those that it has stopped
@@ -405,6 +456,9 @@ pub struct PlanView {
     pub lines: Vec<String>,
     /// The same for programs.
     pub plan: Plan,
+    /// Which hosts did not answer, and what was planned with instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `POST S/tasks`
@@ -478,6 +532,9 @@ pub enum Reachability {
     Silent {
         /// Why.
         why: String,
+        /// Since when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
 }
 

@@ -19,8 +19,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bollard::Docker;
 use bollard::query_parameters::RemoveImageOptions;
-use bollard::{API_DEFAULT_VERSION, Docker};
 use secrecy::SecretString;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::Digest;
@@ -111,12 +111,11 @@ impl Builder {
                 return Err(BuildError::Unsupported { endpoint: url.to_string() });
             }
         };
-        let address = socket.display().to_string();
         let no_engine = |error: &bollard::errors::Error| BuildError::NoEngine {
-            endpoint: format!("unix://{address}"),
+            endpoint: format!("unix://{}", socket.display()),
             reason: words(error),
         };
-        let docker = Docker::connect_with_unix(&address, ANSWER_SECONDS, API_DEFAULT_VERSION)
+        let docker = crate::transport::client(&socket, ANSWER_SECONDS)
             .map_err(|error| no_engine(&error))?
             .negotiate_version()
             .await

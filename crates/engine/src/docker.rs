@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::io::{self, ErrorKind};
 
 use bollard::errors::Error;
 use windlass_core::Timestamp;
@@ -32,8 +33,12 @@ pub(crate) fn time(text: Option<&str>) -> Option<Timestamp> {
 
 /// The error and what lies below it: the outermost alone is often no more than "client error".
 pub(crate) fn words(error: &Error) -> String {
-    if let Error::DockerResponseServerError { message, .. } = error {
-        return message.clone();
+    match error {
+        Error::DockerResponseServerError { message, .. } => return message.clone(),
+        Error::IOError { err } => return plain(err),
+        Error::SocketNotFoundError(_) => return plain(&ErrorKind::NotFound.into()),
+        Error::RequestTimeoutError => return "it gave no answer in time".to_owned(),
+        _ => {}
     }
     let mut words = error.to_string();
     let mut source = error.source();
@@ -45,6 +50,16 @@ pub(crate) fn words(error: &Error) -> String {
         source = error.source();
     }
     words
+}
+
+/// Why there is no connection, without the number that the system has for it.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such socket".to_owned(),
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 pub(crate) const fn status(error: &Error) -> Option<u16> {

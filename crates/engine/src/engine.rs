@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::Docker;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::labels;
 use windlass_core::names::{HostName, InstallationId};
@@ -27,6 +28,8 @@ struct Inner {
     host: HostName,
     endpoint: String,
     installation: InstallationId,
+    /// Whether a version of the API was agreed on.
+    agreed: AtomicBool,
     /// One at a time makes the network.
     network: tokio::sync::Mutex<()>,
     /// One at a time pulls an image.
@@ -49,42 +52,50 @@ impl Engine {
         Ok(engine)
     }
 
-    /// An engine that may not answer yet. Nothing is asked: whoever waits for it, as [`Engine::events`] does, agrees with
-    /// it once it is there.
+    /// An engine that may not answer yet, and whose socket need not be there. Nothing is asked: whoever waits for it, as
+    /// [`Engine::events`] does, or looks at it agrees with it once it is there.
     ///
     /// # Errors
     ///
-    /// When its socket is not there at all, or its address is none of a Unix socket.
+    /// When its address is none of a Unix socket.
     pub fn expect(
         host: HostName,
         endpoint: &DockerEndpoint,
         installation: InstallationId,
     ) -> Result<Self, EngineError> {
         let socket = match endpoint {
-            DockerEndpoint::Unix(socket) => socket.display().to_string(),
+            DockerEndpoint::Unix(socket) => socket,
             DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => {
                 return Err(EngineError::Unsupported { host, endpoint: url.to_string() });
             }
         };
-        let endpoint = format!("unix://{socket}");
-        let docker = Docker::connect_with_unix(&socket, ANSWER_SECONDS, API_DEFAULT_VERSION);
+        let endpoint = format!("unix://{}", socket.display());
+        let docker = crate::transport::client(socket, ANSWER_SECONDS);
         let docker = docker.map_err(|error| EngineError::Unreachable {
             host: host.clone(),
             endpoint: endpoint.clone(),
             reason: crate::docker::words(&error),
         })?;
         let (network, pulls) = (tokio::sync::Mutex::new(()), Pulls::default());
-        Ok(Self { inner: Arc::new(Inner { docker, host, endpoint, installation, network, pulls }) })
+        let agreed = AtomicBool::new(false);
+        Ok(Self { inner: Arc::new(Inner { docker, host, endpoint, installation, agreed, network, pulls }) })
     }
 
     /// On a version of the API: what was agreed on holds for all clones.
     pub(crate) async fn agree(&self) -> Result<(), EngineError> {
         let agreed = self.docker().clone().negotiate_version().await;
-        agreed.map(drop).map_err(|error| EngineError::Unreachable {
+        agreed.map_err(|error| EngineError::Unreachable {
             host: self.host().clone(),
             endpoint: self.endpoint().to_owned(),
             reason: crate::docker::words(&error),
-        })
+        })?;
+        self.inner.agreed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The same, unless it was done: an engine that was away at first may be there by now.
+    pub(crate) async fn agree_once(&self) -> Result<(), EngineError> {
+        if self.inner.agreed.load(Ordering::Relaxed) { Ok(()) } else { self.agree().await }
     }
 
     /// Asks for a sign of life.
@@ -93,6 +104,7 @@ impl Engine {
     ///
     /// When there is none.
     pub async fn ping(&self) -> Result<(), EngineError> {
+        self.agree_once().await?;
         self.docker().ping().await.map(drop).map_err(|error| self.error("ping the engine", &error))
     }
 

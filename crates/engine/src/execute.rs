@@ -6,7 +6,7 @@ mod revert;
 mod switch;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Instant;
 
@@ -164,8 +164,7 @@ impl Hosts {
             Step::Switch { services } => self.switch(services, context).await,
             Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
             Step::Retire { unroute, stop, remove, latest } => {
-                self.unroute(unroute.iter()).await?;
-                let note = self.retire(stop, remove, context).await?;
+                let note = self.retire(unroute, stop, remove, context).await?;
                 // What it is called is no reason to keep what it replaced.
                 let said = call_latest(latest, context).await.err().map(|failure| failure.summary);
                 Ok([note, said].into_iter().flatten().reduce(|note, said| format!("{note}; {said}")))
@@ -249,21 +248,32 @@ impl Hosts {
         all(keep).await.map(|_| None)
     }
 
+    /// Each host by itself: what is old on the others does not wait for one that does not answer.
     async fn retire(
         &self,
+        unroute: &[UnroutedService],
         stop: &[RetiredTask],
         remove: &[HostTask],
         context: &StepContext,
     ) -> Result<Option<String>, Failure> {
-        let cut = self.drain_and_stop(stop, context).await?;
-        // One-off containers go only now: until the step's end was on record they were the proof that it had run.
-        all(context.one_offs.iter().map(|task| self.remove(task))).await?;
-        // Draining takes its time. What a later deployment has started again meanwhile serves, and is that one's.
-        all(remove.iter().map(|task| async move {
-            let removed = self.engine(&task.host)?.remove_stopped(&task.name).await;
-            removed.map_err(|error| error.into_failure(FailureCode::Internal))
-        }))
-        .await?;
+        let one_offs = context.one_offs.iter();
+        let places = unroute.iter().map(|it| &it.host).chain(stop.iter().map(|it| &it.task.host));
+        let places: BTreeSet<&HostName> = places.chain(one_offs.chain(remove).map(|task| &task.host)).collect();
+        let retire = places.into_iter().map(|host| async move {
+            self.unroute(unroute.iter().filter(|service| service.host == *host)).await?;
+            let stop: Vec<RetiredTask> = stop.iter().filter(|old| old.task.host == *host).cloned().collect();
+            let cut = self.drain_and_stop(&stop, context).await?;
+            // One-off containers go only now: until the step's end was on record they were the proof that it had run.
+            all(context.one_offs.iter().filter(|task| task.host == *host).map(|task| self.remove(task))).await?;
+            // Draining takes its time. What a later deployment has started again meanwhile serves, and is that one's.
+            all(remove.iter().filter(|task| task.host == *host).map(|task| async move {
+                let removed = self.engine(host)?.remove_stopped(&task.name).await;
+                removed.map_err(|error| error.into_failure(FailureCode::Internal))
+            }))
+            .await?;
+            Ok(cut)
+        });
+        let cut: u64 = all(retire).await?.into_iter().sum();
         Ok((cut > 0).then(|| format!("{cut} requests were cut when their time was over")))
     }
 

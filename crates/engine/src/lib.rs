@@ -26,6 +26,7 @@ mod registry;
 mod revive;
 mod secrets;
 mod stop;
+mod transport;
 
 pub use boot::BootOutcome;
 pub use builder::{BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, PushEvent};

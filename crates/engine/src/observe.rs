@@ -22,6 +22,7 @@ impl Engine {
     ///
     /// When the engine does not answer.
     pub async fn observe(&self) -> Result<Vec<ObservedTask>, EngineError> {
+        self.agree_once().await?;
         let options = ListContainersOptions { all: true, filters: self.ours().build(), ..Default::default() };
         let list = self.docker().list_containers(Some(options)).await;
         let list = list.map_err(|error| self.error("list the containers", &error))?;

@@ -1,6 +1,6 @@
 //! `windlass app logs`
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, select_all};
 use serde::Serialize;
 use windlass_core::Timestamp;
@@ -11,6 +11,7 @@ use windlass_core::task::LogLine;
 use crate::cli::AppLogs;
 use crate::client::{Client, ClientError};
 use crate::commands::interrupt::unless_interrupted;
+use crate::commands::task::note_silent;
 use crate::error::{CommandError, Status};
 use crate::output::{self, DIM};
 
@@ -18,7 +19,7 @@ pub(super) async fn run(arguments: AppLogs) -> Result<Status, CommandError> {
     let AppLogs { follow, lines, since, role, place } = arguments;
     let target = place.target()?;
     let app = target.app()?;
-    let mut tasks = target.client.tasks(&target.stage).await?;
+    let (mut tasks, silent) = target.client.tasks(&target.stage).await?;
     tasks.retain(|task| task.kind == Kind::Service && task.app == app);
     if let Some(role) = &role {
         tasks.retain(|task| task.role == *role);
@@ -27,6 +28,7 @@ pub(super) async fn run(arguments: AppLogs) -> Result<Status, CommandError> {
     if tasks.iter().any(|task| task.last_status.is_alive()) {
         tasks.retain(|task| task.last_status.is_alive());
     }
+    note_silent(&silent);
     if tasks.is_empty() {
         return Err(CommandError::failed(format!("{app} has no task on {}", target.stage))
             .hint("`windlass app ps` and `windlass status` show what there is"));
@@ -84,17 +86,42 @@ fn short(name: &str) -> &str {
     }
 }
 
+/// As the service finds it: tasks on several hosts may be called the same.
+fn name_of<'a>(task: &'a TaskView, all: &[TaskView]) -> &'a str {
+    let alike = all.iter().filter(|other| other.name == task.name).count();
+    if alike > 1 { &task.id } else { &task.name }
+}
+
+/// Those that are left when one's host does not answer; an error where none is.
+fn those_that_answer<T>(tried: Vec<Result<T, ClientError>>) -> Result<Vec<T>, CommandError> {
+    let (mut answered, mut failed) = (Vec::new(), Vec::new());
+    for tried in tried {
+        match tried {
+            Ok(answer) => answered.push(answer),
+            Err(error) => failed.push(CommandError::from(error)),
+        }
+    }
+    match failed.pop() {
+        Some(error) if answered.is_empty() => Err(error),
+        last => {
+            let failed = failed.into_iter().chain(last);
+            failed.for_each(|error| output::note(&format!("warning: {}", error.summary())));
+            Ok(answered)
+        }
+    }
+}
+
 /// What there is, in the order in which it was written.
 async fn collect(client: &Client, tasks: &[TaskView], query: &LogQuery) -> Result<Vec<Written>, CommandError> {
     let logs = tasks.iter().map(|task| async move {
         let mut written = Vec::new();
-        let mut messages = client.task_log(&task.name, query, None).await?;
+        let mut messages = client.task_log(name_of(task, tasks), query, None).await?;
         while let Some(sent) = messages.next().await {
             written.extend(Written::new(task, sent?.message));
         }
         Ok::<_, ClientError>(written)
     });
-    let mut written = try_join_all(logs).await?.concat();
+    let mut written = those_that_answer(join_all(logs).await)?.concat();
     written.sort_by_key(|written| written.line.at);
     Ok(written)
 }
@@ -108,12 +135,23 @@ async fn stream(
     json: bool,
 ) -> Result<(), CommandError> {
     let logs = tasks.iter().map(|task| async move {
-        let messages = client.task_log(&task.name, query, None).await?;
+        let messages = client.task_log(name_of(task, tasks), query, None).await?;
         Ok::<_, ClientError>(messages.map(move |sent| sent.map(|sent| Written::new(task, sent.message))))
     });
-    let mut written = select_all(try_join_all(logs).await?);
+    let logs = those_that_answer(join_all(logs).await)?;
+    let mut left = logs.len();
+    let mut written = select_all(logs);
     while let Some(line) = written.next().await {
-        match line? {
+        let line = match line {
+            // The others' lines still come.
+            Err(error) if left > 1 => {
+                left -= 1;
+                output::note(&format!("warning: {}", CommandError::from(error).summary()));
+                continue;
+            }
+            line => line?,
+        };
+        match line {
             Some(line) if json => output::json_line(&line)?,
             Some(line) => output::result(&line.for_people(several))?,
             None => {}

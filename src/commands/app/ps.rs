@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use windlass_core::Timestamp;
-use windlass_core::api::{AppView, TaskView};
+use windlass_core::api::{AppView, SilentHost, TaskView};
 use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 use windlass_core::task::TaskStatus;
@@ -17,7 +17,7 @@ pub(super) async fn run(arguments: AppPs) -> Result<Status, CommandError> {
     let app = target.app()?;
     let mut stage = target.client.stage(&target.stage).await?;
     let view = stage.apps.remove(&app).ok_or_else(|| unknown(&app, stage.apps.keys(), &target.stage))?;
-    let listed = Listed::new(app, view);
+    let listed = Listed { silent_hosts: stage.silent_hosts, ..Listed::new(app, view) };
     if place.json {
         output::json(&listed)?;
     } else {
@@ -52,6 +52,8 @@ struct Listed {
     desired: u32,
     pending: usize,
     tasks: Vec<TaskView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silent_hosts: Vec<SilentHost>,
 }
 
 impl Listed {
@@ -62,7 +64,7 @@ impl Listed {
         let active = count(|status| status == TaskStatus::Running);
         let pending =
             count(|status| matches!(status, TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating));
-        Self { app, active_release, active, desired, pending, tasks }
+        Self { app, active_release, active, desired, pending, tasks, silent_hosts: Vec::new() }
     }
 }
 
@@ -75,7 +77,7 @@ fn show(listed: &Listed) -> Result<(), CommandError> {
             task.id.clone(),
             task.role.to_string(),
             task.release.to_string(),
-            task.last_status.as_str().to_owned(),
+            last_status(task),
             task.health.as_str().to_owned(),
             when(task.started_at),
             when(task.stopped_at),
@@ -85,4 +87,13 @@ fn show(listed: &Listed) -> Result<(), CommandError> {
     let release = listed.active_release.map_or_else(|| "no release".to_owned(), |number| format!("release {number}"));
     let Listed { active, desired, pending, .. } = listed;
     output::result(&format!("\n{release} · active: {active} · desired: {desired} · pending: {pending}"))
+}
+
+/// Of a host that does not answer: what it was, and when.
+fn last_status(task: &TaskView) -> String {
+    let status = task.last_status.as_str();
+    match task.as_of {
+        Some(at) => format!("{status} as of {}", at.strftime("%H:%M:%S UTC")),
+        None => status.to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ mod lack;
 mod mend;
 mod pauses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,11 +24,13 @@ use super::BackgroundTask;
 use crate::app::{App, Claim};
 use crate::stage::StageKey;
 use duty::Duty;
-use lack::Lack;
+use lack::{LOOK, Lack, who_is_silent};
 use pauses::Pauses;
 
 /// When a stage that is at work is looked at again, though nothing was heard of it.
 const BUSY: Duration = Duration::from_secs(1);
+/// How long a host that was silent may take to show what it runs: the others are waiting.
+const AGAIN_SILENT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Reconcile {
     app: Arc<App>,
@@ -125,11 +127,13 @@ impl Stage<'_> {
         let Some(duties) = self.duties().await? else { return Ok(None) };
         let lacks = self.look(&duties).await;
         let now = Instant::now();
-        if !lacks.values().any(|lack| lack.is_due(self.pauses, now)) {
+        let due: BTreeSet<HostName> =
+            lacks.iter().filter(|(_, lack)| lack.is_due(self.pauses, now)).map(|(name, _)| (*name).clone()).collect();
+        if due.is_empty() {
             return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
         }
         let Some(claim) = self.app.at_work.claim(format!("stage {}", self.key)) else { return Ok(Some(BUSY)) };
-        let mended = self.mend_all(&claim).await;
+        let mended = self.mend_all(&claim, &due).await;
         if claim.give_up().is_err() {
             self.app.wake.stages.notify_one();
         }
@@ -137,10 +141,12 @@ impl Stage<'_> {
     }
 
     /// Looks again, since a deployment may have begun or ended before the stage was claimed.
-    async fn mend_all(&self, claim: &Claim<'_>) -> anyhow::Result<Option<Duration>> {
+    async fn mend_all(&self, claim: &Claim<'_>, due: &BTreeSet<HostName>) -> anyhow::Result<Option<Duration>> {
         let Some(duties) = self.duties().await? else { return Ok(None) };
+        // A host that is silent, or well, is not waited for.
+        let due = duties.iter().filter(|(name, _)| due.contains(*name));
         tokio::select! {
-            _ = join_all(duties.iter().map(|(name, duty)| self.mend(name, duty))) => Ok(Some(Duration::ZERO)),
+            _ = join_all(due.map(|(name, duty)| self.mend(name, duty))) => Ok(Some(Duration::ZERO)),
             // It has its turn before the rest is mended.
             () = self.deployment_waits(claim) => Ok(Some(BUSY)),
             () = self.app.shutdown.cancelled() => Ok(None),
@@ -167,11 +173,15 @@ impl Stage<'_> {
     async fn look<'a>(&self, duties: &'a BTreeMap<HostName, Duty>) -> BTreeMap<&'a HostName, Lack<'a>> {
         let looks = duties.iter().map(|(name, duty)| async move {
             let host = self.app.hosts.get(name)?;
-            Some((name, lack::look(name, host, duty).await))
+            let patience = if self.pauses.has(&who_is_silent(name)) { AGAIN_SILENT } else { LOOK };
+            Some((name, lack::look(name, host, duty, patience).await))
         });
         // A host that the server's file does not have any more has nothing to run.
         let looks: BTreeMap<_, _> = join_all(looks).await.into_iter().flatten().collect();
         for (name, lack) in &looks {
+            if !lack.silent().any(|(who, _)| who == who_is_silent(name)) {
+                self.pauses.forget(&who_is_silent(name));
+            }
             self.report_silence(name, lack);
         }
         looks

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use windlass_core::names::HostName;
-use windlass_engine::{Host, Removal};
+use windlass_engine::{EngineError, Host, Removal};
 
 use super::BackgroundTask;
 use crate::app::App;
+use crate::sight::LONG_PATIENCE;
 use crate::store::StoreError;
 use crate::store::images::ReleaseKey;
 use choice::{Kept, Superfluous, superfluous};
@@ -36,32 +38,52 @@ impl BackgroundTask for Retention {
         let choice = self.choose().await?;
         let references: BTreeSet<String> = choice.iter().map(|it| it.image.reference()).collect();
         self.gone().retain(|(_, reference)| references.contains(reference));
-        for old in choice {
-            for (name, host) in self.app.hosts_of(&old.stage) {
-                self.remove(name, host, &old).await?;
-            }
-        }
+        let looks = self.app.hosts.iter().map(|(name, host)| self.look_through(name, host, &choice));
+        join_all(looks).await.into_iter().collect::<Result<(), StoreError>>()?;
         Ok(None)
     }
 }
 
+/// What came of an image on a host.
+enum Looked {
+    Done,
+    /// The host does not answer: nothing more is asked of it for now.
+    Silent,
+}
+
 impl Retention {
-    async fn remove(&self, name: &HostName, host: &Host, old: &Superfluous) -> Result<(), StoreError> {
+    /// Each host by itself: one that does not answer keeps no image on the others.
+    async fn look_through(&self, name: &HostName, host: &Host, choice: &[Superfluous]) -> Result<(), StoreError> {
+        for old in choice {
+            let is_there = self.app.hosts_of(&old.stage).iter().any(|(has, _)| *has == name);
+            if is_there && matches!(self.remove(name, host, old).await?, Looked::Silent) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, name: &HostName, host: &Host, old: &Superfluous) -> Result<Looked, StoreError> {
         let reference = old.image.reference();
         let place = (name.clone(), reference.clone());
         if self.gone().contains(&place) {
-            return Ok(());
+            return Ok(Looked::Done);
         }
-        match host.engine.inspect_image(&reference).await {
-            Ok(Some(_)) => {}
-            Ok(None) => {
+        match tokio::time::timeout(LONG_PATIENCE, host.engine.inspect_image(&reference)).await {
+            Ok(Ok(Some(_))) => {}
+            Ok(Ok(None)) => {
                 self.gone().insert(place);
-                return Ok(());
+                return Ok(Looked::Done);
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::debug!(stage.name = %old.stage, host = %name, %error, "cannot look for old images");
-                return Ok(());
+                return Ok(if matches!(error, EngineError::Unreachable { .. }) {
+                    Looked::Silent
+                } else {
+                    Looked::Done
+                });
             }
+            Err(_) => return Ok(Looked::Silent),
         }
         // Nobody begins to deploy it meanwhile, on whichever stage.
         let claims: Vec<_> =
@@ -80,7 +102,7 @@ impl Retention {
         if claims.into_iter().flatten().any(|claim| claim.give_up().is_err()) {
             self.app.wake.stages.notify_one();
         }
-        Ok(())
+        Ok(Looked::Done)
     }
 
     async fn choose(&self) -> Result<Vec<Superfluous>, StoreError> {

@@ -1,5 +1,6 @@
 //! Runs the one-off tasks that people started. After a restart it takes up those whose containers still run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use tokio::sync::mpsc;
 use windlass_core::api::TaskMessage;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::labels::Kind;
+use windlass_core::names::HostName;
 use windlass_core::quantity;
 use windlass_core::task::{Exit, LogLine};
-use windlass_engine::{Secrets, TimeLimit};
+use windlass_engine::{EngineError, Secrets, TimeLimit};
 
 use super::BackgroundTask;
 use crate::app::App;
@@ -51,21 +53,37 @@ impl BackgroundTask for Tasks {
 impl Tasks {
     /// A crash between a task's end and its container's removal leaves the container.
     async fn remove_what_ended(&self) -> anyhow::Result<()> {
-        let app = &*self.0;
+        let app = &self.0;
         let ended = app.store.ended_tasks(100).await?;
-        for (name, host) in app.hosts.iter() {
+        for (name, _) in app.hosts.iter() {
             let here = ended.iter().filter(|task| task.spec.host == *name);
-            let names: Vec<&str> = here.map(|task| task.spec.name.as_str()).collect();
-            if names.is_empty() {
-                continue;
-            }
-            for container in host.engine.observe().await? {
-                if container.labels.kind == Kind::Task && names.contains(&container.name.as_str()) {
-                    host.engine.remove(&container.name).await?;
-                }
+            let names: BTreeSet<String> = here.map(|task| task.spec.name.clone()).collect();
+            if !names.is_empty() {
+                // Each host by itself: one that does not answer keeps no task from starting elsewhere.
+                app.tracker.spawn(remove_from(Arc::clone(app), name.clone(), names));
             }
         }
         Ok(())
+    }
+}
+
+/// What cannot be removed now is found by the next activation.
+async fn remove_from(app: Arc<App>, name: HostName, names: BTreeSet<String>) {
+    let Some(_claim) = app.at_work.claim(format!("ended tasks of {name}")) else { return };
+    let Some(host) = app.hosts.get(&name) else { return };
+    let removal = async {
+        for container in host.engine.observe().await? {
+            if container.labels.kind == Kind::Task && names.contains(&container.name) {
+                host.engine.remove(&container.name).await?;
+            }
+        }
+        Ok::<_, EngineError>(())
+    };
+    tokio::select! {
+        removed = removal => if let Err(error) = removed {
+            tracing::debug!(host = %name, %error, "containers of tasks that ended may be left");
+        },
+        () = app.shutdown.cancelled() => {}
     }
 }
 

@@ -10,6 +10,7 @@ use windlass_core::api::{HostView, Reachability, Scope, Version};
 use super::auth::Actor;
 use super::error::ApiError;
 use crate::app::App;
+use crate::sight::Seen;
 
 pub(crate) async fn version() -> Json<Version> {
     Json(Version { version: env!("CARGO_PKG_VERSION").to_owned() })
@@ -18,15 +19,14 @@ pub(crate) async fn version() -> Json<Version> {
 pub(crate) async fn list(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Vec<HostView>>, ApiError> {
     actor.may_anywhere(Scope::Read)?;
     let hosts = app.settings.server.hosts.iter().map(|(name, config)| {
-        let host = app.hosts.get(name);
+        let sight = app.sights.get(name);
         async move {
-            let engine = match host {
-                Some(host) => reachability(host.engine.ping().await.map(|()| host.engine.api_version())),
-                None => Reachability::Silent { why: "it is not connected".to_owned() },
-            };
-            let gateway = match host.and_then(|host| host.gateway.as_ref()) {
-                Some(gateway) => Some(reachability(gateway.status().await.map(|status| status.version))),
-                None => None,
+            let (engine, gateway) = match sight {
+                Some(sight) => {
+                    let (engine, gateway) = tokio::join!(sight.engine(), sight.gateway());
+                    (reachability(engine, |version| version), gateway.map(|seen| reachability(seen, |it| it.version)))
+                }
+                None => (Reachability::Silent { why: "it is not connected".to_owned(), since: None }, None),
             };
             HostView { name: name.clone(), labels: config.labels.clone(), engine, gateway }
         }
@@ -34,9 +34,9 @@ pub(crate) async fn list(State(app): State<Arc<App>>, actor: Actor) -> Result<Js
     Ok(Json(join_all(hosts).await))
 }
 
-fn reachability<E: std::fmt::Display>(answer: Result<String, E>) -> Reachability {
-    match answer {
-        Ok(version) => Reachability::Answers { version },
-        Err(error) => Reachability::Silent { why: error.to_string() },
+fn reachability<T>(seen: Seen<T>, version: impl Fn(T) -> String) -> Reachability {
+    match seen.fresh() {
+        Ok(answer) => Reachability::Answers { version: version(answer) },
+        Err(silence) => Reachability::Silent { why: silence.why, since: Some(silence.since) },
     }
 }

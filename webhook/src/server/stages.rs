@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use windlass_core::api::{NewDeployment, PlanView, Scope, StageView};
-use windlass_core::names::{CommitSha, Generation};
+use windlass_core::names::CommitSha;
 use windlass_core::verdict::Verdict;
 
 use super::auth::Actor;
@@ -52,9 +52,9 @@ pub(crate) async fn plan(
     actor.may(Scope::Read, &stage)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
     let intent = Intent { deployment: app.new_deployment_id(), kind: new.kind, stage: &stage, releases: &releases };
-    let plan = app.plan(&intent, Generation(0)).await?;
+    let (plan, silent) = app.preview(&intent).await?;
     let lines = plan.steps.iter().map(|step| format!("{}: {step}", step.kind())).collect();
-    Ok(Json(PlanView { lines, plan }))
+    Ok(Json(PlanView { lines, plan, warnings: silent.iter().map(ToString::to_string).collect() }))
 }
 
 pub(crate) async fn lift_hold(

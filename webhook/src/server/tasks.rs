@@ -1,20 +1,24 @@
 //! Tasks: start a one-off one, list what runs, read a log, stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures_util::StreamExt;
-use windlass_core::api::{LogQuery, NewTask, Scope, StartedTask, TaskMessage, TaskView};
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use windlass_core::api::{
+    HostPart, LogQuery, NewTask, SILENT_HOSTS, Scope, SilentHost, StartedTask, TaskMessage, TaskView,
+};
 use windlass_core::hint::Hint;
-use windlass_core::names::{DeploymentId, Generation, TaskId};
-use windlass_core::plan::{DeploymentKind, one_off};
-use windlass_core::task::ObservedTask;
+use windlass_core::names::{AppName, DeploymentId, Generation, HostName, TaskId};
+use windlass_core::plan::{DeploymentKind, DesiredState, one_off};
+use windlass_core::task::{ObservedTask, TaskSpec};
 use windlass_engine::{LogOptions, Masker};
 
 use super::auth::Actor;
@@ -23,8 +27,10 @@ use super::extract::{Body, Path, Query};
 use super::{KEEP_ALIVE, stream};
 use crate::app::App;
 use crate::planning::Intent;
+use crate::sight::PATIENCE;
 use crate::stage::StageKey;
 use crate::store::tasks::OneOffTask;
+use crate::views::Shown;
 
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
@@ -46,14 +52,8 @@ pub(crate) async fn create(
     let named_alike: DeploymentId = id.as_str().parse().map_err(|_| ApiError::not_found("internal", "an id"))?;
     let intent = Intent { deployment: named_alike, kind: DeploymentKind::Deploy, stage: &stage, releases: &releases };
     let desired = app.desired_state(&intent, Generation(0)).await?;
-    let spec = one_off(&desired, &new.app, &id, new.command)
-        .map_err(|error| {
-            let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", error.to_string());
-            match error.hint() {
-                Some(hint) => refused.hint(hint),
-                None => refused,
-            }
-        })?
+    let spec = placed(&app, desired, &new.app, &id, new.command)
+        .await?
         .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no app {}", new.app)))?;
     app.store.create_task(&id, &stage, &spec, actor.name(), app.now()).await?;
     let detail = format!("{id} on release {release}");
@@ -62,14 +62,54 @@ pub(crate) async fn create(
     Ok((StatusCode::ACCEPTED, Json(StartedTask { id, release })))
 }
 
+/// On a host that answers: one that does not must not keep the others from it.
+async fn placed(
+    app: &App,
+    mut desired: DesiredState<'_>,
+    name: &AppName,
+    id: &TaskId,
+    command: Vec<String>,
+) -> Result<Option<TaskSpec>, ApiError> {
+    let anywhere = one_off(&desired, name, id, command.clone()).map_err(|error| {
+        let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", error.to_string());
+        match error.hint() {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
+    })?;
+    let looks = desired.hosts.iter().filter_map(|host| Some((&host.name, app.sights.get(&host.name)?)));
+    let seen = join_all(looks.map(|(name, sight)| async move { (name, sight.engine().await) })).await;
+    let silent: Vec<SilentHost> = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Engine)).collect();
+    if silent.is_empty() {
+        return Ok(anywhere);
+    }
+    desired.hosts.retain(|host| !silent.iter().any(|silent| silent.name == host.name));
+    // None is left where all that fit are silent.
+    one_off(&desired, name, id, command).map_err(|_| unreachable(&silent))
+}
+
+fn unreachable(silent: &[SilentHost]) -> ApiError {
+    let why = silent.iter().map(|host| {
+        let since = host.since.strftime("%H:%M:%S UTC");
+        format!("host {} has not answered since {since}: {}", host.name, host.why)
+    });
+    let why: Vec<String> = why.collect();
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", why.join("; "))
+        .hint("`windlass doctor --config` on the server says what is wrong with it")
+}
+
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     actor: Actor,
     stage: StageKey,
-) -> Result<Json<Vec<TaskView>>, ApiError> {
+) -> Result<(HeaderMap, Json<Vec<TaskView>>), ApiError> {
     actor.may(Scope::Read, &stage)?;
-    let observed = app.observe_stage(&stage).await?;
-    Ok(Json(app.task_views(&stage, &observed).await?))
+    let Shown { tasks, silent } = app.shown_tasks(&stage).await?;
+    // A list has no room for who is missing in it.
+    let missing = silent.iter().filter(|host| host.part == HostPart::Engine);
+    let names = missing.map(|host| HeaderValue::from_str(host.name.as_str()));
+    let missing = names.flatten().map(|name| (HeaderName::from_static(SILENT_HOSTS), name)).collect();
+    Ok((missing, Json(tasks)))
 }
 
 /// A task by what people know it by.
@@ -87,21 +127,52 @@ impl Found {
     }
 }
 
-/// By a one-off task's id, a container's name, or the beginning of its id.
-async fn find(app: &App, id: &str) -> Result<Found, ApiError> {
+/// By a one-off task's id, a container's name, or the beginning of its id. All hosts are asked together, and who has it
+/// answers for all.
+async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
     if let Ok(id) = id.parse::<TaskId>()
         && let Some(task) = app.store.task(&id).await?
     {
         return Ok(Found::OneOff(Box::new(task)));
     }
-    for stage in app.stages() {
-        let observed = app.observe_stage(&stage).await?;
-        let is_it = |task: &ObservedTask| task.name == id || (id.len() >= 12 && task.container.starts_with(id));
-        if let Some(task) = observed.into_iter().find(is_it) {
-            return Ok(Found::Container(Box::new(task), stage));
+    if let Some(task) = app.store.open_tasks().await?.into_iter().find(|task| task.spec.name == id) {
+        return Ok(Found::OneOff(Box::new(task)));
+    }
+    let ids = app.repository_ids().await?;
+    let known = app.stages();
+    let stage_of = |task: &ObservedTask| {
+        let is_of = |stage: &&StageKey| {
+            stage.stage == task.labels.stage && ids.get(&stage.project) == Some(&task.labels.project)
+        };
+        known.iter().find(is_of).cloned()
+    };
+    let is_it = |task: &&ObservedTask| task.name == id || (id.len() >= 12 && task.container.starts_with(id));
+    let looks = app.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
+    let mut looks: FuturesUnordered<_> = looks.collect();
+    let (mut had, mut silent) = (Vec::new(), Vec::new());
+    while let Some((name, seen)) = looks.next().await {
+        let missing = seen.silent(name, HostPart::Engine);
+        let tasks = seen.answer.map(|(_, tasks)| tasks).unwrap_or_default();
+        match (tasks.iter().find(is_it).and_then(|task| Some((task, stage_of(task)?))), missing) {
+            (Some((task, stage)), None) => return Ok(Found::Container(Box::new(task.clone()), stage)),
+            // It was there when its host answered last; one of the same name may be elsewhere.
+            (Some((_, stage)), Some(missing)) if actor.may(Scope::Read, &stage).is_ok() => had.push(missing),
+            (_, Some(missing)) => silent.push(missing),
+            (None, None) => {}
         }
     }
-    Err(ApiError::not_found("task_unknown", format!("there is no task {id}")).hint("`windlass app ps` lists them"))
+    if !had.is_empty() {
+        return Err(unreachable(&had));
+    }
+    // Only a host of the stages that are the actor's could have it.
+    let own = known.iter().filter(|stage| actor.may(Scope::Read, stage).is_ok());
+    let own: BTreeSet<&HostName> = own.flat_map(|stage| app.hosts_of(stage)).map(|(name, _)| name).collect();
+    silent.retain(|host| own.contains(&host.name));
+    if silent.is_empty() {
+        let unknown = ApiError::not_found("task_unknown", format!("there is no task {id}"));
+        return Err(unknown.hint("`windlass app ps` lists them"));
+    }
+    Err(unreachable(&silent).detail(format!("no host that answers has a task {id}")))
 }
 
 pub(crate) async fn log(
@@ -111,7 +182,7 @@ pub(crate) async fn log(
     Query(query): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = find(&app, &id).await?;
+    let found = find(&app, &actor, &id).await?;
     actor.may(Scope::Read, found.stage())?;
     match found {
         Found::OneOff(task) => Ok(stream::task(app, task.id, stream::last_event_id(&headers)).into_response()),
@@ -146,7 +217,7 @@ pub(crate) async fn stop(
     actor: Actor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let found = find(&app, &id).await?;
+    let found = find(&app, &actor, &id).await?;
     actor.may(Scope::Deploy, found.stage())?;
     let Found::OneOff(task) = &found else {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_one_off", format!("{id} serves; it is no one-off task"))

@@ -13,7 +13,7 @@ use super::duty::Duty;
 use super::pauses::Pauses;
 
 /// How long a host may take to show what it runs.
-const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// What is not as it should be on a host.
 #[derive(Debug, Default)]
@@ -49,19 +49,21 @@ pub(super) enum Mistake {
 }
 
 /// Looks at a host. Whoever does not answer lacks nothing as far as is known.
-pub(super) async fn look<'a>(name: &HostName, host: &Host, duty: &'a Duty) -> Lack<'a> {
+pub(super) async fn look<'a>(name: &HostName, host: &Host, duty: &'a Duty, patience: Duration) -> Lack<'a> {
     let silent = |who: &str, why: String| Lack { silent: vec![(format!("{who} {name}"), why)], ..Lack::default() };
-    let found = match tokio::time::timeout(LOOK, find(host, duty)).await {
+    let found = match tokio::time::timeout(patience, find(host, duty)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return silent("engine", error.to_string()),
-        Err(_) => return silent("engine", format!("the engine gave no answer within {}s", LOOK.as_secs())),
+        Err(_) => return silent("engine", format!("the engine gave no answer within {}s", patience.as_secs())),
     };
     let Some(gateway) = host.gateway.as_ref().filter(|_| !duty.services.is_empty()) else {
         return lack(duty, &found, None);
     };
-    match gateway.status().await {
-        Ok(status) => lack(duty, &found, Some(&status)),
-        Err(error) => Lack { silent: silent("gateway", error.to_string()).silent, ..lack(duty, &found, None) },
+    let no_word = |why: String| Lack { silent: silent("gateway", why).silent, ..lack(duty, &found, None) };
+    match tokio::time::timeout(patience, gateway.status()).await {
+        Ok(Ok(status)) => lack(duty, &found, Some(&status)),
+        Ok(Err(error)) => no_word(error.to_string()),
+        Err(_) => no_word(format!("the gateway gave no answer within {}s", patience.as_secs())),
     }
 }
 
@@ -154,6 +156,11 @@ impl Lack<'_> {
         let tasks = self.missing.iter().chain(&self.ended).chain(&self.loose).map(|task| try_of_task(task));
         tasks.chain(self.routes.iter().map(|route| try_of_route(route.service)))
     }
+}
+
+/// Under which an engine's silence is kept.
+pub(super) fn who_is_silent(name: &HostName) -> String {
+    format!("engine {name}")
 }
 
 /// Under which its pauses are kept.

@@ -13,7 +13,7 @@ use windlass_engine::{EngineError, Host, Masker, Secrets};
 
 use super::Stage;
 use super::duty::Duty;
-use super::lack::{Misrouted, Mistake, look, try_of_route, try_of_task};
+use super::lack::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
 use super::pauses::Pauses;
 use crate::app::App;
 
@@ -29,12 +29,12 @@ impl Stage<'_> {
     /// The tasks, then the gateway.
     pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
         let Some(host) = self.app.hosts.get(name) else { return };
-        let seen = look(name, host, duty).await;
+        let seen = look(name, host, duty, LOOK).await;
         let missing = seen.missing.iter().map(|task| (task, Found::Missing));
         let ended = seen.ended.iter().map(|task| (task, Found::Ended));
         let loose = seen.loose.iter().map(|task| (task, Found::Loose));
         join_all(missing.chain(ended).chain(loose).map(|(task, found)| self.see_to(host, task, found))).await;
-        let seen = look(name, host, duty).await;
+        let seen = look(name, host, duty, LOOK).await;
         join_all(seen.routes.iter().map(|route| self.route(host, duty, route))).await;
     }
 

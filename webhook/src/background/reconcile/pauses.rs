@@ -35,6 +35,11 @@ impl Pauses {
         tries.number
     }
 
+    /// Whether it was tried not long ago.
+    pub(super) fn has(&self, what: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(what)
+    }
+
     /// Why it could not be done is out of the way.
     pub(super) fn forget(&self, what: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
