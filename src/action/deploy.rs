@@ -172,7 +172,8 @@ pub(super) async fn status(step: &Step<'_>) -> Result<(), Failed> {
     }
     let outputs = &step.runner.outputs;
     outputs.set(Output::Release, &numbers(&active))?;
-    let url = view.apps.values().find_map(|app| app.urls.first()).cloned().unwrap_or_default();
+    let url =
+        view.apps.values().flat_map(|app| &app.urls).find(|url| !url.contains("://*")).cloned().unwrap_or_default();
     outputs.set(Output::EnvironmentUrl, &url)?;
     if let Some(deployment) = &view.deployment {
         outputs.set(Output::DeploymentId, deployment.id.as_str())?;

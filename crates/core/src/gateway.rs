@@ -42,10 +42,41 @@ impl fmt::Display for ServiceKey {
 /// What the gateway matches.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Route {
-    /// The host name, lower-cased, without a port.
+    /// The host name, lower-cased, without a port. `*.` at its beginning is any one name below the rest, `*` alone is any
+    /// host. An exact name wins over `*.`, and that over `*`.
     pub host: String,
     /// The path's prefix, whole segments: `/api` matches `/api` and `/api/x`, not `/apix`. `/` matches all.
     pub path: String,
+    /// Scheme and host, such as `https://shop.example.com`, where all of it is redirected to. `None`: it is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
+}
+
+impl Route {
+    /// One that is served.
+    #[must_use]
+    pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { host: host.into(), path: path.into(), redirect: None }
+    }
+
+    /// Whether it is of one host, not of many.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.host.starts_with('*')
+    }
+
+    /// What no two services may have in common.
+    #[must_use]
+    pub fn place(&self) -> (&str, &str) {
+        (&self.host, &self.path)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{}", self.host, self.path)?;
+        self.redirect.as_ref().map_or(Ok(()), |there| write!(formatter, " (to {there})"))
+    }
 }
 
 /// Where it sends it.

@@ -39,7 +39,15 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 impl ProbePlan {
     /// Apps that look at their host name get to see one that they know.
     pub(crate) fn new(spec: &ServiceSpec) -> Self {
-        let host = spec.routes.first().map_or_else(|| "localhost".to_owned(), |route| route.host.clone());
+        let served = || spec.routes.iter().filter(|route| route.redirect.is_none());
+        let known = served().find(|route| route.is_exact()).or_else(|| served().next());
+        let host = known.map_or("localhost", |route| route.host.as_str());
+        // Of many names, one.
+        let host = match host.strip_prefix("*") {
+            Some("") => "localhost".to_owned(),
+            Some(below) => format!("health{below}"),
+            None => host.to_owned(),
+        };
         Self { probe: spec.probe.clone(), host }
     }
 }

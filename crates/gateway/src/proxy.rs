@@ -9,14 +9,14 @@ use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
 
 use crate::body::{RequestBody, ResponseBody, Upstream};
 use crate::headers::{self, Arrival, Malformed};
 use crate::hold::{Place, TimeOver};
 use crate::pool::{self, Connection, Repeat};
-use crate::router::Table;
+use crate::router::{Table, Way};
 use crate::service::{NoTarget, Service};
 use crate::target::{InFlight, Target, TargetId};
 use crate::{health, tunnel};
@@ -66,8 +66,10 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
         let picked = {
             let table = client.table.load();
             let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let Some(service) = table.find(host, request.uri().path()) else {
-                return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n");
+            let service = match table.find(host, request.uri().path()) {
+                Some(Way::Serve(service)) => service,
+                Some(Way::Redirect(to)) => return redirect(to, request.uri()),
+                None => return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n"),
             };
             service.pick(&tried).map_err(|reason| (reason, Arc::clone(service)))
         };
@@ -188,6 +190,19 @@ fn hand_back(
         connection.patience = pool::LONGEST_IDLE.min(promised.saturating_sub(Duration::from_secs(1)));
     }
     response.map(|body| ResponseBody::Upstream(Upstream::new(body, connection, in_flight)))
+}
+
+/// The same path and query at another place, with the same method and body (RFC 9110, section 15.4.9).
+fn redirect(to: &str, asked: &Uri) -> Response<ResponseBody> {
+    let path = asked.path_and_query().map_or("/", |path| path.as_str());
+    match HeaderValue::try_from(format!("{to}{path}")) {
+        Ok(there) => {
+            let mut response = say(StatusCode::PERMANENT_REDIRECT, "This app has another name.\n");
+            response.headers_mut().insert(header::LOCATION, there);
+            response
+        }
+        Err(_) => say(StatusCode::BAD_REQUEST, "The request's path is not one.\n"),
+    }
 }
 
 fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {

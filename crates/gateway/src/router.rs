@@ -1,4 +1,5 @@
-//! Which service a request is for: by host, then by the longest path prefix of whole segments.
+//! Which service a request is for: by host, an exact name before `*.` and that before `*`, then by the longest path prefix
+//! of whole segments. A name that has no route for the path leaves it to the next.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,6 +18,16 @@ struct Rule {
     /// Without the slash at its end: `/` is empty here.
     prefix: String,
     service: Arc<Service>,
+    redirect: Option<String>,
+}
+
+/// What is to be done with a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// One of the service's targets gets it.
+    Serve(&'a Arc<Service>),
+    /// The client is to ask this scheme and host instead.
+    Redirect(&'a str),
 }
 
 impl Table {
@@ -26,7 +37,11 @@ impl Table {
         for service in services {
             for route in &service.spec.routes {
                 let prefix = route.path.trim_end_matches('/').to_owned();
-                hosts.entry(route.host.clone()).or_default().push(Rule { prefix, service: Arc::clone(service) });
+                hosts.entry(route.host.clone()).or_default().push(Rule {
+                    prefix,
+                    service: Arc::clone(service),
+                    redirect: route.redirect.clone(),
+                });
             }
         }
         for rules in hosts.values_mut() {
@@ -36,9 +51,18 @@ impl Table {
     }
 
     /// Whose this request is. `host` is as the client wrote it, with a port perhaps.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<Service>> {
-        let rules = self.hosts.get(plain_host(host).as_ref())?;
-        rules.iter().find(|rule| covers(&rule.prefix, path)).map(|rule| &rule.service)
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<Way<'_>> {
+        let host = plain_host(host);
+        let rule =
+            self.rule(&host, path).or_else(|| self.rule(&wildcard(&host)?, path)).or_else(|| self.rule("*", path));
+        rule.map(|rule| match &rule.redirect {
+            Some(to) => Way::Redirect(to),
+            None => Way::Serve(&rule.service),
+        })
+    }
+
+    fn rule(&self, host: &str, path: &str) -> Option<&Rule> {
+        self.hosts.get(host)?.iter().find(|rule| covers(&rule.prefix, path))
     }
 }
 
@@ -56,6 +80,12 @@ fn plain_host(host: &str) -> Cow<'_, str> {
     }
 }
 
+/// `a.shop.test` is any one name below `shop.test`.
+fn wildcard(host: &str) -> Option<String> {
+    let (name, rest) = host.split_once('.')?;
+    (!name.is_empty() && !rest.is_empty()).then(|| format!("*.{rest}"))
+}
+
 fn covers(prefix: &str, path: &str) -> bool {
     prefix.is_empty() || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -66,7 +96,34 @@ mod tests {
     use crate::service::testing::service;
 
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
-        table.find(host, path).map(|service| service.spec.key.0.as_str())
+        match table.find(host, path)? {
+            Way::Serve(service) => Some(service.spec.key.0.as_str()),
+            Way::Redirect(to) => Some(to),
+        }
+    }
+
+    #[test]
+    fn an_exact_name_wins_over_a_wildcard_and_that_over_every_host() {
+        let services = [
+            service("all", &[("*", "/")]),
+            service("any", &[("*.shop.test", "/")]),
+            service("eu", &[("eu.shop.test", "/api")]),
+            service("deep", &[("*.eu.shop.test", "/")]),
+        ];
+        let table = Table::new(services.iter());
+        for (host, path, expected) in [
+            ("eu.shop.test", "/api/x", "eu"),
+            ("eu.shop.test", "/", "any"),
+            ("US.shop.test.:80", "/api", "any"),
+            ("a.eu.shop.test", "/", "deep"),
+            ("a.b.shop.test", "/", "all"),
+            ("shop.test", "/", "all"),
+            (".shop.test", "/", "all"),
+            ("*.shop.test", "/", "any"),
+            ("", "/", "all"),
+        ] {
+            assert_eq!(found(&table, host, path), Some(expected), "{host}{path}");
+        }
     }
 
     #[test]

@@ -55,8 +55,7 @@ pub(crate) mod testing {
     use super::*;
 
     pub(crate) fn service(key: &str, routes: &[(&str, &str)]) -> Arc<Service> {
-        let routes =
-            routes.iter().map(|(host, path)| Route { host: (*host).to_owned(), path: (*path).to_owned() }).collect();
+        let routes = routes.iter().map(|(host, path)| Route::new(*host, *path)).collect();
         let spec = ServiceSpec {
             key: ServiceKey(key.to_owned()),
             generation: Generation(1),

@@ -14,6 +14,9 @@ pub(crate) fn checked(mut spec: ServiceSpec) -> Result<ServiceSpec, Refusal> {
         if route.host.is_empty() {
             errors.push(format!("a route of {} has no host", spec.key));
         }
+        if route.host != "*" && route.host.strip_prefix("*.").unwrap_or(&route.host).contains('*') {
+            errors.push(format!("host `{}` has a `*` that is not its whole first name", route.host));
+        }
         if !route.path.starts_with('/') {
             errors.push(format!("path `{}` does not start with `/`", route.path));
         }
@@ -21,7 +24,7 @@ pub(crate) fn checked(mut spec: ServiceSpec) -> Result<ServiceSpec, Refusal> {
         route.path = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
     }
     let mut seen = BTreeSet::new();
-    for route in spec.routes.iter().filter(|route| !seen.insert(*route)) {
+    for route in spec.routes.iter().filter(|route| !seen.insert(route.place())) {
         errors.push(format!("route {}{} is there twice", route.host, route.path));
     }
     let mut seen = BTreeSet::new();

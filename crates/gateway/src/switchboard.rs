@@ -244,7 +244,9 @@ fn snapshot_of(entries: &BTreeMap<ServiceKey, Entry>, key: &ServiceKey, next: Op
 fn refuse_taken_routes(entries: &BTreeMap<ServiceKey, Entry>, spec: &ServiceSpec) -> Result<(), Refusal> {
     let others = entries.iter().filter(|(key, _)| **key != spec.key).filter_map(|(_, entry)| entry.active.as_ref());
     for other in others {
-        if let Some(route) = spec.routes.iter().find(|route| other.spec().routes.contains(route)) {
+        if let Some(route) =
+            spec.routes.iter().find(|route| other.spec().routes.iter().any(|it| it.place() == route.place()))
+        {
             return Err(refusal::route_taken(route, &other.spec().key));
         }
     }

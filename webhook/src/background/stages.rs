@@ -234,7 +234,7 @@ impl App {
         for (app, number) in releases {
             let Some(release) = self.store.release(stage, app, *number).await? else { continue };
             let Ok(config) = self.stored_config(stage, &release.config) else { continue };
-            if let Some(url) = config.apps.get(app).and_then(|app| app.url.first()) {
+            if let Some(url) = config.apps.get(app).and_then(|app| app.address()) {
                 return Ok(Some(url.url.clone()));
             }
         }

@@ -57,11 +57,12 @@ impl Limits {
     }
 
     fn refusals(&self, name: &AppName, app: &AppConfig) -> Vec<Refusal> {
-        let unknown_hosts = app.url.iter().map(|url| url.route.host.as_str()).filter(|host| !self.allow_host(host));
-        let urls = unknown_hosts.map(|host| Refusal {
+        let hosts = app.url.iter().map(|url| ("url", url.route.host.as_str()));
+        let hosts = hosts.chain(app.redirect.iter().map(|route| ("redirect", route.host.as_str())));
+        let urls = hosts.filter(|(_, host)| !self.allow_host(host)).map(|(key, host)| Refusal {
             app: name.clone(),
             role: None,
-            key: "url",
+            key,
             message: format!("has the host {host}, which the server does not allow"),
             remedy: format!("add \"{host}\" to the project's `limits.urls` in windlass-server.toml"),
         });
@@ -98,8 +99,10 @@ impl Limits {
         refusals
     }
 
+    /// `*.` allows the names below and the wildcard itself; `*` allows all, and what is for every host.
     fn allow_host(&self, host: &str) -> bool {
         self.urls.iter().any(|pattern| match pattern.strip_prefix("*.") {
+            None if pattern == "*" => true,
             Some(domain) => host.split_once('.').is_some_and(|(name, rest)| !name.is_empty() && rest == domain),
             None => pattern == host,
         })

@@ -62,8 +62,11 @@ pub struct AppConfig {
     pub image: Option<ImageName>,
     /// How the image is built.
     pub build: Build,
-    /// Where the app is reached; the first is the environment's URL on GitHub.
+    /// Where the app is reached; the first that is of one host is the environment's URL on GitHub.
     pub url: Vec<AppUrl>,
+    /// Other names of the app, whose requests are sent on to its first address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirect: Vec<Route>,
     /// For every role and the migration.
     pub env: BTreeMap<String, String>,
     /// Names of secrets; the values live on the server.
@@ -83,6 +86,12 @@ impl AppConfig {
     #[must_use]
     pub fn primary(&self) -> Option<(&RoleName, &RoleConfig)> {
         self.roles.iter().find(|(_, role)| role.primary)
+    }
+
+    /// The address to give to people: the first that is of one host.
+    #[must_use]
+    pub fn address(&self) -> Option<&AppUrl> {
+        self.url.iter().find(|url| url.route.is_exact())
     }
 }
 

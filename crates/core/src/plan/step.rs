@@ -343,7 +343,7 @@ fn counted(number: usize, word: &str) -> String {
 }
 
 fn routes(service: &HostService) -> String {
-    let routes: Vec<String> = service.routes.iter().map(|route| format!("{}{}", route.host, route.path)).collect();
+    let routes: Vec<String> = service.routes.iter().map(ToString::to_string).collect();
     routes.join(" ")
 }
 

@@ -84,3 +84,33 @@ fn a_task_gets_what_it_asks_for_or_else_the_limit() {
     let open = Limits { memory: None, cpu: None, ..limits };
     assert_eq!(open.cap(&Resources::default()), Resources::default());
 }
+
+#[test]
+fn a_host_for_many_needs_the_same_word_from_the_server() {
+    let refused = |allowed: &[&str], url: &str| {
+        project(allowed, &[]).permits(&config(&format!("url = \"https://{url}\"\nport = 1"))).len()
+    };
+    for (allowed, url, expected) in [
+        ("*.example.com", "*.example.com", 0),
+        ("*.example.com", "*.shop.example.com", 1),
+        ("shop.example.com", "*.shop.example.com", 1),
+        ("*.shop.example.com", "*.shop.example.com", 0),
+        ("*.example.com", "*", 1),
+        ("*", "*", 0),
+        ("*", "*.shop.example.com", 0),
+        ("*", "shop.example.com", 0),
+    ] {
+        assert_eq!(refused(&[allowed], url), expected, "{allowed} for {url}");
+    }
+}
+
+#[test]
+fn a_name_that_only_redirects_needs_to_be_allowed_too() {
+    let text = r#"
+        url = "https://shop.example.com"
+        redirect = ["www.example.org"]
+    "#;
+    let refusals = project(&["*.example.com"], &[]).permits(&config(text));
+    let expected = "app `default`: `redirect` has the host www.example.org, which the server does not allow";
+    assert_eq!(sentences(&refusals), [expected]);
+}

@@ -81,7 +81,7 @@ fn an_address_is_kept_as_written_and_matched_in_its_shortest_form() {
     "#;
     let config = config(text);
     let urls = &app(&config, "default").url;
-    let route = |host: &str, path: &str| Route { host: host.to_owned(), path: path.to_owned() };
+    let route = |host: &str, path: &str| Route::new(host, path);
     assert_eq!((urls[0].url.as_str(), urls[0].https), ("https://Shop.Example.com:8443/API/", true));
     assert_eq!(urls[0].route, route("shop.example.com", "/API"));
     assert_eq!((&urls[1].route, urls[1].https), (&route("shop.example.com", "/"), false));
@@ -267,4 +267,31 @@ fn a_resolved_configuration_survives_the_store() {
         let stored = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<ProjectConfig>(&stored).unwrap(), config);
     }
+}
+
+#[test]
+fn addresses_of_many_hosts_are_matched_but_never_given_to_people() {
+    let text = r#"
+        schema = 1
+        url = ["https://*.shop.example.com/", "https://*", "https://shop.example.com/x"]
+    "#;
+    let config = config(text);
+    let app = app(&config, "default");
+    let routes: Vec<String> = app.url.iter().map(|url| url.route.to_string()).collect();
+    assert_eq!(routes, ["*.shop.example.com/", "*/", "shop.example.com/x"]);
+    assert_eq!(app.address().unwrap().url, "https://shop.example.com/x");
+}
+
+#[test]
+fn other_names_redirect_to_the_first_address() {
+    let text = r#"
+        schema = 1
+        url = ["https://shop.example.com:8443/x", "https://shop.example.net"]
+        redirect = ["WWW.shop.example.com.", "shop.example.org"]
+    "#;
+    let config = config(text);
+    let routes: Vec<String> = app(&config, "default").redirect.iter().map(ToString::to_string).collect();
+    let expected =
+        ["www.shop.example.com/", "shop.example.org/"].map(|it| format!("{it} (to https://shop.example.com:8443)"));
+    assert_eq!(routes, expected);
 }

@@ -88,7 +88,7 @@ pub(crate) fn spec(generation: u64, backends: &[&Backend]) -> ServiceSpec {
 }
 
 pub(crate) fn route(host: &str, path: &str) -> Route {
-    Route { host: host.to_owned(), path: path.to_owned() }
+    Route::new(host, path)
 }
 
 pub(crate) struct Control {

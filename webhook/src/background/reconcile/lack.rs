@@ -184,7 +184,7 @@ mod tests {
     use crate::scene::task;
 
     fn route() -> Route {
-        Route { host: "shop.example.com".to_owned(), path: "/".to_owned() }
+        Route::new("shop.example.com", "/")
     }
 
     /// Two tasks that are routed to.

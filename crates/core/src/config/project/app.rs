@@ -9,7 +9,8 @@ use crate::config::reader::{Item, Misplaced, Table, check_variable};
 use crate::names::{AppName, RoleName};
 use crate::quantity::Duration;
 
-pub(super) const APP: &[&str] = &["image", "build", "url", "env", "secrets", "migrate", "boot", "watch", "roles"];
+pub(super) const APP: &[&str] =
+    &["image", "build", "url", "redirect", "env", "secrets", "migrate", "boot", "watch", "roles"];
 pub(super) const BUILD: &[&str] = &["context", "dockerfile", "target", "args", "secrets", "platforms"];
 pub(super) const MIGRATE: &[&str] = &["command", "timeout"];
 pub(super) const BOOT: &[&str] = &["limit", "wait"];
@@ -17,6 +18,7 @@ pub(super) const BOOT: &[&str] = &["limit", "wait"];
 pub(super) fn read_app(name: &AppName, item: Item<'_>, routes: &mut Routes) -> AppConfig {
     let Some(app) = item.table(&[APP, ROLE]) else { return empty() };
     let url = app.get("url").map(|url| routes.read(name, url)).unwrap_or_default();
+    let redirect = app.get("redirect").map(|names| routes.read_redirects(name, &url, names)).unwrap_or_default();
     let secrets = app.get("secrets").map(secret_names).unwrap_or_default();
     let roles = read_roles(&app, &secrets);
     if let Some(url) = app.get("url")
@@ -33,6 +35,7 @@ pub(super) fn read_app(name: &AppName, item: Item<'_>, routes: &mut Routes) -> A
         image: app.get("image").and_then(|image| image.parsed()),
         build: app.get("build").map_or_else(default_build, read_build),
         url,
+        redirect,
         env: app.get("env").map(|env| variables(env, &secrets)).unwrap_or_default(),
         secrets,
         migrate: app.get("migrate").and_then(read_migrate),
@@ -47,6 +50,7 @@ fn empty() -> AppConfig {
         image: None,
         build: default_build(),
         url: Vec::new(),
+        redirect: Vec::new(),
         env: BTreeMap::new(),
         secrets: Vec::new(),
         migrate: None,

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
 use super::AppUrl;
-use crate::config::reader::{Item, Place, web_url};
+use crate::config::reader::{Item, Place, web_urls};
 use crate::gateway::Route;
 use crate::names::AppName;
 
@@ -28,16 +30,49 @@ impl Routes {
     }
 
     fn read_one(&mut self, app: &AppName, item: Item<'_>) -> Option<AppUrl> {
-        let url = web_url(item)?;
+        let url = web_urls(item)?;
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let path = format!("/{}", url.path().trim_matches('/'));
-        let route = Route { host, path };
-        if let Some((other, there)) = self.0.insert(route.clone(), (app.clone(), item.node.place.clone())) {
+        let route = Route::new(host, path);
+        self.claim(app, item, &route)?;
+        Some(AppUrl { url: item.string()?.to_owned(), https: url.scheme() == "https", route })
+    }
+
+    /// Reads names that redirect to the app's first address.
+    pub(super) fn read_redirects(&mut self, app: &AppName, urls: &[AppUrl], item: Item<'_>) -> Vec<Route> {
+        let Some(to) = urls.first().filter(|first| first.route.is_exact()).and_then(|first| origin(&first.url)) else {
+            item.contradict(
+                "there is no address to redirect to",
+                "let the first of the app's `url` be one of a single host: that is where these names lead",
+            );
+            return Vec::new();
+        };
+        item.list(|item| self.read_redirect(app, &to, item)).unwrap_or_default()
+    }
+
+    fn read_redirect(&mut self, app: &AppName, to: &str, item: Item<'_>) -> Option<Route> {
+        let name = item.text()?;
+        let Some(host) = host_name(name) else {
+            item.refuse(
+                format!("`{name}` is not a host name"),
+                "write the name only, such as www.shop.example.com: scheme and path are those of the request",
+            );
+            return None;
+        };
+        let route = Route { redirect: Some(to.to_owned()), ..Route::new(host, "/") };
+        self.claim(app, item, &route)?;
+        Some(route)
+    }
+
+    /// Each place of the gateway once; what two apps share by what stands at the top is neither's.
+    fn claim(&mut self, app: &AppName, item: Item<'_>, route: &Route) -> Option<()> {
+        let place = Route::new(route.host.clone(), route.path.clone());
+        if let Some((other, there)) = self.0.insert(place, (app.clone(), item.node.place.clone())) {
             let place = format!("{}{}", route.host, if route.path == "/" { "" } else { &route.path });
             if there == item.node.place {
                 item.contradict(
                     "all apps would have this address, since what stands at the top is shared",
-                    format!("move `url` into one of them, such as `[apps.{other}]`"),
+                    format!("move it into one of them, such as `[apps.{other}]`"),
                 );
                 return None;
             }
@@ -50,6 +85,20 @@ impl Routes {
                 "write each address once: the gateway tells them apart by host and path, not by scheme or port",
             );
         }
-        Some(AppUrl { url: item.string()?.to_owned(), https: url.scheme() == "https", route })
+        Some(())
     }
+}
+
+/// As it stands in an address: lower-cased, and what is not ASCII in its own spelling for that.
+fn host_name(text: &str) -> Option<String> {
+    if text.contains(|c: char| c.is_whitespace() || "/\\:@?#*".contains(c)) {
+        return None;
+    }
+    let url = Url::parse(&format!("https://{text}")).ok()?;
+    Some(url.host_str()?.trim_end_matches('.').to_ascii_lowercase())
+}
+
+/// Scheme, host and port.
+fn origin(url: &str) -> Option<String> {
+    Some(Url::parse(url).ok()?.origin().ascii_serialization())
 }

@@ -65,6 +65,29 @@ pub(in crate::config) fn check_variable(name: &str) -> Result<(), (String, Strin
 
 /// An address on the web: scheme, host, maybe a port and a path. Never shown in a mistake, as it may hold a password.
 pub(in crate::config) fn web_url(item: Item<'_>) -> Option<Url> {
+    let url = address(item)?;
+    if url.host_str().is_some_and(|host| host.contains('*')) {
+        item.refuse("the address has a `*` for a host", "name the host: this is one place");
+        return None;
+    }
+    Some(url)
+}
+
+/// The same, or the addresses of many hosts: `*.` is any one name below the rest, `*` is any host.
+pub(in crate::config) fn web_urls(item: Item<'_>) -> Option<Url> {
+    let url = address(item)?;
+    let host = url.host_str()?;
+    if host != "*" && host.strip_prefix("*.").unwrap_or(host).contains('*') {
+        item.refuse(
+            "the address has a `*` within its host",
+            "`*` stands for one whole name at the beginning, https://*.example.com, or for every host, https://*",
+        );
+        return None;
+    }
+    Some(url)
+}
+
+fn address(item: Item<'_>) -> Option<Url> {
     let text = item.string()?;
     let lower = text.to_ascii_lowercase();
     if !lower.starts_with("https://") && !lower.starts_with("http://") {
@@ -90,11 +113,8 @@ pub(in crate::config) fn web_url(item: Item<'_>) -> Option<Url> {
         item.refuse("the address has a query or a fragment", "leave out everything from the `?` or `#` on");
         return None;
     }
-    if url.host_str().is_none_or(|host| host.contains('*')) {
-        item.refuse(
-            "the address has a `*` for a host",
-            "name each host: Windlass routes and certifies exact names only",
-        );
+    if url.host_str().is_none() {
+        item.refuse("the address has no host", "write it whole, such as https://shop.example.com");
         return None;
     }
     Some(url)

@@ -74,12 +74,13 @@ fn host_pattern(item: Item<'_>) -> Option<String> {
     let name = text.strip_prefix("*.").unwrap_or(&text);
     if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
         || name.starts_with('[')
+        || text == "*"
     {
         return Some(text);
     }
     item.refuse(
         format!("`{text}` is not a host name"),
-        "write the name only, shop.example.com, or *.example.com for any one name below it; no scheme, port or path",
+        "write the name only, shop.example.com, *.example.com for any one name below it, or * for any; no scheme, port or path",
     );
     None
 }

@@ -40,7 +40,8 @@ pub(super) fn of_role(
 }
 
 pub(super) fn routes(config: &AppConfig) -> Vec<Route> {
-    let unique: BTreeSet<Route> = config.url.iter().map(|url| url.route.clone()).collect();
+    let served = config.url.iter().map(|url| &url.route);
+    let unique: BTreeSet<Route> = served.chain(&config.redirect).cloned().collect();
     unique.into_iter().collect()
 }
 
