@@ -25,6 +25,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/core/Cargo.toml crates/core/
 COPY crates/engine/Cargo.toml crates/engine/
 COPY crates/gateway/Cargo.toml crates/gateway/
+COPY crates/listen/Cargo.toml crates/listen/
 COPY crates/testing/Cargo.toml crates/testing/
 COPY fixtures/sample-app/Cargo.toml fixtures/sample-app/
 COPY webhook/Cargo.toml webhook/

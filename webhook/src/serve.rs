@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use windlass_core::config::ServerConfig;
 use windlass_core::names::InstallationId;
 use windlass_engine::{EngineError, Hosts};
+use windlass_listen::{Limits, Seats, open_files};
 
 use crate::app::{App, AtWork};
 use crate::background::{
@@ -104,12 +105,7 @@ pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
     let (shutdown, tracker, hosts) = (app.shutdown.clone(), app.tracker.clone(), app.hosts.clone());
     let (store, installation, stop) = (app.store.clone(), app.installation, shutdown.clone());
     let router = server::router(app);
-    tracker.spawn(async move {
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the service stopped listening");
-        }
-    });
+    tracker.spawn(windlass_listen::serve(listener, Seats::new(Limits::service(), open_files()), router, stop));
     tracing::info!(%address, %installation, "the service answers");
     Ok(Service { address, shutdown, tracker, store, hosts, _folder: folder })
 }

@@ -1,0 +1,23 @@
+//! Both servers' way in: connections are taken within bounds that hold whoever is outside.
+//!
+//! [`Limits`] says how many connections there may be, how long a client may keep us waiting and how much memory it may
+//! hold. [`Seats`] knows all connections of a process: when all seats are taken, whoever has kept us waiting longest gives
+//! way, so that clients who say nothing keep out nobody who has something to say. [`Door`] accepts, and [`serve_client`]
+//! serves one connection on any runtime; [`serve`] is both for a whole server.
+
+mod bodies;
+mod connection;
+mod door;
+mod limits;
+mod seat;
+mod seats;
+mod seldom;
+mod serve;
+
+pub use bodies::{Arriving, Leaving};
+pub use connection::Connection;
+pub use door::Door;
+pub use limits::{Limits, Patience, open_files};
+pub use seats::{Seats, Share};
+pub use seldom::Seldom;
+pub use serve::{Peer, serve, serve_client};
