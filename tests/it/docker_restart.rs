@@ -7,6 +7,7 @@ use windlass_core::task::TaskStatus;
 
 use crate::crash::Client;
 use crate::world::{HOST, PATIENCE, World};
+pub(crate) use own_docker::as_root;
 use own_docker::{LiveRestore, OwnDocker};
 
 #[tokio::test(flavor = "multi_thread")]

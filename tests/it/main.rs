@@ -17,6 +17,7 @@ mod docker_restart;
 mod docs;
 mod events;
 mod from_nothing;
+mod full_disk;
 mod gate;
 mod init;
 mod jobs;

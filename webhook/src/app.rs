@@ -18,6 +18,7 @@ use crate::gate::Look;
 use crate::github::GitHub;
 use crate::intake::Intake;
 use crate::oidc::Issuer;
+use crate::readiness;
 use crate::sight::Sights;
 use crate::stage::StageKey;
 use crate::store::{Store, StoreError};
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub(crate) looks: Mutex<HashMap<DeploymentId, Look>>,
     /// Wakes the runner of a deployment that somebody asked to cancel.
     pub(crate) cancelled: Notify,
+    /// Whether writes succeed.
+    pub(crate) readiness: readiness::Look,
 }
 
 impl App {

@@ -10,6 +10,7 @@ pub(crate) mod outbox;
 pub(crate) mod projects;
 pub(crate) mod pulls;
 pub(crate) mod reconcile;
+pub(crate) mod recovery;
 pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod stages;
@@ -51,6 +52,20 @@ pub(crate) struct Wake {
     pub(crate) sessions: Arc<Notify>,
     pub(crate) stages: Arc<Notify>,
     pub(crate) tasks: Arc<Notify>,
+}
+
+impl Wake {
+    /// All of them look again.
+    pub(crate) fn everybody(&self) {
+        let Self { branches, comments, deliveries, forgetting, missed, outbox, .. } = self;
+        let Self { projects, pulls, reconcile, retention, sessions, stages, tasks, .. } = self;
+        for task in [branches, comments, deliveries, forgetting, missed, outbox] {
+            task.notify_one();
+        }
+        for task in [projects, pulls, reconcile, retention, sessions, stages, tasks] {
+            task.notify_one();
+        }
+    }
 }
 
 /// Runs a task until the shutdown.

@@ -70,18 +70,29 @@ impl Intake {
     }
 }
 
+/// Where not all have room together, a small one still may.
+async fn put(store: &Store, deliveries: &[NewDelivery]) -> Vec<Result<Stored, NotStored>> {
+    let error = match store.store_deliveries(deliveries, Timestamp::now()).await {
+        Ok(stored) => return stored.into_iter().map(Ok).collect(),
+        Err(error) => format!("{:#}", anyhow::Error::new(error)),
+    };
+    tracing::error!(error, deliveries = deliveries.len(), "deliveries cannot be stored");
+    if deliveries.len() == 1 {
+        return vec![Err(NotStored)];
+    }
+    let mut each = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let stored = store.store_deliveries(std::slice::from_ref(delivery), Timestamp::now()).await;
+        each.push(stored.ok().and_then(|stored| stored.into_iter().next()).ok_or(NotStored));
+    }
+    each
+}
+
 async fn write(store: Store, wake: Arc<Notify>, mut waiting: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(AT_ONCE);
     while waiting.recv_many(&mut batch, AT_ONCE).await > 0 {
         let (deliveries, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|it| (it.delivery, it.answer)).unzip();
-        let stored = match store.store_deliveries(&deliveries, Timestamp::now()).await {
-            Ok(stored) => stored.into_iter().map(Ok).collect(),
-            Err(error) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                tracing::error!(error, deliveries = deliveries.len(), "deliveries cannot be stored");
-                vec![Err(NotStored); deliveries.len()]
-            }
-        };
+        let stored = put(&store, &deliveries).await;
         let to_do =
             |(delivery, stored): (&NewDelivery, &_)| delivery.outcome.is_none() && *stored == Ok(Stored::Accepted);
         if deliveries.iter().zip(&stored).any(to_do) {

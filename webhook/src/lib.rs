@@ -15,6 +15,7 @@ mod intake;
 mod oidc;
 mod pages;
 mod planning;
+mod readiness;
 mod relevance;
 mod runner;
 #[cfg(test)]

@@ -38,7 +38,10 @@ pub(crate) async fn run(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow
         result = keep_lease(app, deployment) => result,
         () = app.shutdown.cancelled() => Ok(()),
     };
-    app.store.release_lease(&deployment.stage, &app.holder).await?;
+    // It is this deployment's and this process's, which take it up again; anybody else waits until it has expired.
+    if let Err(error) = app.store.release_lease(&deployment.stage, &app.holder).await {
+        tracing::warn!(deployment.id = %deployment.id, %error, "the lease could not be given back");
+    }
     result
 }
 
@@ -100,8 +103,11 @@ async fn hold_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<
 async fn keep_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        if !hold_lease(app, deployment).await? {
-            anyhow::bail!("the lease of {} was lost", deployment.stage);
+        match hold_lease(app, deployment).await {
+            Ok(true) => {}
+            Ok(false) => anyhow::bail!("the lease of {} was lost", deployment.stage),
+            // Nobody else could write it either.
+            Err(error) => tracing::warn!(deployment.id = %deployment.id, "the lease cannot be prolonged: {error:#}"),
         }
     }
 }

@@ -19,13 +19,14 @@ use windlass_listen::{Limits, Seats, open_files};
 
 use crate::app::{App, AtWork};
 use crate::background::{
-    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, retention,
+    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, recovery, retention,
     sessions, stages, tasks,
 };
 use crate::config::{Environment, Settings, SettingsError};
 use crate::github::{GitHub, GitHubError};
 use crate::intake::Intake;
 use crate::oidc::Issuer;
+use crate::readiness::Look;
 use crate::server;
 use crate::sight::Sights;
 use crate::store::{Store, StoreError};
@@ -142,6 +143,7 @@ pub(crate) async fn wire(
         at_work: AtWork::default(),
         looks: Mutex::new(HashMap::new()),
         cancelled: Notify::new(),
+        readiness: Look::default(),
         settings,
     });
     Ok((app, folder))
@@ -176,6 +178,7 @@ fn start_background(app: &Arc<App>) {
     drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
     drive(pulls::Pulls::new(Arc::clone(app)), Arc::clone(&wake.pulls), tracker, stop());
     drive(reconcile::Reconcile::new(Arc::clone(app)), Arc::clone(&wake.reconcile), tracker, stop());
+    drive(recovery::Recovery(Arc::clone(app)), app.store.trouble(), tracker, stop());
     drive(retention::Retention::new(Arc::clone(app)), Arc::clone(&wake.retention), tracker, stop());
     drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
     drive(stages::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());

@@ -28,6 +28,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::app::App;
 use crate::pages;
+use crate::readiness::Readiness;
 
 pub(crate) use deployments::find as find_deployment;
 pub(crate) use error::ApiError;
@@ -82,10 +83,17 @@ fn api() -> Router<Arc<App>> {
         .route("/version", get(hosts::version))
 }
 
-/// Ready to take deliveries: the store answers.
+/// Ready to take deliveries: what is written reaches the disk.
 async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
-    app.store.installation().await?;
-    Ok("ok\n")
+    match app.readiness.look(&app.store).await {
+        Readiness::Ready => Ok("ok\n"),
+        Readiness::NotReady => Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+            "the service cannot write its store",
+        )
+        .hint("the service's log says why; it goes on by itself once there is room")),
+    }
 }
 
 async fn wrong_method() -> ApiError {

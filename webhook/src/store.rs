@@ -19,11 +19,13 @@ pub(crate) mod tokens;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, Sqlite, Transaction};
-use tokio::sync::watch;
+use sqlx::{Connection, Row, Sqlite, Transaction};
+use tokio::sync::{Notify, watch};
 use windlass_core::names::InstallationId;
 
 /// A write under way. Dropped without `commit`, it never was.
@@ -35,6 +37,14 @@ pub(crate) struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     changes: watch::Sender<u64>,
+    trouble: Arc<Trouble>,
+}
+
+/// That writes fail: the disk is full, say. Whoever looks after it is woken.
+#[derive(Debug, Default)]
+struct Trouble {
+    is_there: AtomicBool,
+    bell: Arc<Notify>,
 }
 
 /// Why the store could not do it.
@@ -81,11 +91,17 @@ impl Store {
             .statement_cache_capacity(256);
         // A file does not go away like a server does: its connections need no test before each use.
         let pool = || SqlitePoolOptions::new().test_before_acquire(false);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await?;
+        let writer = pool()
+            .max_connections(1)
+            // Where a transaction could neither be ended nor undone, nobody knows what the connection holds: there is
+            // another.
+            .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
+            .connect_with(options.clone())
+            .await?;
         bring_forward(&writer, &file).await?;
         let reader = pool().max_connections(8).connect_with(options.read_only(true)).await?;
         let (changes, _) = watch::channel(0);
-        let store = Self { writer, reader, changes };
+        let store = Self { writer, reader, changes, trouble: Arc::default() };
         store.found_installation(now).await?;
         Ok(store)
     }
@@ -109,13 +125,48 @@ impl Store {
 
     async fn begin(&self) -> Result<Write, StoreError> {
         // IMMEDIATE: the one writer may have a neighbour, `windlass token create` beside a running service.
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        let begun = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        begun.map_err(|error| self.in_trouble(error))
     }
 
     async fn commit(&self, write: Write) -> Result<(), StoreError> {
-        write.commit().await?;
+        self.commit_in_silence(write).await?;
         self.changes.send_modify(|change| *change += 1);
         Ok(())
+    }
+
+    /// Of what nobody streams, nobody is told.
+    async fn commit_in_silence(&self, write: Write) -> Result<(), StoreError> {
+        write.commit().await.map_err(|error| self.in_trouble(error))
+    }
+
+    fn in_trouble(&self, error: sqlx::Error) -> StoreError {
+        self.trouble.is_there.store(true, Ordering::Relaxed);
+        self.trouble.bell.notify_one();
+        error.into()
+    }
+
+    /// Rings when a write has failed.
+    pub(crate) fn trouble(&self) -> Arc<Notify> {
+        Arc::clone(&self.trouble.bell)
+    }
+
+    /// Whether a write has failed since this was asked last.
+    pub(crate) fn was_in_trouble(&self) -> bool {
+        self.trouble.is_there.swap(false, Ordering::Relaxed)
+    }
+
+    /// Writes a little, as every other write is written: whether that works now.
+    pub(crate) async fn try_to_write(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO counters (name, value) VALUES ('writable', ?)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(now.as_microsecond())
+        .execute(&mut *write)
+        .await?;
+        self.commit_in_silence(write).await
     }
 
     async fn found_installation(&self, now: Timestamp) -> Result<(), StoreError> {
@@ -142,15 +193,30 @@ async fn bring_forward(writer: &SqlitePool, file: &Path) -> Result<(), StoreErro
             sqlx::query("SELECT COUNT(*) AS n FROM _sqlx_migrations").fetch_one(writer).await?.get::<i64, _>("n");
         if usize::try_from(done).unwrap_or(0) < MIGRATIONS.iter().count() {
             let copy = file.with_extension(format!("before-{}.db", done + 1));
-            match tokio::fs::remove_file(&copy).await {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::Backup(error)),
-                Ok(()) | Err(_) => {}
-            }
-            sqlx::query("VACUUM INTO ?").bind(copy.to_string_lossy().into_owned()).execute(writer).await?;
+            copy_whole(writer, &copy).await?;
         }
     }
     MIGRATIONS.run(writer).await?;
     Ok(())
+}
+
+/// The copy is whole or it is not there: the disk may be full.
+async fn copy_whole(writer: &SqlitePool, copy: &Path) -> Result<(), StoreError> {
+    let fresh = copy.with_extension("new");
+    remove(&fresh).await?;
+    let copied = sqlx::query("VACUUM INTO ?").bind(fresh.to_string_lossy().into_owned()).execute(writer).await;
+    if let Err(error) = copied {
+        remove(&fresh).await?;
+        return Err(error.into());
+    }
+    tokio::fs::rename(&fresh, copy).await.map_err(StoreError::Backup)
+}
+
+async fn remove(file: &Path) -> Result<(), StoreError> {
+    match tokio::fs::remove_file(file).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Backup(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The next value of a counter that only ever grows.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -80,10 +81,11 @@ impl SnapshotFile {
 
     fn replace(&self, text: &[u8]) -> io::Result<()> {
         let fresh = self.beside(".new");
-        let mut file = File::create(&fresh)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.path)?;
+        if let Err(error) = write_whole(&fresh, text).and_then(|()| fs::rename(&fresh, &self.path)) {
+            // Half of it is no use to anybody, and takes the room that is missing.
+            let _ = fs::remove_file(&fresh);
+            return Err(error);
+        }
         File::open(self.folder())?.sync_all()
     }
 
@@ -99,6 +101,14 @@ impl SnapshotFile {
         name.push(suffix);
         name.into()
     }
+}
+
+/// For the gateway's user only: addresses of tasks are nobody else's business.
+fn write_whole(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 #[cfg(test)]

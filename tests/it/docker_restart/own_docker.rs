@@ -166,7 +166,7 @@ impl Drop for OwnDocker {
     }
 }
 
-fn as_root(program: &str) -> Command {
+pub(crate) fn as_root(program: &str) -> Command {
     if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
         return Command::new(program);
     }

@@ -100,6 +100,8 @@ async fn retire(app: Arc<App>, deployment: StoredDeployment) {
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::error!(deployment.id = %deployment.id, error, "old tasks cannot be retired");
+                // That was the store, not the host: the next activation is the retry.
+                return;
             }
         }
         tokio::select! {

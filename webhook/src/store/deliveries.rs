@@ -85,7 +85,7 @@ impl Store {
             insert(accepted(), now).build().execute(&mut *write).await?;
         }
         // Nobody streams deliveries, so that nobody is told.
-        write.commit().await?;
+        self.commit_in_silence(write).await?;
         Ok(new.into_iter().map(|new| if new { Stored::Accepted } else { Stored::Known }).collect())
     }
 
