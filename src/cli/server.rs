@@ -15,6 +15,9 @@ pub(crate) struct Serve {
     /// The server's file
     #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
     pub(crate) config: PathBuf,
+    /// Begin a new installation, although something is left of an earlier one whose store is lost
+    #[arg(long)]
+    pub(crate) new: bool,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }

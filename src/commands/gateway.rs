@@ -1,8 +1,5 @@
 //! `windlass gateway`
 
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
-
 use windlass_core::config::{GatewayListen, ServerConfig};
 use windlass_core::names::HostName;
 use windlass_gateway::{GatewayError, GatewayOptions};
@@ -21,7 +18,11 @@ pub(crate) async fn run(arguments: cli::Gateway) -> Result<Status, CommandError>
     if https.is_some() {
         tracing::warn!("this version serves no https: `https` of [hosts.{host}.gateway] is passed over");
     }
-    make_folder(&server.data)?;
+    windlass_webhook::close_to_others(&server.data).map_err(|error| {
+        CommandError::failed(format!("the data folder {} cannot be used", server.data.display()))
+            .caused_by(&error)
+            .hint("let this user make and close it, or change `data` in the server's file")
+    })?;
     let snapshot = server.data.join(format!("gateway-{host}.json"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let stop = asked_to_stop()?;
@@ -40,17 +41,6 @@ fn listen<'a>(server: &'a ServerConfig, host: &HostName) -> Result<&'a GatewayLi
     config.gateway.as_ref().ok_or_else(|| {
         CommandError::misused(format!("the server's file gives host {host} no gateway"))
             .hint(format!("add [hosts.{host}.gateway] with `http` and `control`"))
-    })
-}
-
-fn make_folder(folder: &Path) -> Result<(), CommandError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        CommandError::failed(format!("cannot make the data folder {}", folder.display()))
-            .caused_by(&error)
-            .hint("let this user make it, or change `data` in the server's file")
     })
 }
 

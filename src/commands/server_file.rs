@@ -4,7 +4,7 @@ use std::path::Path;
 
 use windlass_core::config::ServerConfig;
 use windlass_core::hint::Hint;
-use windlass_webhook::ServeError;
+use windlass_webhook::{ServeError, StoreError};
 
 use crate::error::{CommandError, Status};
 use crate::target::unreadable;
@@ -36,6 +36,24 @@ impl From<ServeError> for CommandError {
             }
             ServeError::Folder { .. } => Self::from_chain(Status::Failed, &error)
                 .hint("let this user write the folder, or change `data` in the server's file"),
+            ServeError::StoreLost { store, left, .. } => {
+                let copy = left.iter().rev().find(|name| name.ends_with(".db"));
+                let copy = copy.map(|name| format!(" (`{name}` is a copy from before an update)")).unwrap_or_default();
+                Self::misused(error.to_string()).hint(format!(
+                    "put {} back from a backup{copy}; or begin a new installation with `windlass serve --new`, which \
+                     does not know the containers of the old one",
+                    store.display()
+                ))
+            }
+            ServeError::StoreThere { .. } => Self::misused(error.to_string()).hint("start it without --new"),
+            ServeError::Store(StoreError::OtherSchema { found, known }) => {
+                let hint = if found > known {
+                    "use the version of Windlass that made it so, or a newer one"
+                } else {
+                    "a service of an older version is running: use its own `windlass`, or stop it first"
+                };
+                Self::misused(error.to_string()).hint(hint)
+            }
             ServeError::Store(_) | ServeError::GitHub(_) | ServeError::Issuer(_) => {
                 Self::from_chain(Status::Failed, &error)
             }

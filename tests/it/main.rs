@@ -10,6 +10,7 @@ mod build_check;
 mod cli;
 mod container_events;
 mod crash;
+mod data_folder;
 mod deliveries;
 mod demo;
 mod deploy;

@@ -13,6 +13,7 @@ use windlass_core::names::{DeploymentId, InstallationId, ProjectName, Repository
 use windlass_engine::Hosts;
 
 use crate::background::Wake;
+use crate::catch_up::Unseen;
 use crate::config::Settings;
 use crate::gate::Look;
 use crate::github::GitHub;
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) looks: Mutex<HashMap<DeploymentId, Look>>,
     /// Wakes the runner of a deployment that somebody asked to cancel.
     pub(crate) cancelled: Notify,
+    /// Hosts that the store was not compared with yet.
+    pub(crate) unseen: Unseen,
     /// Whether writes succeed.
     pub(crate) readiness: readiness::Look,
 }

@@ -3,8 +3,10 @@
 
 mod app;
 mod background;
+mod catch_up;
 mod comment;
 mod config;
+mod data_folder;
 mod doctor;
 mod event;
 #[cfg(fuzzing)]
@@ -32,6 +34,7 @@ mod views;
 mod wanting;
 
 pub use config::SettingsError;
+pub use data_folder::{Beginning, close_to_others};
 pub use doctor::{Finding, Found, doctor};
 pub use serve::{ServeError, Service, installation, serve};
 pub use store::StoreError;

@@ -42,7 +42,9 @@ impl Look {
         let before = last.map_or(Readiness::Ready, |(_, readiness)| readiness);
         let now = if why.is_none() { Readiness::Ready } else { Readiness::NotReady };
         match (before, why) {
-            (Readiness::Ready, Some(why)) => tracing::error!(why, "the store cannot be written: the service is not ready"),
+            (Readiness::Ready, Some(why)) => {
+                tracing::error!(why, "the store cannot be written: the service is not ready")
+            }
             (Readiness::NotReady, None) => tracing::info!("the store can be written again"),
             (Readiness::Ready, None) | (Readiness::NotReady, Some(_)) => {}
         }

@@ -147,6 +147,7 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
     if let Some(plan) = app.store.plan(&deployment.id).await? {
         return Ok(Some(plan));
     }
+    app.catch_up().await?;
     let generation = app.store.next_generation(&deployment.stage).await?;
     let intent = Intent {
         deployment: deployment.id.clone(),

@@ -19,10 +19,12 @@ use windlass_listen::{Limits, Seats, open_files};
 
 use crate::app::{App, AtWork};
 use crate::background::{
-    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, recovery, retention,
-    sessions, stages, tasks,
+    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, recovery,
+    retention, sessions, stages, tasks,
 };
+use crate::catch_up::Unseen;
 use crate::config::{Environment, Settings, SettingsError};
+use crate::data_folder::{self, Beginning, KEY};
 use crate::github::{GitHub, GitHubError};
 use crate::intake::Intake;
 use crate::oidc::Issuer;
@@ -50,6 +52,22 @@ pub enum ServeError {
     #[error("another windlass service uses the data folder {}", folder.display())]
     AlreadyRunning {
         /// Which.
+        folder: PathBuf,
+    },
+    /// Something is left of an installation, and its store is not.
+    #[error("the store {} {is}, and what belongs to it is there: {}", store.display(), left.join(", "))]
+    StoreLost {
+        /// Its file.
+        store: PathBuf,
+        /// How it is not there.
+        is: &'static str,
+        /// What is left.
+        left: Vec<String>,
+    },
+    /// A new installation is wanted where there is one.
+    #[error("there is a store in {} already: it is no new installation", folder.display())]
+    StoreThere {
+        /// Where.
         folder: PathBuf,
     },
     /// The store.
@@ -87,6 +105,9 @@ pub struct Service {
     _folder: std::fs::File,
 }
 
+/// A service that has just begun has its store's schema after this long.
+const SHORTLY: Duration = Duration::from_secs(5);
+
 /// So long may handlers and background work take to end.
 const END: Duration = Duration::from_secs(10);
 
@@ -96,12 +117,13 @@ const END: Duration = Duration::from_secs(10);
 ///
 /// When a secret is missing, the data folder is in use, or the address is taken. An engine that does not answer, or whose
 /// socket is not there, joins later.
-pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
-    let (app, folder) = wire(config, &environment).await?;
+pub async fn serve(config: ServerConfig, beginning: Beginning) -> Result<Service, ServeError> {
+    let (app, folder) = wire(config, beginning, &environment).await?;
     let address = app.settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     app.identify_projects().await?;
+    app.catch_up().await?;
     start_background(&app);
     let (shutdown, tracker, hosts) = (app.shutdown.clone(), app.tracker.clone(), app.hosts.clone());
     let (store, installation, stop) = (app.store.clone(), app.installation, shutdown.clone());
@@ -114,11 +136,13 @@ pub async fn serve(config: ServerConfig) -> Result<Service, ServeError> {
 /// The service's parts, wired. Nothing works yet. The data folder is claimed for as long as the file lives.
 pub(crate) async fn wire(
     config: ServerConfig,
+    beginning: Beginning,
     environment: Environment<'_>,
 ) -> Result<(Arc<App>, std::fs::File), ServeError> {
     let settings = Settings::load(config, environment).await?;
     let data = settings.server.data.clone();
-    let folder = claim_folder(&data)?;
+    let folder = data_folder::claim(&data).await?;
+    data_folder::look_for_the_store(&data, beginning)?;
     let store = Store::open(&data, Timestamp::now()).await?;
     let installation = store.installation().await?;
     let holder = uuid::Uuid::new_v4().to_string();
@@ -132,7 +156,7 @@ pub(crate) async fn wire(
         github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
         sights: Sights::of(&hosts),
         hosts,
-        installation_key: installation_key(&data)?,
+        installation_key: installation_key(&data, store.is_used().await?)?,
         installation,
         holder,
         intake: Intake::start(store.clone(), Arc::clone(&wake.deliveries)),
@@ -144,6 +168,7 @@ pub(crate) async fn wire(
         looks: Mutex::new(HashMap::new()),
         cancelled: Notify::new(),
         readiness: Look::default(),
+        unseen: Unseen::all(settings.server.hosts.keys().cloned()),
         settings,
     });
     Ok((app, folder))
@@ -191,37 +216,23 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Makes the folder, for the service's eyes only, and locks it for as long as the file lives.
-fn claim_folder(folder: &Path) -> Result<std::fs::File, ServeError> {
-    let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
-    make_folder(folder).map_err(failed)?;
-    let path = folder.join("serve.lock");
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(ServeError::AlreadyRunning { folder: folder.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// A random key of the installation's own, in a file beside the store.
-fn installation_key(folder: &Path) -> Result<Vec<u8>, ServeError> {
+/// A random key of the installation's own, in a file beside the store. A store that has been used had one.
+fn installation_key(folder: &Path, is_used: bool) -> Result<Vec<u8>, ServeError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
-    let path = folder.join("fingerprint.key");
+    let path = folder.join(KEY);
     match std::fs::read(&path) {
         Ok(key) if key.len() == 32 => Ok(key),
         Ok(_) => Err(failed(std::io::Error::other("fingerprint.key does not have 32 bytes"))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if is_used {
+                tracing::warn!(
+                    key.path = %path.display(),
+                    "the installation's key is gone and a new one is made: stages' secrets count as changed, and jobs have \
+                     to sign in again"
+                );
+            }
             let key: [u8; 32] = rand::random();
             let beside = folder.join("fingerprint.key.new");
             let mut file = std::fs::OpenOptions::new()
@@ -245,10 +256,21 @@ fn installation_key(folder: &Path) -> Result<Vec<u8>, ServeError> {
 ///
 /// When the store cannot be opened.
 pub async fn installation(config: &ServerConfig) -> Result<InstallationId, ServeError> {
-    let folder = &config.data;
-    make_folder(folder).map_err(|source| ServeError::Folder { folder: folder.clone(), source })?;
-    let store = Store::open(folder, Timestamp::now()).await?;
+    let (store, _folder) = open_beside(&config.data).await?;
     let installation = store.installation().await?;
     store.close().await;
     Ok(installation)
+}
+
+/// The store, for a command beside a service that may run. While the folder is nobody's it is the command's; otherwise the
+/// store belongs to the service, and its schema is left alone.
+pub(crate) async fn open_beside(folder: &Path) -> Result<(Store, Option<std::fs::File>), ServeError> {
+    let now = Timestamp::now();
+    match data_folder::try_claim(folder)? {
+        Some(lock) => {
+            data_folder::look_for_the_store(folder, Beginning::AsFound)?;
+            Ok((Store::open(folder, now).await?, Some(lock)))
+        }
+        None => Ok((Store::open_as_it_is(folder, SHORTLY).await?, None)),
+    }
 }

@@ -21,12 +21,15 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Row, Sqlite, Transaction};
 use tokio::sync::{Notify, watch};
 use windlass_core::names::InstallationId;
+
+use crate::data_folder;
 
 /// A write under way. Dropped without `commit`, it never was.
 pub(crate) type Write = Transaction<'static, Sqlite>;
@@ -59,6 +62,17 @@ pub enum StoreError {
     /// The copy before that could not be made.
     #[error("the store could not be copied before its schema is brought forward")]
     Backup(#[source] std::io::Error),
+    /// Its file could not be made.
+    #[error("the store's file could not be made")]
+    File(#[source] std::io::Error),
+    /// Another version of Windlass made it what it is.
+    #[error("the store has schema {found}, and this version of Windlass knows {known}")]
+    OtherSchema {
+        /// Its newest change.
+        found: i64,
+        /// The newest one that is known here.
+        known: i64,
+    },
     /// What is stored is not what this version writes.
     #[error("the store holds {what} that cannot be read: {why}")]
     Corrupt {
@@ -72,21 +86,50 @@ pub enum StoreError {
     IllegalTransition(#[from] windlass_core::deployment::IllegalTransition),
 }
 
-const FILE: &str = "windlass.db";
+/// Its file in the data folder.
+pub(crate) const FILE: &str = "windlass.db";
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 impl Store {
     /// Opens the store in a folder, which must exist, and brings its schema forward.
     pub(crate) async fn open(folder: &Path, now: Timestamp) -> Result<Self, StoreError> {
-        let file = folder.join(FILE);
+        let file = data_folder::make_file(&folder.join(FILE)).map_err(StoreError::File)?;
+        let store = Self::connect(&file).await?;
+        bring_forward(&store.writer, &file).await?;
+        store.found_installation(now).await?;
+        Ok(store)
+    }
+
+    /// Opens the store of a service that runs. Its schema is that service's: nothing is changed of it.
+    pub(crate) async fn open_as_it_is(folder: &Path, patience: Duration) -> Result<Self, StoreError> {
+        let store = Self::connect(&folder.join(FILE)).await?;
+        let known = newest_known();
+        let begun = tokio::time::Instant::now();
+        loop {
+            let found = schema(&store.writer).await?;
+            if found == known
+                && sqlx::query("SELECT 1 FROM installation").fetch_optional(&store.reader).await?.is_some()
+            {
+                return Ok(store);
+            }
+            // It may be about to bring it forward itself.
+            if found > known || begun.elapsed() > patience {
+                return Err(StoreError::OtherSchema { found, known });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn connect(file: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .create_if_missing(true)
+            .filename(file)
+            // Not made here: it would be everybody's to read.
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(std::time::Duration::from_secs(10))
+            .busy_timeout(Duration::from_secs(10))
             // Deliveries are stored in batches of any size, and each size is a statement of its own.
             .statement_cache_capacity(256);
         // A file does not go away like a server does: its connections need no test before each use.
@@ -98,12 +141,15 @@ impl Store {
             .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
             .connect_with(options.clone())
             .await?;
-        bring_forward(&writer, &file).await?;
-        let reader = pool().max_connections(8).connect_with(options.read_only(true)).await?;
+        let reader = pool().max_connections(8).connect_lazy_with(options.read_only(true));
         let (changes, _) = watch::channel(0);
-        let store = Self { writer, reader, changes, trouble: Arc::default() };
-        store.found_installation(now).await?;
-        Ok(store)
+        Ok(Self { writer, reader, changes, trouble: Arc::default() })
+    }
+
+    /// Whether anything was ever asked for.
+    pub(crate) async fn is_used(&self) -> Result<bool, StoreError> {
+        let used = sqlx::query("SELECT 1 FROM secret_versions LIMIT 1").fetch_optional(&self.reader).await?;
+        Ok(used.is_some())
     }
 
     /// Which installation this store is of.
@@ -169,6 +215,31 @@ impl Store {
         self.commit_in_silence(write).await
     }
 
+    /// How far a counter has come.
+    pub(crate) async fn counter(&self, name: &str) -> Result<u64, StoreError> {
+        let row =
+            sqlx::query("SELECT value FROM counters WHERE name = ?").bind(name).fetch_optional(&self.reader).await?;
+        Ok(row.map_or(0, |row| unsigned(row.get("value"))))
+    }
+
+    /// Has a counter go on above this. `false`: it does already.
+    pub(crate) async fn raise(&self, name: &str, to: u64) -> Result<bool, StoreError> {
+        if self.counter(name).await? >= to {
+            return Ok(false);
+        }
+        let mut write = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+             WHERE counters.value < excluded.value",
+        )
+        .bind(name)
+        .bind(signed(to))
+        .execute(&mut *write)
+        .await?;
+        self.commit(write).await?;
+        Ok(true)
+    }
+
     async fn found_installation(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         sqlx::query(
@@ -184,26 +255,39 @@ impl Store {
 
 /// The schema only goes forward, and the store copies itself first.
 async fn bring_forward(writer: &SqlitePool, file: &Path) -> Result<(), StoreError> {
-    let applied = sqlx::query("SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'")
-        .fetch_one(writer)
-        .await?
-        .get::<i64, _>("n");
-    if applied > 0 {
-        let done =
-            sqlx::query("SELECT COUNT(*) AS n FROM _sqlx_migrations").fetch_one(writer).await?.get::<i64, _>("n");
-        if usize::try_from(done).unwrap_or(0) < MIGRATIONS.iter().count() {
-            let copy = file.with_extension(format!("before-{}.db", done + 1));
-            copy_whole(writer, &copy).await?;
-        }
+    let (found, known) = (schema(writer).await?, newest_known());
+    if found > known {
+        return Err(StoreError::OtherSchema { found, known });
+    }
+    if found > 0 && found < known {
+        copy_whole(writer, &file.with_extension(format!("before-{}.db", found + 1))).await?;
     }
     MIGRATIONS.run(writer).await?;
     Ok(())
+}
+
+/// The number of the newest change that this version knows.
+fn newest_known() -> i64 {
+    MIGRATIONS.iter().map(|change| change.version).max().unwrap_or_default()
+}
+
+/// The number of the newest change that the store has; 0 for a store that has nothing yet.
+async fn schema(writer: &SqlitePool) -> Result<i64, StoreError> {
+    let begun =
+        sqlx::query("SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'").fetch_optional(writer).await?;
+    if begun.is_none() {
+        return Ok(0);
+    }
+    let newest =
+        sqlx::query("SELECT COALESCE(MAX(version), 0) AS newest FROM _sqlx_migrations").fetch_one(writer).await?;
+    Ok(newest.get("newest"))
 }
 
 /// The copy is whole or it is not there: the disk may be full.
 async fn copy_whole(writer: &SqlitePool, copy: &Path) -> Result<(), StoreError> {
     let fresh = copy.with_extension("new");
     remove(&fresh).await?;
+    data_folder::make_file(&fresh).map_err(StoreError::Backup)?;
     let copied = sqlx::query("VACUUM INTO ?").bind(fresh.to_string_lossy().into_owned()).execute(writer).await;
     if let Err(error) = copied {
         remove(&fresh).await?;

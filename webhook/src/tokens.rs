@@ -5,8 +5,7 @@ use secrecy::SecretString;
 use windlass_core::api::TokenView;
 use windlass_core::config::ServerConfig;
 
-use crate::serve::make_folder;
-use crate::store::Store;
+use crate::serve::open_beside;
 use crate::{ServeError, TokenRequest};
 
 /// What tokens begin with, so that scanners for leaked secrets know them.
@@ -18,7 +17,7 @@ const PREFIX: &str = "wnd_";
 ///
 /// When the store cannot be opened or written.
 pub async fn create(config: &ServerConfig, request: &TokenRequest) -> Result<(SecretString, TokenView), ServeError> {
-    let store = open(config).await?;
+    let (store, _folder) = open_beside(&config.data).await?;
     let token = format!("{PREFIX}{}", hex::encode(rand::random::<[u8; 32]>()));
     let view = store.create_token(&token, request, Timestamp::now()).await?;
     let project = request.project.as_ref().map_or("any project", |project| project.as_str());
@@ -33,7 +32,7 @@ pub async fn create(config: &ServerConfig, request: &TokenRequest) -> Result<(Se
 ///
 /// When the store cannot be opened or read.
 pub async fn list(config: &ServerConfig) -> Result<Vec<TokenView>, ServeError> {
-    let store = open(config).await?;
+    let (store, _folder) = open_beside(&config.data).await?;
     let tokens = store.tokens().await?;
     store.close().await;
     Ok(tokens)
@@ -45,14 +44,9 @@ pub async fn list(config: &ServerConfig) -> Result<Vec<TokenView>, ServeError> {
 ///
 /// When the store cannot be opened or written.
 pub async fn revoke(config: &ServerConfig, id: i64) -> Result<bool, ServeError> {
-    let store = open(config).await?;
+    let (store, _folder) = open_beside(&config.data).await?;
     let revoked = store.revoke_token(id, Timestamp::now()).await?;
     store.record("server", "token.revoke", None, &id.to_string(), Timestamp::now()).await?;
     store.close().await;
     Ok(revoked)
-}
-
-async fn open(config: &ServerConfig) -> Result<Store, ServeError> {
-    make_folder(&config.data).map_err(|source| ServeError::Folder { folder: config.data.clone(), source })?;
-    Ok(Store::open(&config.data, Timestamp::now()).await?)
 }

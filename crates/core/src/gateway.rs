@@ -12,6 +12,7 @@
 //! Errors are [`crate::problem::Problem`]. A write of an older generation than the service has gets 409
 //! `older_generation` and changes nothing; the same generation again is the same request again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -206,6 +207,9 @@ pub struct GatewayStatus {
     pub version: String,
     /// What it routes.
     pub services: Vec<ServiceStatus>,
+    /// What was taken away, and the generation of that: an older write does not bring it back.
+    #[serde(default)]
+    pub removed: BTreeMap<ServiceKey, Generation>,
 }
 
 /// One service as a gateway has it.

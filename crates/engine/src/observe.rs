@@ -1,5 +1,6 @@
 //! What runs on a host, in our words.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Docker, HealthStatusEnum};
@@ -8,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use windlass_core::labels::{self, TaskLabels};
 use windlass_core::task::{Exit, ObservedTask, TaskHealth, TaskStatus};
 
-use crate::docker::time;
+use crate::docker::{Filters, time};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -41,6 +42,27 @@ impl Engine {
             .await?;
         tasks.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(tasks)
+    }
+
+    /// Containers of Windlass that are not this installation's: how many, by installation.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not answer.
+    pub async fn other_installations(&self) -> Result<BTreeMap<String, usize>, EngineError> {
+        let filters = Filters::default().with("label", labels::INSTALLATION).build();
+        let options = ListContainersOptions { all: true, filters, ..Default::default() };
+        let list = self.docker().list_containers(Some(options)).await;
+        let list = list.map_err(|error| self.error("list the containers", &error))?;
+        let own = self.installation().to_string();
+        let mut others = BTreeMap::new();
+        for mut container in list {
+            let whose = container.labels.as_mut().and_then(|labels| labels.remove(labels::INSTALLATION));
+            if let Some(whose) = whose.filter(|whose| *whose != own) {
+                *others.entry(whose).or_default() += 1;
+            }
+        }
+        Ok(others)
     }
 
     /// One container, by its name or Docker's id.

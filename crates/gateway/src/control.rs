@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl ControlSocket {
     /// Under another name first: at its own it never is without an owner or open to others.
     fn replace(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            make_folder(folder)?;
         }
         let mut fresh = path.to_owned().into_os_string();
         fresh.push(".new");
@@ -93,6 +93,21 @@ impl ControlSocket {
             }
         }
     }
+}
+
+/// Made for its owner only. Where everybody may rename what is in it, the socket would be everybody's.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    const STICKY: u32 = 0o1000;
+    if folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mode = fs::metadata(folder)?.mode();
+    if mode & 0o002 != 0 && mode & STICKY == 0 {
+        let why = format!("everybody may exchange what is in {}: take that away with `chmod o-w`", folder.display());
+        return Err(io::Error::other(why));
+    }
+    Ok(())
 }
 
 impl Drop for ControlSocket {

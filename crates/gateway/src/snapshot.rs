@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ impl SnapshotFile {
     /// What was stored last. A file that cannot be understood is put aside: a gateway that starts empty is told again
     /// what to serve, one that does not start is not.
     pub(crate) fn load(&self) -> io::Result<Snapshot> {
-        fs::create_dir_all(self.folder())?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.folder())?;
         let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Snapshot::default()),

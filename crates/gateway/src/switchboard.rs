@@ -105,7 +105,9 @@ impl Switchboard {
     pub(crate) async fn status(&self) -> GatewayStatus {
         let entries = self.entries.lock().await;
         let services: Vec<ServiceStatus> = entries.iter().filter_map(|(key, entry)| entry.status(key)).collect();
-        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services }
+        let gone = entries.iter().filter(|(_, entry)| entry.active.is_none());
+        let removed = gone.filter_map(|(key, entry)| Some((key.clone(), entry.generation?))).collect();
+        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services, removed }
     }
 
     /// Called by the drain itself, when all requests have ended or its time is over.

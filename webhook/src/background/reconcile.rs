@@ -52,6 +52,7 @@ impl BackgroundTask for Reconcile {
     const PERIOD: Duration = Duration::from_secs(60);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
+        self.app.catch_up().await?;
         for stage in self.app.stages() {
             self.app.tracker.spawn(look_after(Arc::clone(&self.app), Arc::clone(&self.pauses), stage));
         }
@@ -163,7 +164,9 @@ impl Stage<'_> {
         let Some(project) = self.app.repository_ids().await?.get(&key.project).copied() else { return Ok(None) };
         let mut plans = Vec::new();
         for active in store.active_releases(key).await? {
-            if let Some(plan) = store.plan(&active.deployment).await? {
+            // What the hosts know and the store does not is newer: nobody goes back to this by himself.
+            let behind = store.counter(&format!("behind/{key}/{}", active.app)).await?;
+            if let Some(plan) = store.plan(&active.deployment).await?.filter(|plan| plan.generation.0 > behind) {
                 plans.push((active.app, plan));
             }
         }

@@ -76,7 +76,7 @@ impl Told {
             "SECRET" => Some("secret".to_owned()),
             _ => None,
         };
-        let (app, claim) = wire(config, &environment).await.unwrap();
+        let (app, claim) = wire(config, crate::Beginning::AsFound, &environment).await.unwrap();
         Self { fake, app, _claim: claim, _folder: folder }
     }
 

@@ -57,7 +57,8 @@ impl World {
     }
 
     pub(crate) async fn start_service(&mut self) {
-        self.service = Some(windlass_webhook::serve(self.config.clone()).await.unwrap());
+        self.service =
+            Some(windlass_webhook::serve(self.config.clone(), windlass_webhook::Beginning::AsFound).await.unwrap());
         if self.store.is_some() {
             return;
         }

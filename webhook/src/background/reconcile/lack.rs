@@ -243,7 +243,7 @@ mod tests {
             routes: vec![route()],
             targets: targets.collect(),
         };
-        GatewayStatus { version: String::new(), services: vec![service] }
+        GatewayStatus { version: String::new(), services: vec![service], removed: BTreeMap::new() }
     }
 
     const BOTH: [(&str, u8, TargetState); 2] = [("one", 1, TargetState::Healthy), ("two", 2, TargetState::Unhealthy)];
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_gateway_that_has_forgotten_a_service_or_has_another_release_of_it_gets_it_again() {
-        let nothing = GatewayStatus { version: String::new(), services: Vec::new() };
+        let nothing = GatewayStatus { version: String::new(), services: Vec::new(), removed: BTreeMap::new() };
         assert_eq!(mistake(&both(), &nothing), Some(Mistake::NobodyServes));
         let mut older = gateway(&BOTH);
         older.services[0].release = ReleaseNumber(2);
