@@ -30,6 +30,8 @@ pub(crate) enum Malformed {
     NoHost,
     /// We are no forward proxy.
     Connect,
+    /// A transfer coding that is not ours to undo (RFC 9112, section 6.1).
+    Coding,
 }
 
 /// Reads what concerns us and leaves what concerns the target. `client` is the peer's address.
@@ -37,6 +39,9 @@ pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result
     let (mut parts, body) = request.into_parts();
     if parts.method == hyper::Method::CONNECT {
         return Err(Malformed::Connect);
+    }
+    if !is_framed_plainly(&parts.headers) {
+        return Err(Malformed::Coding);
     }
     if let Some(authority) = parts.uri.authority() {
         // The request's target wins over the Host header when both are there (RFC 9112, section 3.2.2).
@@ -80,6 +85,12 @@ pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result
     Ok(Arrival { request: Request::from_parts(parts, body), upgrade })
 }
 
+/// Whether the body's transfer coding is `chunked` or none: the only ones that can be taken off and put on.
+pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.map(|value| value.as_bytes().trim_ascii()).all(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+}
+
 /// Whether a header's list has this word.
 fn says(headers: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
     let words = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
@@ -109,6 +120,10 @@ fn remove_claims(headers: &mut HeaderMap) {
 /// Makes a target's answer ready for the client. Says how long the target promises to keep the connection, if it does.
 pub(crate) fn leave(response: &mut Response<Incoming>) -> Option<Duration> {
     let promised = response.headers().get(KEEP_ALIVE).and_then(keep_alive_timeout);
+    if response.headers().contains_key(header::TRANSFER_ENCODING) {
+        // The chunks say where it ends, and the other length is not its (RFC 9112, section 6.3).
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     remove_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     promised

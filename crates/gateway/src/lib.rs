@@ -12,6 +12,7 @@ mod entry;
 mod headers;
 mod health;
 mod hold;
+mod path;
 mod pool;
 mod proxy;
 mod refusal;

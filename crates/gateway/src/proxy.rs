@@ -1,5 +1,6 @@
 //! One request's way: find its service, take a target, send it there, hand back what comes.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
+use hyper::http::uri::InvalidUri;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
@@ -15,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::body::{RequestBody, ResponseBody, Upstream};
 use crate::headers::{self, Arrival, Malformed};
 use crate::hold::{Place, TimeOver};
+use crate::path::{self, Reading};
 use crate::pool::{self, Connection, Repeat};
 use crate::router::{Table, Way};
 use crate::service::{NoTarget, Service};
@@ -53,12 +56,24 @@ pub(crate) async fn forward(
     Ok(match headers::arrive(request, &client.address) {
         Ok(arrival) => route(&client, arrival).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
+        Err(Malformed::Coding) => {
+            say(StatusCode::NOT_IMPLEMENTED, "The gateway knows no transfer coding but `chunked`.\n")
+        }
         Err(Malformed::Connect) => say(StatusCode::METHOD_NOT_ALLOWED, "This is not a forward proxy.\n"),
     })
 }
 
 async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
     let Arrival { mut request, mut upgrade } = arrival;
+    let Ok(Reading { plain, generous }) = path::read(request.uri().path()) else {
+        return say(StatusCode::BAD_REQUEST, "The request's path has a NUL in it.\n");
+    };
+    if let Cow::Owned(plain) = plain
+        && let Err(error) = put_path(&mut request, &plain)
+    {
+        tracing::debug!(%error, "a path has no plain spelling");
+        return say(StatusCode::BAD_REQUEST, "The request's path is not one.\n");
+    }
     let mut tried: Vec<TargetId> = Vec::new();
     let mut place: Option<Place> = None;
     loop {
@@ -66,7 +81,13 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
         let picked = {
             let table = client.table.load();
             let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let service = match table.find(host, request.uri().path()) {
+            let way = table.find(host, request.uri().path());
+            if let Some(generous) = &generous
+                && !Way::is_same(way, table.find(host, generous))
+            {
+                return say(StatusCode::BAD_REQUEST, "The request's path can be read as another app's.\n");
+            }
+            let service = match way {
                 Some(Way::Serve(service)) => service,
                 Some(Way::Redirect(to)) => return redirect(to, request.uri()),
                 None => return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n"),
@@ -85,11 +106,16 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
                     tried.push(target.id);
                     request = unsent;
                 }
+                // Its body came to no end: the target has done nothing wrong.
+                Sent::Lost(error) if is_of_the_body(&error) => {
+                    tracing::debug!(%error, "a client's body broke");
+                    return say(StatusCode::BAD_REQUEST, "The request's body is broken.\n");
+                }
                 Sent::Lost(error) => {
                     let target = in_flight.target();
                     tracing::warn!(target.name = target.name, %error, "target gave no answer");
                     target.doubt.notify_one();
-                    return say(StatusCode::BAD_GATEWAY, "The app closed the connection without an answer.\n");
+                    return say(StatusCode::BAD_GATEWAY, no_answer(&error));
                 }
             },
             Err((NoTarget::Replaced, _)) => {}
@@ -101,6 +127,16 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
             }
         }
     }
+}
+
+/// The same request with another path.
+fn put_path(request: &mut Request<RequestBody>, path: &str) -> Result<(), InvalidUri> {
+    let whole = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    *request.uri_mut() = Uri::try_from(whole)?;
+    Ok(())
 }
 
 /// Takes a place in the service's hold; the next time, with another look in between, waits in it.
@@ -147,9 +183,27 @@ async fn send(target: &Arc<Target>, mut request: Request<RequestBody>) -> Sent {
     }
 }
 
+/// Whether it came with the client's body, which the connection to the target only passes on.
+fn is_of_the_body(error: &hyper::Error) -> bool {
+    error.is_user() && std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<hyper::Error>)
+}
+
+fn no_answer(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        "The head of the app's answer is too large.\n"
+    } else if error.is_parse() {
+        "The app's answer is not HTTP.\n"
+    } else {
+        "The app closed the connection without an answer.\n"
+    }
+}
+
 /// RFC 9110, section 9.2.2: what is idempotent may be sent again when the connection closes before the answer.
 fn repeat(request: &Request<RequestBody>) -> Repeat {
-    let idempotent = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    );
     let whole = matches!(request.body(), RequestBody::Empty) && !request.headers().contains_key(header::UPGRADE);
     if idempotent && whole { Repeat::Safe } else { Repeat::Unsafe }
 }
@@ -185,6 +239,9 @@ fn hand_back(
         headers::leave_upgraded(&mut response);
         tunnel::open(&client.tasks, downstream, upstream, in_flight);
         return response.map(|_| ResponseBody::Text(None));
+    }
+    if !headers::is_framed_plainly(response.headers()) {
+        return say(StatusCode::BAD_GATEWAY, "The app's answer has a transfer coding that is not `chunked`.\n");
     }
     if let Some(promised) = headers::leave(&mut response) {
         connection.patience = pool::LONGEST_IDLE.min(promised.saturating_sub(Duration::from_secs(1)));

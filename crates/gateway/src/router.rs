@@ -30,6 +30,18 @@ pub(crate) enum Way<'a> {
     Redirect(&'a str),
 }
 
+impl Way<'_> {
+    /// Whether two requests end in the same place.
+    pub(crate) fn is_same(one: Option<Self>, other: Option<Self>) -> bool {
+        match (one, other) {
+            (None, None) => true,
+            (Some(Self::Serve(one)), Some(Self::Serve(other))) => Arc::ptr_eq(one, other),
+            (Some(Self::Redirect(one)), Some(Self::Redirect(other))) => one == other,
+            _ => false,
+        }
+    }
+}
+
 impl Table {
     /// The routes of these services, of which no two have the same one.
     pub(crate) fn new<'a>(services: impl Iterator<Item = &'a Arc<Service>>) -> Self {

@@ -9,6 +9,7 @@ mod forward;
 mod harness;
 mod health;
 mod hold;
+mod one_reading;
 mod retry;
 mod routing;
 mod snapshot;

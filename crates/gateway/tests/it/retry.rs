@@ -98,6 +98,18 @@ async fn a_connection_that_closes_under_a_get_is_tried_once_more() {
 }
 
 #[tokio::test]
+async fn what_is_idempotent_and_has_no_body_is_tried_once_more_too() {
+    for method in ["PUT", "DELETE", "HEAD", "OPTIONS"] {
+        let front = Front::start().await;
+        let fickle = Fickle::start(Second::Swallow).await;
+        fickle.behind(&front).await;
+        let mut client = Client::connect(front.http()).await;
+        assert_eq!((ask(&mut client, "GET").await, ask(&mut client, method).await), (200, 200), "{method}");
+        assert_eq!(fickle.requests.load(Ordering::SeqCst), 3, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_post_that_may_have_been_read_is_not_sent_again() {
     let front = Front::start().await;
     let fickle = Fickle::start(Second::Swallow).await;
