@@ -6,6 +6,7 @@
 mod action;
 mod architecture;
 mod at_boot;
+mod audit;
 mod build_check;
 mod cli;
 mod container_events;

@@ -225,11 +225,9 @@ async fn asked_to_cancel(app: &App, deployment: &StoredDeployment) {
 }
 
 async fn succeed(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
-    if deployment.kind == DeploymentKind::Rollback {
-        app.store.hold_stage(&deployment.stage, &deployment.id, app.now()).await?;
-    }
+    let effect = if deployment.kind == DeploymentKind::Rollback { Effect::Held } else { Effect::None };
     let event = Event::Ended { outcome: Outcome::Succeeded, failure: None };
-    record(app, deployment, &event, &Effect::None).await
+    record(app, deployment, &event, &effect).await
 }
 
 /// Where it turned round.

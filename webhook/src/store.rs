@@ -2,6 +2,7 @@
 //!
 //! No transaction is held while GitHub, Docker or a gateway is asked: claim, commit, work, commit.
 
+pub(crate) mod audit;
 pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;

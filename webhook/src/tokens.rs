@@ -20,8 +20,6 @@ pub async fn create(config: &ServerConfig, request: &TokenRequest) -> Result<(Se
     let (store, _folder) = open_beside(&config.data).await?;
     let token = format!("{PREFIX}{}", hex::encode(rand::random::<[u8; 32]>()));
     let view = store.create_token(&token, request, Timestamp::now()).await?;
-    let project = request.project.as_ref().map_or("any project", |project| project.as_str());
-    store.record("server", "token.create", None, &format!("{} for {project}", request.name), Timestamp::now()).await?;
     store.close().await;
     Ok((token.into(), view))
 }
@@ -46,7 +44,6 @@ pub async fn list(config: &ServerConfig) -> Result<Vec<TokenView>, ServeError> {
 pub async fn revoke(config: &ServerConfig, id: i64) -> Result<bool, ServeError> {
     let (store, _folder) = open_beside(&config.data).await?;
     let revoked = store.revoke_token(id, Timestamp::now()).await?;
-    store.record("server", "token.revoke", None, &id.to_string(), Timestamp::now()).await?;
     store.close().await;
     Ok(revoked)
 }

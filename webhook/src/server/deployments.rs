@@ -11,7 +11,6 @@ use axum::response::sse::Event as SseEvent;
 use futures_util::Stream;
 use serde::Deserialize;
 use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
-use windlass_core::deployment::{DeploymentState, Event, Failure, FailureCode, Outcome};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 
@@ -21,10 +20,8 @@ use super::extract::{Body, Path, Query};
 use super::stream::{self, Events};
 use crate::app::App;
 use crate::stage::StageKey;
-use crate::store::StoreError;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
-use crate::store::journal::Effect;
 
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
@@ -54,15 +51,11 @@ pub(crate) async fn create(
         releases,
     };
     let asked = app.store.ask_for_deployment(&request, actor.job(), app.now()).await?;
-    let (action, deployment) = match asked {
-        Asked::New(deployment) => ("deployment.create", deployment),
-        Asked::Known(deployment) => ("deployment.join", deployment),
-    };
-    let detail = windlass_core::report::title(deployment.kind, &deployment.releases);
-    app.store.record(actor.name(), action, Some(&stage), &detail, app.now()).await?;
+    let (Asked::New(deployment) | Asked::Known(deployment)) = asked;
     app.wake.stages.notify_one();
     app.wake.outbox.notify_one();
-    Ok((StatusCode::ACCEPTED, Json(app.deployment_view(&deployment).await?)))
+    let view = app.deployment_view(&deployment).await.map_err(ApiError::after_the_change)?;
+    Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 /// Who starts a workflow by hand means it; other jobs do what somebody has set up.
@@ -210,28 +203,13 @@ pub(crate) async fn cancel(
         let title = format!("deployment {id} has ended already: it {}", deployment.state);
         return Err(ApiError::new(StatusCode::CONFLICT, "already_ended", title));
     }
-    let by = actor.name().to_owned();
-    let standing = app.store.append(&deployment, &Event::CancelRequested { by }, &Effect::None, app.now()).await?;
-    if standing.state() == DeploymentState::Waiting {
-        end_waiting(&app, &deployment, actor.name()).await?;
-    }
-    app.store.record(actor.name(), "deployment.cancel", Some(&deployment.stage), &id, app.now()).await?;
+    app.store.cancel(&deployment, actor.name(), app.now()).await?;
     app.cancelled.notify_waiters();
     app.wake.stages.notify_one();
-    Ok((StatusCode::ACCEPTED, Json(app.deployment_view(&find(&app, &id).await?).await?)))
-}
-
-/// Nothing has begun: it ends at once, also while another one runs.
-async fn end_waiting(app: &App, deployment: &StoredDeployment, by: &str) -> Result<(), ApiError> {
-    let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
-    let event = Event::Ended { outcome: Outcome::Cancelled, failure: Some(failure) };
-    match app.store.append(deployment, &event, &Effect::None, app.now()).await {
-        // It has begun just now; whoever runs it heeds the request.
-        Ok(_) | Err(StoreError::IllegalTransition(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
     app.wake.outbox.notify_one();
-    Ok(())
+    let now = app.store.deployment(&deployment.id).await.map_err(ApiError::after_the_change)?.unwrap_or(deployment);
+    let view = app.deployment_view(&now).await.map_err(ApiError::after_the_change)?;
+    Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 /// A deployment by its id.

@@ -41,6 +41,16 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The change is on disk, and only what came of it cannot be shown.
+    pub(crate) fn after_the_change(error: StoreError) -> Self {
+        tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the store failed an answer");
+        let title = "it was done, and the service cannot read its store to show what came of it";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", title)
+            .hint("`windlass status` shows it when the store can be read again")
+    }
+}
+
 impl std::fmt::Display for ApiError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(formatter)

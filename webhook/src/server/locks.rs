@@ -33,10 +33,7 @@ pub(crate) async fn take(
     actor.may(Scope::Deploy, &stage)?;
     let lock = LockView { by: actor.name().to_owned(), reason: new.reason, since: app.now() };
     match app.store.take_lock(&stage, &condition(&headers), &lock).await? {
-        Ok(stored) => {
-            app.store.record(actor.name(), "lock.take", Some(&stage), &stored.lock.reason, app.now()).await?;
-            Ok(shown(stored, &actor))
-        }
+        Ok(stored) => Ok(shown(stored, &actor)),
         Err(Some(StoredLock { lock, .. })) => {
             Err(changed(&stage).detail(format!("{} locked it: {}", lock.by, lock.reason)))
         }
@@ -51,9 +48,8 @@ pub(crate) async fn release(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     actor.may(Scope::Deploy, &stage)?;
-    match app.store.release_lock(&stage, &condition(&headers)).await? {
+    match app.store.release_lock(&stage, &condition(&headers), actor.name(), app.now()).await? {
         Ok(true) => {
-            app.store.record(actor.name(), "lock.release", Some(&stage), "", app.now()).await?;
             app.wake.stages.notify_one();
             Ok(StatusCode::NO_CONTENT)
         }

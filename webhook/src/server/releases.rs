@@ -44,16 +44,8 @@ pub(crate) async fn create(
     }
     check(&app, &stage, &name, &new)?;
     refuse_uncommitted(&app, &stage, &new)?;
-    let registration = app.store.register_release(&stage, &name, &new, actor.name(), app.now()).await?;
-    if let (Some(job), Registration::Created(release) | Registration::Existing(release)) = (actor.job(), &registration)
-    {
-        app.store.remember_registering_job(&stage, &release.commit, job).await?;
-    }
-    match registration {
+    match app.store.register_release(&stage, &name, &new, actor.name(), actor.job(), app.now()).await? {
         Registration::Created(release) => {
-            app.store.saw_commit(&stage.project, &release.commit, false, app.now()).await?;
-            let detail = format!("release {} of {name} from {}", release.number, release.commit);
-            app.store.record(actor.name(), "release.create", Some(&stage), &detail, app.now()).await?;
             app.wake.stages.notify_one();
             Ok((StatusCode::CREATED, Json(release)))
         }

@@ -51,9 +51,7 @@ async fn sign_in(app: &App, token: &str, stage: &StageKey) -> Result<SignedIn, A
     let ours = session_token(&app.installation_key, token, stage);
     let expires_at = match app.store.sign_in(&claims.jti, &ours, &session, now).await? {
         Exchange::New => {
-            let detail = described(&session);
-            tracing::info!(stage.name = %stage, actor = session.actor, detail, "a job signed in");
-            app.store.record(&session.actor, "job.sign_in", Some(stage), &detail, now).await?;
+            tracing::info!(stage.name = %stage, actor = session.actor, detail = %session, "a job signed in");
             session.expires_at
         }
         Exchange::Again(expires_at) => expires_at,
@@ -109,13 +107,6 @@ fn unauthenticated(title: &str) -> ApiError {
 /// A whole second: what is answered is what is stored.
 fn end(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second().saturating_add(LASTS.as_secs())).unwrap_or(now)
-}
-
-/// For the audit and the log.
-fn described(session: &Session) -> String {
-    let Session { event, reference, commit, run_id, run_attempt, workflow_ref, .. } = session;
-    let workflow = workflow_ref.as_deref().unwrap_or("a workflow");
-    format!("{event} on {reference} at {}; run {run_id}, attempt {run_attempt} of {workflow}", commit.short())
 }
 
 /// Derived, so that the same request is given the same answer although no token is kept. GitHub's token is part of it:

@@ -63,10 +63,9 @@ pub(crate) async fn lift_hold(
     stage: StageKey,
 ) -> Result<StatusCode, ApiError> {
     actor.may(Scope::Deploy, &stage)?;
-    if !app.store.lift_hold(&stage).await? {
+    if !app.store.lift_hold(&stage, actor.name(), app.now()).await? {
         return Err(ApiError::not_found("no_hold", format!("nothing holds {stage}")));
     }
-    app.store.record(actor.name(), "hold.lift", Some(&stage), "", app.now()).await?;
     app.wake.stages.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }

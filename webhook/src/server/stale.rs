@@ -20,6 +20,7 @@ use crate::app::{App, Claim};
 use crate::stage::StageKey;
 use crate::stale::Stale;
 use crate::store::StoreError;
+use crate::store::audit::Deed;
 
 /// How long a look at a stage is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,6 +56,14 @@ pub(crate) async fn stop(
     let Stale { tasks, mut warnings } = find(&app, &stage, &query).await?;
     // What they were is said as long as they are there to be asked.
     let mut seen = shown(&app, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
+    if !tasks.is_empty() {
+        let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+        let detail = names.join(" ");
+        let action = "stale.stop";
+        app.store
+            .record(&Deed { actor: actor.name(), action, stage: Some(&stage), detail: &detail, at: app.now() })
+            .await?;
+    }
     let removed = app.remove_stale(tasks).await;
     if claim.give_up().is_err() {
         app.wake.stages.notify_one();
@@ -62,10 +71,6 @@ pub(crate) async fn stop(
     warnings.extend(removed.warnings);
     let names: BTreeSet<&str> = removed.tasks.iter().map(|task| task.name.as_str()).collect();
     seen.tasks.retain(|task| names.contains(task.name.as_str()));
-    if !names.is_empty() {
-        let detail = names.into_iter().collect::<Vec<_>>().join(" ");
-        app.store.record(actor.name(), "stale.stop", Some(&stage), &detail, app.now()).await?;
-    }
     Ok(Json(StaleTasks { tasks: seen.tasks, warnings }))
 }
 

@@ -29,6 +29,7 @@ use crate::app::App;
 use crate::planning::Intent;
 use crate::sight::PATIENCE;
 use crate::stage::StageKey;
+use crate::store::audit::Deed;
 use crate::store::tasks::OneOffTask;
 use crate::views::Shown;
 
@@ -56,8 +57,6 @@ pub(crate) async fn create(
         .await?
         .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no app {}", new.app)))?;
     app.store.create_task(&id, &stage, &spec, actor.name(), app.now()).await?;
-    let detail = format!("{id} on release {release}");
-    app.store.record(actor.name(), "task.run", Some(&stage), &detail, app.now()).await?;
     app.wake.tasks.notify_one();
     Ok((StatusCode::ACCEPTED, Json(StartedTask { id, release })))
 }
@@ -225,11 +224,12 @@ pub(crate) async fn stop(
     };
     let unknown = || ApiError::not_found("host_unknown", "its host is not in the server's file any more");
     let host = app.hosts.get(&task.spec.host).ok_or_else(unknown)?;
+    let deed = Deed { actor: actor.name(), action: "task.stop", stage: Some(&task.stage), detail: &id, at: app.now() };
+    app.store.record(&deed).await?;
     let stop = &task.spec.stop;
     host.engine
         .stop(&task.spec.name, &stop.signal, stop.grace.0)
         .await
         .map_err(|error| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", error.to_string()))?;
-    app.store.record(actor.name(), "task.stop", Some(&task.stage), &id, app.now()).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -7,7 +7,9 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{CommitSha, DeploymentId};
 use windlass_core::plan::DeploymentKind;
+use windlass_core::report;
 
+use super::audit::{Deed, record};
 use super::deployments::{Request, StoredDeployment, insert_deployment};
 use super::sessions::StoredSession;
 use super::{Store, StoreError, Write, signed, text, unsigned};
@@ -56,6 +58,16 @@ impl Store {
             None => Asked::New(insert_deployment(&mut write, request, now).await?),
         };
         let (Asked::New(deployment) | Asked::Known(deployment)) = &asked;
+        let action = match (&asked, job) {
+            (Asked::New(_), _) => Some("deployment.create"),
+            (Asked::Known(_), Some(_)) => Some("deployment.join"),
+            (Asked::Known(_), None) => None,
+        };
+        if let Some(action) = action {
+            let detail = report::title(deployment.kind, &deployment.releases);
+            let (actor, stage) = (request.requested_by.as_str(), Some(&request.stage));
+            record(&mut write, &Deed { actor, action, stage, detail: &detail, at: now }).await?;
+        }
         if let Some(job) = job {
             let project = &request.stage.project;
             remember_job(&mut write, &deployment.id, job).await?;
@@ -97,18 +109,6 @@ impl Store {
             }
             _ => Ok(None),
         }
-    }
-
-    /// A job has registered a release of a commit.
-    pub(crate) async fn remember_registering_job(
-        &self,
-        stage: &StageKey,
-        commit: &CommitSha,
-        job: &StoredSession,
-    ) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        remember_deploying_job(&mut write, stage, commit, job, Did::Register).await?;
-        self.commit(write).await
     }
 
     /// The jobs that deploy a commit on a stage. What a job says about the commit counts on every other stage; a workflow
@@ -193,6 +193,16 @@ async fn remember_deploying_job(
     .execute(&mut **write)
     .await?;
     Ok(())
+}
+
+/// A job has registered a release of a commit.
+pub(super) async fn remember_registering_job(
+    write: &mut Write,
+    stage: &StageKey,
+    commit: &CommitSha,
+    job: &StoredSession,
+) -> Result<(), StoreError> {
+    remember_deploying_job(write, stage, commit, job, Did::Register).await
 }
 
 #[cfg(test)]
@@ -302,7 +312,9 @@ mod tests {
         };
         let job = StoredSession { id: 1, session };
         for _ in 0..2 {
-            store.remember_registering_job(&stage, &commit, &job).await.unwrap();
+            let mut write = store.begin().await.unwrap();
+            remember_registering_job(&mut write, &stage, &commit, &job).await.unwrap();
+            store.commit(write).await.unwrap();
         }
         let known = store.deploying_jobs(&stage, &commit).await.unwrap();
         let (check_run, run) = (vec![4_442_074_272], vec![4_442_074_271]);

@@ -7,12 +7,16 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
-use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase, Wait};
+use windlass_core::deployment::{
+    Deployment, DeploymentState, EVENT_VERSION, Event, Failure, FailureCode, Outcome, Phase, Wait,
+};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::Plan;
 use windlass_core::report;
 
+use super::audit::{Deed, record};
 use super::deployments::StoredDeployment;
+use super::leases::hold;
 use super::outbox::{Notice, enqueue};
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
 use crate::github::DeploymentState as GitHubState;
@@ -28,6 +32,8 @@ pub(crate) enum Effect {
     Activated,
     /// What the stage served before is what it serves.
     Deactivated,
+    /// Nothing is deployed there by itself until somebody lifts the hold.
+    Held,
 }
 
 impl Store {
@@ -40,18 +46,53 @@ impl Store {
         now: Timestamp,
     ) -> Result<Deployment, StoreError> {
         let mut write = self.begin().await?;
-        let before = replay(&mut write, &deployment.id).await?;
+        let after = self.append_in(&mut write, deployment, event, effect, now).await?;
+        self.commit(write).await?;
+        Ok(after)
+    }
+
+    /// Asks for the end of a deployment. One that has not begun ends at once, also while another one runs.
+    pub(crate) async fn cancel(
+        &self,
+        deployment: &StoredDeployment,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Deployment, StoreError> {
+        let mut write = self.begin().await?;
+        let event = Event::CancelRequested { by: by.to_owned() };
+        let mut after = self.append_in(&mut write, deployment, &event, &Effect::None, now).await?;
+        if after.state() == DeploymentState::Waiting {
+            let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
+            let event = Event::Ended { outcome: Outcome::Cancelled, failure: Some(failure) };
+            after = self.append_in(&mut write, deployment, &event, &Effect::None, now).await?;
+        }
+        let id = deployment.id.as_str();
+        let stage = Some(&deployment.stage);
+        record(&mut write, &Deed { actor: by, action: "deployment.cancel", stage, detail: id, at: now }).await?;
+        self.commit(write).await?;
+        Ok(after)
+    }
+
+    async fn append_in(
+        &self,
+        write: &mut Write,
+        deployment: &StoredDeployment,
+        event: &Event,
+        effect: &Effect,
+        now: Timestamp,
+    ) -> Result<Deployment, StoreError> {
+        let before = replay(write, &deployment.id).await?;
         let was = before.state();
         let after = before.apply(&deployment.id, event)?;
-        insert(&mut write, &deployment.id, &[("event", to_json("an event", event)?)], now).await?;
-        self.apply_effect(&mut write, deployment, effect, now).await?;
+        insert(write, &deployment.id, &[("event", to_json("an event", event)?)], now).await?;
+        self.apply_effect(write, deployment, effect, now).await?;
         if after.state() != was {
-            tell_github(&mut write, deployment, event, after.state(), now).await?;
+            tell_github(write, deployment, event, after.state(), now).await?;
         }
         if let Event::Waiting { on: Wait::Lock | Wait::Hold, why, .. } = event {
             // CI is not what it waits for, as GitHub was told when it was asked for.
             let description = report::held(deployment.kind, &deployment.releases, why);
-            enqueue(&mut write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
+            enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
         }
         let retired = matches!(after.phase(), Phase::Ended { retired: true, .. });
         sqlx::query("UPDATE deployments SET state = ?, retired = ?, ended_at = COALESCE(ended_at, ?) WHERE id = ?")
@@ -59,9 +100,8 @@ impl Store {
             .bind(i64::from(retired))
             .bind(after.state().is_final().then(|| text(now)))
             .bind(deployment.id.as_str())
-            .execute(&mut *write)
+            .execute(&mut **write)
             .await?;
-        self.commit(write).await?;
         Ok(after)
     }
 
@@ -223,6 +263,7 @@ impl Store {
                     .await?;
                 }
             }
+            Effect::Held => hold(write, stage, &deployment.id, now).await?,
             Effect::Deactivated => {
                 let mine = "deployment = ? AND project = ? AND stage = ?";
                 for sql in [

@@ -5,7 +5,8 @@ use sqlx::Row;
 use windlass_core::api::{HoldView, LeaseView};
 use windlass_core::names::DeploymentId;
 
-use super::{Store, StoreError, text, time, word};
+use super::audit::{Deed, record};
+use super::{Store, StoreError, Write, text, time, word};
 use crate::stage::StageKey;
 
 impl Store {
@@ -71,29 +72,8 @@ impl Store {
         .transpose()
     }
 
-    /// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
-    pub(crate) async fn hold_stage(
-        &self,
-        stage: &StageKey,
-        deployment: &DeploymentId,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO holds (project, stage, deployment, held_at) VALUES (?, ?, ?, ?)
-             ON CONFLICT (project, stage) DO UPDATE SET deployment = excluded.deployment, held_at = excluded.held_at",
-        )
-        .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
-        .bind(deployment.as_str())
-        .bind(text(now))
-        .execute(&mut *write)
-        .await?;
-        self.commit(write).await
-    }
-
     /// Lifts the hold. `false`: there was none.
-    pub(crate) async fn lift_hold(&self, stage: &StageKey) -> Result<bool, StoreError> {
+    pub(crate) async fn lift_hold(&self, stage: &StageKey, by: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut write = self.begin().await?;
         let changed = sqlx::query("DELETE FROM holds WHERE project = ? AND stage = ?")
             .bind(stage.project.as_str())
@@ -101,6 +81,10 @@ impl Store {
             .execute(&mut *write)
             .await?
             .rows_affected();
+        if changed > 0 {
+            let deed = Deed { actor: by, action: "hold.lift", stage: Some(stage), detail: "", at: now };
+            record(&mut write, &deed).await?;
+        }
         self.commit(write).await?;
         Ok(changed > 0)
     }
@@ -117,6 +101,26 @@ impl Store {
         })
         .transpose()
     }
+}
+
+/// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
+pub(super) async fn hold(
+    write: &mut Write,
+    stage: &StageKey,
+    deployment: &DeploymentId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO holds (project, stage, deployment, held_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (project, stage) DO UPDATE SET deployment = excluded.deployment, held_at = excluded.held_at",
+    )
+    .bind(stage.project.as_str())
+    .bind(stage.stage.as_str())
+    .bind(deployment.as_str())
+    .bind(text(now))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::LockView;
 
+use super::audit::{Deed, record};
 use super::{Store, StoreError, text, time};
 use crate::stage::StageKey;
 
@@ -70,6 +71,8 @@ impl Store {
         .bind(text(new.since))
         .execute(&mut *write)
         .await?;
+        let deed = Deed { actor: &new.by, action: "lock.take", stage: Some(stage), detail: &new.reason, at: new.since };
+        record(&mut write, &deed).await?;
         self.commit(write).await?;
         Ok(Ok(StoredLock { etag, lock: new.clone() }))
     }
@@ -79,19 +82,25 @@ impl Store {
         &self,
         stage: &StageKey,
         condition: &Condition,
+        by: &str,
+        now: Timestamp,
     ) -> Result<Result<bool, ()>, StoreError> {
         let mut write = self.begin().await?;
         let there = find(&mut write, stage).await?;
         if !condition.holds(there.as_ref()) {
             return Ok(Err(()));
         }
+        let Some(there) = there else { return Ok(Ok(false)) };
         sqlx::query("DELETE FROM locks WHERE project = ? AND stage = ?")
             .bind(stage.project.as_str())
             .bind(stage.stage.as_str())
             .execute(&mut *write)
             .await?;
+        let detail = format!("{} had locked it: {}", there.lock.by, there.lock.reason);
+        let deed = Deed { actor: by, action: "lock.release", stage: Some(stage), detail: &detail, at: now };
+        record(&mut write, &deed).await?;
         self.commit(write).await?;
-        Ok(Ok(there.is_some()))
+        Ok(Ok(true))
     }
 }
 
@@ -126,9 +135,13 @@ mod tests {
         assert_eq!(refused, Some(first.clone()));
         let is_first = Condition::Is(first.etag);
         let second = store.take_lock(&stage, &is_first, &by("bob")).await.unwrap().unwrap();
-        assert_eq!(store.release_lock(&stage, &is_first).await.unwrap(), Err(()), "it is another lock by now");
-        assert_eq!(store.release_lock(&stage, &Condition::Is(second.etag)).await.unwrap(), Ok(true));
+        assert_eq!(
+            store.release_lock(&stage, &is_first, "bob", now).await.unwrap(),
+            Err(()),
+            "it is another lock by now"
+        );
+        assert_eq!(store.release_lock(&stage, &Condition::Is(second.etag), "bob", now).await.unwrap(), Ok(true));
         assert_eq!(store.lock(&stage).await.unwrap(), None);
-        assert_eq!(store.release_lock(&stage, &Condition::None).await.unwrap(), Ok(false));
+        assert_eq!(store.release_lock(&stage, &Condition::None, "bob", now).await.unwrap(), Ok(false));
     }
 }

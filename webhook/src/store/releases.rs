@@ -6,6 +6,10 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{NewRelease, Release};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 
+use super::audit::{Deed, record};
+use super::jobs::remember_registering_job;
+use super::sessions::StoredSession;
+use super::stages::saw_commit;
 use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
 use crate::stage::StageKey;
 
@@ -33,6 +37,7 @@ impl Store {
         app: &AppName,
         new: &NewRelease,
         by: &str,
+        job: Option<&StoredSession>,
         now: Timestamp,
     ) -> Result<Registration, StoreError> {
         let mut write = self.begin().await?;
@@ -50,8 +55,14 @@ impl Store {
             && !new.rebuild
             && !new.uncommitted
         {
-            let same = existing.digest == new.digest && existing.image == new.image;
-            return Ok(if same { Registration::Existing(existing) } else { Registration::Conflict(existing) });
+            if existing.digest != new.digest || existing.image != new.image {
+                return Ok(Registration::Conflict(existing));
+            }
+            if let Some(job) = job {
+                remember_registering_job(&mut write, stage, &new.commit, job).await?;
+                self.commit(write).await?;
+            }
+            return Ok(Registration::Existing(existing));
         }
         let number = count_up(&mut write, &format!("release/{stage}/{app}"), 1).await?;
         sqlx::query(
@@ -71,6 +82,13 @@ impl Store {
         .bind(new.uncommitted)
         .execute(&mut *write)
         .await?;
+        if let Some(job) = job {
+            remember_registering_job(&mut write, stage, &new.commit, job).await?;
+        }
+        saw_commit(&mut write, &stage.project, &new.commit, false, now).await?;
+        let detail = format!("release {number} of {app} from {}", new.commit);
+        let deed = Deed { actor: by, action: "release.create", stage: Some(stage), detail: &detail, at: now };
+        record(&mut write, &deed).await?;
         self.commit(write).await?;
         Ok(Registration::Created(Release {
             number: ReleaseNumber(unsigned(number)),

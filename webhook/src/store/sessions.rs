@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::CommitSha;
 
+use super::audit::{Deed, record};
 use super::tokens::hash;
 use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
 use crate::stage::StageKey;
@@ -26,6 +27,19 @@ pub(crate) struct Session {
     pub(crate) actor: String,
     pub(crate) workflow_ref: Option<String>,
     pub(crate) expires_at: Timestamp,
+}
+
+/// For the audit and the log.
+impl std::fmt::Display for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { event, reference, commit, run_id, run_attempt, workflow_ref, .. } = self;
+        let workflow = workflow_ref.as_deref().unwrap_or("a workflow");
+        write!(
+            formatter,
+            "{event} on {reference} at {}; run {run_id}, attempt {run_attempt} of {workflow}",
+            commit.short()
+        )
+    }
 }
 
 /// A session that is stored.
@@ -90,6 +104,15 @@ impl Store {
         .bind(text(session.expires_at))
         .execute(&mut *write)
         .await?;
+        let detail = session.to_string();
+        let deed = Deed {
+            actor: &session.actor,
+            action: "job.sign_in",
+            stage: Some(&session.stage),
+            detail: &detail,
+            at: now,
+        };
+        record(&mut write, &deed).await?;
         self.commit(write).await?;
         Ok(Exchange::New)
     }

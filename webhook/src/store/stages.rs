@@ -10,7 +10,9 @@ use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, Project
 use windlass_core::plan::{GENERATIONS_OF_A_PLAN, StageSettings};
 
 use super::deployments::Source;
-use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use super::{
+    Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
+};
 use crate::stage::StageKey;
 
 /// What a stage's branch wants.
@@ -152,19 +154,8 @@ impl Store {
         checks_changed: bool,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let changed = checks_changed.then(|| text(now));
         let mut write = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO commits (project, commit_sha, first_seen, checks_changed_at) VALUES (?, ?, ?, ?)
-             ON CONFLICT (project, commit_sha)
-             DO UPDATE SET checks_changed_at = COALESCE(excluded.checks_changed_at, commits.checks_changed_at)",
-        )
-        .bind(project.as_str())
-        .bind(commit.as_str())
-        .bind(text(now))
-        .bind(changed)
-        .execute(&mut *write)
-        .await?;
+        saw_commit(&mut write, project, commit, checks_changed, now).await?;
         self.commit(write).await
     }
 
@@ -348,30 +339,6 @@ impl Store {
         Ok(unsigned(version))
     }
 
-    /// Who did what, for the audit.
-    pub(crate) async fn record(
-        &self,
-        actor: &str,
-        action: &str,
-        stage: Option<&StageKey>,
-        detail: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let mut write = self.begin().await?;
-        let id = count_up(&mut write, "audit", 1).await?;
-        sqlx::query("INSERT INTO audit (id, at, actor, action, project, stage, detail) VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(id)
-            .bind(text(now))
-            .bind(actor)
-            .bind(action)
-            .bind(stage.map(|stage| stage.project.as_str()))
-            .bind(stage.map(|stage| stage.stage.as_str()))
-            .bind(detail)
-            .execute(&mut *write)
-            .await?;
-        self.commit(write).await
-    }
-
     pub(super) async fn stage_row(&self, sql: &'static str, stage: &StageKey) -> Result<Option<SqliteRow>, StoreError> {
         let row = sqlx::query(sql)
             .bind(stage.project.as_str())
@@ -380,4 +347,27 @@ impl Store {
             .await?;
         Ok(row)
     }
+}
+
+/// A commit was heard of.
+pub(super) async fn saw_commit(
+    write: &mut Write,
+    project: &ProjectName,
+    commit: &CommitSha,
+    checks_changed: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = checks_changed.then(|| text(now));
+    sqlx::query(
+        "INSERT INTO commits (project, commit_sha, first_seen, checks_changed_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (project, commit_sha)
+         DO UPDATE SET checks_changed_at = COALESCE(excluded.checks_changed_at, commits.checks_changed_at)",
+    )
+    .bind(project.as_str())
+    .bind(commit.as_str())
+    .bind(text(now))
+    .bind(changed)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
 }

@@ -8,6 +8,7 @@ use windlass_core::deployment::Failure;
 use windlass_core::names::TaskId;
 use windlass_core::task::TaskSpec;
 
+use super::audit::{Deed, record};
 use super::{Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word};
 use crate::stage::StageKey;
 
@@ -49,6 +50,9 @@ impl Store {
         .bind(text(now))
         .execute(&mut *write)
         .await?;
+        let detail = format!("{id} on release {}", spec.labels.release);
+        let deed = Deed { actor: by, action: "task.run", stage: Some(stage), detail: &detail, at: now };
+        record(&mut write, &deed).await?;
         self.commit(write).await
     }
 

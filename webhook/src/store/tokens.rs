@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{Scope, TokenView};
 use windlass_core::names::{ProjectName, StageName};
 
+use super::audit::{Deed, record};
 use super::{Store, StoreError, count_up, from_json, optional_time, text, time, to_json, word};
 
 /// What a new token may do, and where.
@@ -21,6 +22,9 @@ pub struct TokenRequest {
     /// Only for this stage.
     pub stage: Option<StageName>,
 }
+
+/// Whoever may write the server's data folder.
+const SERVER: &str = "server";
 
 const COLUMNS: &str = "id, name, scopes, project, stage, created_at, last_used_at, revoked_at";
 
@@ -46,6 +50,10 @@ impl Store {
         .bind(text(now))
         .execute(&mut *write)
         .await?;
+        let project = request.project.as_ref().map_or("any project", |project| project.as_str());
+        let detail = format!("{} for {project}", request.name);
+        record(&mut write, &Deed { actor: SERVER, action: "token.create", stage: None, detail: &detail, at: now })
+            .await?;
         self.commit(write).await?;
         Ok(TokenView {
             id,
@@ -97,6 +105,11 @@ impl Store {
             .execute(&mut *write)
             .await?
             .rows_affected();
+        if changed > 0 {
+            let id = id.to_string();
+            record(&mut write, &Deed { actor: SERVER, action: "token.revoke", stage: None, detail: &id, at: now })
+                .await?;
+        }
         self.commit(write).await?;
         Ok(changed > 0)
     }
