@@ -1,11 +1,13 @@
 //! Puts deliveries on disk before they are answered: all that wait at a moment in one transaction, so that they share one
 //! flush of the disk. However many come, each is stored; whoever finds no room waits for it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::spool::Spool;
 use crate::store::Store;
 use crate::store::deliveries::{NewDelivery, Stored};
 
@@ -14,10 +16,12 @@ const AT_ONCE: usize = 64;
 
 /// A body up to here is a small one.
 const SMALL: usize = 1024 * 1024;
-/// So many bytes of small bodies may be in memory at a time,
+/// So many bytes of small bodies that GitHub has signed may be in memory at a time,
 const ROOM_FOR_SMALL: usize = 64 * 1024 * 1024;
 /// and so many of large ones, which do not keep the small ones waiting.
 const ROOM_FOR_LARGE: usize = 100 * 1024 * 1024;
+/// So many bytes of bodies of which nobody knows yet who sent them; more go to disk.
+const ROOM_FOR_UNKNOWN: usize = 64 * 1024 * 1024;
 /// The unit in which room is given away.
 const BLOCK: usize = 1024;
 
@@ -27,6 +31,9 @@ pub(crate) struct Intake {
     queue: mpsc::Sender<Waiting>,
     room_for_small: Arc<Semaphore>,
     room_for_large: Arc<Semaphore>,
+    room_for_unknown: Arc<Semaphore>,
+    /// Where bodies are that have no room in memory.
+    pub(crate) spool: Spool,
 }
 
 /// A delivery could not be stored; the log says why.
@@ -36,7 +43,7 @@ pub(crate) struct NotStored;
 /// Room for a body, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
-    _permit: Result<OwnedSemaphorePermit, AcquireError>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A delivery whose sender waits for its answer.
@@ -47,19 +54,34 @@ struct Waiting {
 
 impl Intake {
     /// Begins to store what comes. It ends when nobody can bring anything any more.
-    pub(crate) fn start(store: Store, wake: Arc<Notify>) -> Self {
+    pub(crate) fn start(store: Store, wake: Arc<Notify>, folder: &Path) -> Self {
         let (queue, waiting) = mpsc::channel(AT_ONCE);
         tokio::spawn(write(store, wake, waiting));
         let room = |bytes: usize| Arc::new(Semaphore::new(bytes / BLOCK));
-        Self { queue, room_for_small: room(ROOM_FOR_SMALL), room_for_large: room(ROOM_FOR_LARGE) }
+        Self {
+            queue,
+            room_for_small: room(ROOM_FOR_SMALL),
+            room_for_large: room(ROOM_FOR_LARGE),
+            room_for_unknown: room(ROOM_FOR_UNKNOWN),
+            spool: Spool::new(folder),
+        }
     }
 
-    /// Waits until there is room for a body of so many bytes.
+    /// Waits until there is room for a body of so many bytes that GitHub has signed: nobody else makes it wait.
     pub(crate) async fn room(&self, bytes: usize) -> Room {
         let room = if bytes <= SMALL { &self.room_for_small } else { &self.room_for_large };
-        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX);
         // They are never closed.
-        Room { _permit: Arc::clone(room).acquire_many_owned(blocks).await }
+        Room { permit: Arc::clone(room).acquire_many_owned(blocks(bytes)).await.ok() }
+    }
+
+    /// Room for so many more bytes of a body that has come, if there is some.
+    pub(crate) fn grow(&self, room: &mut Room, bytes: usize) -> bool {
+        let Ok(more) = Arc::clone(&self.room_for_unknown).try_acquire_many_owned(blocks(bytes)) else { return false };
+        match &mut room.permit {
+            Some(permit) => permit.merge(more),
+            None => room.permit = Some(more),
+        }
+        true
     }
 
     /// Stores a delivery; it is on disk when this returns.
@@ -68,6 +90,17 @@ impl Intake {
         self.queue.send(Waiting { delivery, answer }).await.map_err(|_| NotStored)?;
         stored.await.unwrap_or(Err(NotStored))
     }
+}
+
+impl Room {
+    /// For nothing yet.
+    pub(crate) const fn none() -> Self {
+        Self { permit: None }
+    }
+}
+
+fn blocks(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX)
 }
 
 /// Where not all have room together, a small one still may.

@@ -26,6 +26,7 @@ mod serve;
 mod server;
 mod sight;
 mod signature;
+mod spool;
 mod stage;
 mod stale;
 mod store;

@@ -159,7 +159,7 @@ pub(crate) async fn wire(
         installation_key: installation_key(&data, store.is_used().await?)?,
         installation,
         holder,
-        intake: Intake::start(store.clone(), Arc::clone(&wake.deliveries)),
+        intake: Intake::start(store.clone(), Arc::clone(&wake.deliveries), &data),
         store: store.clone(),
         wake,
         shutdown: CancellationToken::new(),

@@ -18,22 +18,34 @@ pub(crate) enum SignatureError {
     Mismatch,
 }
 
-/// Accepts a body that was signed with any of the secrets, so that they can be rotated. Digits in upper case are the same
-/// digits. The comparison takes the same time wherever the difference is.
-pub(crate) fn verify(secrets: &[SecretString], header: Option<&str>, body: &[u8]) -> Result<(), SignatureError> {
-    let header = header.ok_or(SignatureError::Missing)?;
-    let digits = header.strip_prefix("sha256=").ok_or(SignatureError::Malformed)?;
-    let mut signature = [0; 32];
-    hex::decode_to_slice(digits, &mut signature).map_err(|_| SignatureError::Malformed)?;
+/// Believes a body that was signed with any of the secrets, so that they can be rotated; it may come in pieces. Digits in
+/// upper case are the same digits. The comparison takes the same time wherever the difference is.
+pub(crate) struct Signed {
+    signature: [u8; 32],
+    with: Vec<Hmac<Sha256>>,
+}
 
-    let signed_with = |secret: &SecretString| {
-        let key = secret.expose_secret().as_bytes();
+impl Signed {
+    /// Before the first piece.
+    pub(crate) fn begin(secrets: &[SecretString], header: Option<&str>) -> Result<Self, SignatureError> {
+        let header = header.ok_or(SignatureError::Missing)?;
+        let digits = header.strip_prefix("sha256=").ok_or(SignatureError::Malformed)?;
+        let mut signature = [0; 32];
+        hex::decode_to_slice(digits, &mut signature).map_err(|_| SignatureError::Malformed)?;
         // An empty key would accept what anybody can sign.
-        !key.is_empty()
-            && Hmac::<Sha256>::new_from_slice(key)
-                .is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
-    };
-    if secrets.iter().any(signed_with) { Ok(()) } else { Err(SignatureError::Mismatch) }
+        let keys = secrets.iter().map(|secret| secret.expose_secret().as_bytes()).filter(|key| !key.is_empty());
+        Ok(Self { signature, with: keys.filter_map(|key| Hmac::new_from_slice(key).ok()).collect() })
+    }
+
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        self.with.iter_mut().for_each(|mac| mac.update(piece));
+    }
+
+    /// After the last one.
+    pub(crate) fn finish(self) -> Result<(), SignatureError> {
+        let right = self.with.into_iter().any(|mac| mac.verify_slice(&self.signature).is_ok());
+        if right { Ok(()) } else { Err(SignatureError::Mismatch) }
+    }
 }
 
 #[cfg(test)]

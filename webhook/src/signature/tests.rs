@@ -2,11 +2,20 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::SecretString;
 use sha2::Sha256;
 
-use super::{SignatureError, verify};
+use super::{SignatureError, Signed};
 
 const SECRET: &str = "It's a Secret to Everybody";
 const BODY: &[u8] = b"Hello, World!";
 const DIGITS: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+/// As a body that comes in two pieces.
+fn verify(secrets: &[SecretString], header: Option<&str>, body: &[u8]) -> Result<(), SignatureError> {
+    let mut signed = Signed::begin(secrets, header)?;
+    let (first, second) = body.split_at(body.len() / 2);
+    signed.update(first);
+    signed.update(second);
+    signed.finish()
+}
 
 fn secrets(values: &[&str]) -> Vec<SecretString> {
     values.iter().map(|value| SecretString::from(*value)).collect()

@@ -7,3 +7,4 @@ mod doctor;
 mod github;
 mod renamed;
 mod service;
+mod strangers;
