@@ -5,6 +5,8 @@ mod alike;
 mod look;
 mod order;
 
+use std::collections::HashMap;
+
 use jiff::SignedDuration;
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
@@ -146,7 +148,8 @@ impl App {
         if self.store.logged_lines(&deployment.id).await?.contains_key(GATE_LOG) {
             return Ok(());
         }
-        self.store.append_log(&deployment.id, &[(GATE_LOG.to_owned(), summary.to_owned())], self.now()).await
+        let (line, accounted) = ((GATE_LOG.to_owned(), summary.to_owned()), HashMap::from([(GATE_LOG.to_owned(), 1)]));
+        self.store.append_log(&deployment.id, &[line], &accounted, self.now()).await
     }
 
     /// Whether the stage serves this commit of all of these apps.

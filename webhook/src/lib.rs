@@ -3,6 +3,7 @@
 
 mod app;
 mod background;
+mod bounded_log;
 mod catch_up;
 mod comment;
 mod config;

@@ -1,7 +1,7 @@
 //! The runner: takes a deployment from its open gate to its last word, one step at a time. Whatever happens is on
 //! record before the next thing happens; after a crash it reads the record and goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
 use windlass_core::names::AppName;
+use windlass_core::plain::plain;
 use windlass_core::plan::{DeploymentKind, Plan, Step};
 use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
 
 use crate::app::App;
+use crate::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::planning::{Intent, PlanningError};
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
@@ -25,6 +27,8 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long to wait before a way back that is blocked is tried again.
 const REVERT_AGAIN: Duration = Duration::from_secs(1);
+/// So many lines wait between the steps and the store; whoever writes more waits with them.
+const LINES_UNDER_WAY: usize = 1024;
 /// The longest of these pauses.
 const REVERT_AT_LEAST: Duration = Duration::from_secs(60);
 
@@ -287,7 +291,7 @@ fn step_context(
     deployment: &StoredDeployment,
     plan: &Plan,
 ) -> (StepContext, tokio::task::JoinHandle<()>) {
-    let (progress, receiver) = mpsc::unbounded_channel();
+    let (progress, receiver) = mpsc::channel(LINES_UNDER_WAY);
     let log = app.tracker.spawn(write_log(Arc::clone(app), deployment.clone(), receiver));
     let secrets = plan
         .steps
@@ -305,27 +309,45 @@ fn step_context(
     (StepContext::new(plan, secrets, app.registries(), progress), log)
 }
 
-async fn write_log(app: Arc<App>, deployment: StoredDeployment, mut progress: mpsc::UnboundedReceiver<Progress>) {
+async fn write_log(app: Arc<App>, deployment: StoredDeployment, mut progress: mpsc::Receiver<Progress>) {
     // A container tells its log from the beginning, also to a step that begins again after a crash.
-    let mut known = app.store.logged_lines(&deployment.id).await.unwrap_or_default();
+    let known = app.store.logged_lines(&deployment.id).await.unwrap_or_default();
+    let mut logs: HashMap<String, BoundedLog<()>> = HashMap::new();
     let mut batch = Vec::new();
     while progress.recv_many(&mut batch, 200).await > 0 {
         let lines: Vec<(String, String)> = batch
             .drain(..)
             .filter_map(|progress| match progress {
-                Progress::Log { source, line } => match known.get_mut(&source) {
-                    Some(left) if *left > 0 => {
-                        *left -= 1;
-                        None
-                    }
-                    Some(_) | None => Some((source, line.line)),
-                },
+                Progress::Log { source, line } => {
+                    let told = known.get(&source).copied().unwrap_or_default();
+                    let log = logs.entry(source.clone()).or_insert_with(|| BoundedLog::after(told, Bounds::DEPLOYMENT));
+                    log.take((), &plain(&line.line)).map(|((), line)| (source, line))
+                }
                 Progress::Note(note) => Some(("windlass".to_owned(), note)),
             })
             .collect();
-        if let Err(error) = app.store.append_log(&deployment.id, &lines, app.now()).await {
-            tracing::error!(deployment.id = %deployment.id, error = %error, "log lines could not be stored");
-        }
+        let accounted = logs.iter().map(|(source, log)| (source.clone(), log.accounted())).collect();
+        keep_lines(&app, &deployment, &lines, &accounted).await;
+    }
+    for (source, log) in logs.into_iter().filter(|(_, log)| log.has_more()) {
+        let Rest { gap, lines, seen } = log.end();
+        let rest = gap.into_iter().chain(lines.into_iter().map(|((), line)| line));
+        let rest: Vec<_> = rest.map(|line| (source.clone(), line)).collect();
+        keep_lines(&app, &deployment, &rest, &HashMap::from([(source, seen)])).await;
+    }
+}
+
+async fn keep_lines(
+    app: &App,
+    deployment: &StoredDeployment,
+    lines: &[(String, String)],
+    accounted: &HashMap<String, u64>,
+) {
+    if lines.is_empty() {
+        return;
+    }
+    if let Err(error) = app.store.append_log(&deployment.id, lines, accounted, app.now()).await {
+        tracing::error!(deployment.id = %deployment.id, error = %error, "log lines could not be stored");
     }
 }
 

@@ -30,7 +30,7 @@ use crate::app::App;
 use crate::pages;
 use crate::readiness::Readiness;
 
-pub(crate) use deployments::find as find_deployment;
+pub(crate) use deployments::{as_text as log_as_text, find as find_deployment};
 pub(crate) use error::ApiError;
 
 /// Releases carry a configuration file, nothing larger.
@@ -46,6 +46,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/readyz", get(ready))
         .route("/deployments/{id}", get(pages::deployment::page))
         .route("/deployments/{id}/events", get(deployments::page_events))
+        .route("/deployments/{id}/log", get(pages::deployment::log))
         .nest("/api/v1", api())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod hint;
 pub mod labels;
 pub mod names;
+pub mod plain;
 pub mod plan;
 pub mod problem;
 pub mod quantity;

@@ -50,7 +50,7 @@ pub struct Hosts(BTreeMap<HostName, Host>);
 pub struct StepContext {
     secrets: BTreeMap<AppName, Secrets>,
     registries: BTreeMap<String, RegistryCredentials>,
-    progress: mpsc::UnboundedSender<Progress>,
+    progress: mpsc::Sender<Progress>,
     masker: Masker,
     one_offs: Vec<HostTask>,
 }
@@ -76,7 +76,7 @@ impl StepContext {
         plan: &Plan,
         secrets: BTreeMap<AppName, Secrets>,
         registries: BTreeMap<String, RegistryCredentials>,
-        progress: mpsc::UnboundedSender<Progress>,
+        progress: mpsc::Sender<Progress>,
     ) -> Self {
         let passwords = Masker::new(registries.values().map(|registry| &registry.password));
         let masker = secrets.values().fold(passwords, |masker, secrets| masker.and(&secrets.masker()));
@@ -93,9 +93,9 @@ impl StepContext {
         &self.masker
     }
 
-    fn tell(&self, progress: Progress) {
-        // Nobody listens: the step's work does not depend on it.
-        let _ = self.progress.send(progress);
+    fn note(&self, note: String) {
+        // Nobody listens, or not now: the step's work does not depend on it.
+        let _ = self.progress.try_send(Progress::Note(note));
     }
 
     fn secrets_of(&self, app: &AppName) -> Secrets {
@@ -182,7 +182,7 @@ impl Hosts {
                 Prepared::Present => format!("present on {host}"),
                 Prepared::Pulled => format!("pulled to {host} in {:.1}s", begun.elapsed().as_secs_f64()),
             };
-            context.tell(Progress::Note(note.clone()));
+            context.note(note.clone());
             Ok(note)
         });
         Ok(all(prepare).await?.join(", "))
@@ -202,7 +202,8 @@ impl Hosts {
         let run = engine.run_to_end(task, &secrets, limit, lines);
         let read = async {
             while let Some(line) = log.recv().await {
-                context.tell(Progress::Log { source: task.name.clone(), line });
+                // A task that writes faster than it is written down waits for nobody but its reader.
+                let _ = context.progress.send(Progress::Log { source: task.name.clone(), line }).await;
             }
         };
         let (exit, ()) = tokio::join!(run, read);

@@ -6,7 +6,8 @@ use bollard::errors::Error;
 use bollard::query_parameters::WaitContainerOptions;
 use futures_util::StreamExt;
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::task::{Exit, ObservedTask, TaskStatus};
+use windlass_core::plain::{cut, plain};
+use windlass_core::task::{Exit, LogLine, ObservedTask, TaskStatus};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -14,6 +15,9 @@ use crate::secrets::Masker;
 
 /// So many of a container's last lines explain its end.
 const LAST_LINES: u64 = 20;
+
+/// Of each of them.
+const LONGEST_LAST_LINE: usize = 2 * 1024;
 
 /// Between two tries to reach an engine that does not answer.
 const RETRY: Duration = Duration::from_millis(500);
@@ -97,7 +101,8 @@ impl Engine {
     pub(crate) async fn last_lines(&self, name: &str, masker: &Masker) -> Vec<String> {
         let options = crate::LogOptions { tail: Some(LAST_LINES), ..Default::default() };
         let lines = self.logs(name, options, masker);
-        let lines = lines.filter_map(|line| std::future::ready(line.ok().map(|line| line.line)));
+        let shown = |line: LogLine| cut(&plain(&line.line), LONGEST_LAST_LINE).into_owned();
+        let lines = lines.filter_map(|line| std::future::ready(line.ok().map(shown)));
         lines.collect().await
     }
 }

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use windlass_core::api::TaskMessage;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::labels::Kind;
 use windlass_core::names::HostName;
 use windlass_core::quantity;
-use windlass_core::task::{Exit, LogLine};
+use windlass_core::task::{Exit, LogLine, Stream};
 use windlass_engine::{EngineError, Secrets, TimeLimit};
 
 use super::BackgroundTask;
 use crate::app::App;
+use crate::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::store::StoreError;
 use crate::store::tasks::OneOffTask;
 
@@ -121,26 +123,30 @@ async fn to_its_end(app: &App, task: &OneOffTask, lines: mpsc::Sender<LogLine>) 
 }
 
 /// A container tells its log from the beginning, also to a service that was away: what is stored already is passed over.
+/// A line's place in the sequence is its number, also where lines before it were left out.
 async fn write_log(app: &App, task: &OneOffTask, mut lines: mpsc::Receiver<LogLine>) -> Result<(), StoreError> {
-    let mut known = 0;
-    loop {
-        let stored = app.store.task_log(&task.id, known).await?;
-        let Some((last, _)) = stored.last() else { break };
-        known = *last;
-    }
+    let mut log = BoundedLog::after(app.store.last_of_task_log(&task.id).await?, Bounds::ONE_OFF);
     let mut batch = Vec::new();
-    let mut seen = 0;
     while lines.recv_many(&mut batch, 200).await > 0 {
-        let mut new = Vec::new();
-        for line in batch.drain(..) {
-            seen += 1;
-            if seen > known {
-                new.push(TaskMessage::Line(line));
-            }
-        }
+        let new = batch.drain(..).filter_map(|line| log.take((line.at, line.stream), &line.line));
+        let new: Vec<TaskMessage> = new.map(message).collect();
         if !new.is_empty() {
-            app.store.append_task_log(&task.id, &new).await?;
+            let first = log.accounted() + 1 - new.len() as u64;
+            app.store.append_task_log(&task.id, first, &new).await?;
         }
     }
-    Ok(())
+    if !log.has_more() {
+        return Ok(());
+    }
+    let before = log.accounted();
+    let Rest { gap, lines, seen } = log.end();
+    if let (Some(gap), Some((about, _))) = (gap, lines.first()) {
+        app.store.append_task_log(&task.id, before + 1, &[message(((about.0, Stream::Stderr), gap))]).await?;
+    }
+    let first = seen + 1 - lines.len() as u64;
+    app.store.append_task_log(&task.id, first, &lines.into_iter().map(message).collect::<Vec<_>>()).await
+}
+
+fn message(((at, stream), line): ((Timestamp, Stream), String)) -> TaskMessage {
+    TaskMessage::Line(LogLine { at, stream, line })
 }

@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use windlass_core::api::{DeploymentMessage, DeploymentView, MessageBody, StepState, StepView};
+use windlass_core::plain::{cut, plain};
 use windlass_core::report;
 
 use crate::app::App;
@@ -39,26 +40,31 @@ pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) ->
 
 struct Content {
     view: DeploymentView,
+    /// The first and the last ones.
     messages: Vec<DeploymentMessage>,
+    last: Vec<DeploymentMessage>,
+}
+
+/// Whatever a line of an older store has, it is shown up to here.
+const LINE: usize = 8 * 1024;
+
+/// The log as it is kept, as text.
+pub(crate) async fn log(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, server::ApiError> {
+    let deployment = server::find_deployment(&app, &id).await?;
+    Ok(server::log_as_text(app, deployment.id).await?)
 }
 
 async fn content(app: &App, id: &str) -> Result<Content, server::ApiError> {
     let deployment = server::find_deployment(app, id).await?;
     let plan = app.store.plan(&deployment.id).await?;
-    let mut messages = Vec::new();
-    loop {
-        let after = messages.last().map_or(0, |message: &DeploymentMessage| message.seq);
-        let more = app.store.messages(&deployment.id, after, plan.as_ref()).await?;
-        if more.is_empty() {
-            break;
-        }
-        messages.extend(more);
-    }
-    Ok(Content { view: app.deployment_view(&deployment).await?, messages })
+    let messages = app.store.messages(&deployment.id, 0, plan.as_ref()).await?;
+    let seen = messages.last().map_or(0, |message| message.seq);
+    let last = app.store.last_messages(&deployment.id, seen, plan.as_ref()).await?;
+    Ok(Content { view: app.deployment_view(&deployment).await?, messages, last })
 }
 
 fn layout(content: &Content, nonce: &str) -> Markup {
-    let Content { view, messages } = content;
+    let Content { view, messages, last } = content;
     let title = report::title(view.kind, &view.releases);
     html! {
         (DOCTYPE)
@@ -77,7 +83,18 @@ fn layout(content: &Content, nonce: &str) -> Markup {
                 }
                 (summary(view))
                 section aria-label="Steps" { ol #steps { @for step in &view.steps { (step_line(step)) } } }
-                section aria-label="Log" { pre #log { @for message in messages { (log_line(message)) } } }
+                section aria-label="Log" {
+                    pre #log {
+                        @for message in messages { (log_line(message)) }
+                        @if let (Some(before), Some(after)) = (messages.last(), last.first()) {
+                            @if after.seq > before.seq + 1 {
+                                span data-seq=(before.seq) { "… " (after.seq - before.seq - 1) " lines are not shown here …\n" }
+                            }
+                        }
+                        @for message in last { (log_line(message)) }
+                    }
+                    p { a href={ "/deployments/" (view.id) "/log" } { "The whole log as text" } }
+                }
                 script nonce=(nonce) { (PreEscaped(SCRIPT)) }
             }
         }
@@ -96,7 +113,7 @@ fn summary(view: &DeploymentView) -> Markup {
             section .failure role="alert" {
                 p { strong { (failure.summary) } }
                 @if let Some(hint) = &failure.hint { p { (hint) } }
-                @if !failure.log.is_empty() { pre { @for line in &failure.log { (line) "\n" } } }
+                @if !failure.log.is_empty() { pre { @for line in &failure.log { (plain(line)) "\n" } } }
             }
         } @else if let Some(why) = &view.why {
             p .waiting { (why) }
@@ -131,7 +148,7 @@ fn log_line(message: &DeploymentMessage) -> Markup {
     html! {
         @match &message.body {
             MessageBody::Event { text, .. } => { span .event data-seq=(message.seq) { (time) " " (text) "\n" } }
-            MessageBody::Log { source, line } => { span data-seq=(message.seq) { (time) " " (source) ": " (line) "\n" } }
+            MessageBody::Log { source, line } => { span data-seq=(message.seq) { (time) " " (source) ": " (cut(&plain(line), LINE)) "\n" } }
         }
     }
 }

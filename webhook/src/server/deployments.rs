@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::Event as SseEvent;
+use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use serde::Deserialize;
 use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
+use windlass_core::plain::plain;
 use windlass_core::plan::DeploymentKind;
 
 use super::auth::Actor;
@@ -164,24 +166,33 @@ pub(crate) async fn page_events(
 }
 
 /// The whole log so far, as text.
-pub(crate) async fn log(State(app): State<Arc<App>>, actor: Actor, Path(id): Path<String>) -> Result<String, ApiError> {
+pub(crate) async fn log(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let deployment = find(&app, &id).await?;
     actor.may(Scope::Read, &deployment.stage)?;
-    let plan = app.store.plan(&deployment.id).await?;
-    let mut text = String::new();
-    let mut after = 0;
-    loop {
-        let messages = app.store.messages(&deployment.id, after, plan.as_ref()).await?;
-        let Some(last) = messages.last() else { return Ok(text) };
-        after = last.seq;
-        for message in &messages {
-            let line = match &message.body {
-                MessageBody::Event { text, .. } => text.clone(),
-                MessageBody::Log { source, line } => format!("  {source}: {line}"),
-            };
-            text.push_str(&format!("{:.3} {line}\n", message.at));
+    Ok(as_text(app, deployment.id).await?)
+}
+
+/// A deployment's log, read as it is sent.
+pub(crate) async fn as_text(app: Arc<App>, id: DeploymentId) -> Result<Response, StoreError> {
+    let plan = app.store.plan(&id).await?;
+    let pieces = futures_util::stream::try_unfold(0, move |after| {
+        let (app, id, plan) = (Arc::clone(&app), id.clone(), plan.clone());
+        async move {
+            let messages = app.store.messages(&id, after, plan.as_ref()).await?;
+            let Some(last) = messages.last() else { return Ok::<_, StoreError>(None) };
+            let lines = messages.iter().map(|message| match &message.body {
+                MessageBody::Event { text, .. } => format!("{:.3} {text}\n", message.at),
+                MessageBody::Log { source, line } => format!("{:.3}   {source}: {}\n", message.at, plain(line)),
+            });
+            Ok(Some((lines.collect::<String>(), last.seq)))
         }
-    }
+    });
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    Ok((headers, axum::body::Body::from_stream(pieces)).into_response())
 }
 
 /// Before the switch the deployment is undone; after it the message changes nothing.

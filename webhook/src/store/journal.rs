@@ -148,11 +148,12 @@ impl Store {
         Ok(after)
     }
 
-    /// Appends lines to the deployment's log.
+    /// Appends lines to the deployment's log, and says of their sources how many lines are accounted for now.
     pub(crate) async fn append_log(
         &self,
         deployment: &DeploymentId,
         lines: &[(String, String)],
+        accounted: &HashMap<String, u64>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let bodies = lines
@@ -164,22 +165,27 @@ impl Store {
             .collect::<Result<Vec<_>, StoreError>>()?;
         let mut write = self.begin().await?;
         insert(&mut write, deployment, &bodies, now).await?;
+        for (source, lines) in accounted {
+            sqlx::query(
+                "INSERT INTO log_sources (deployment, source, lines) VALUES (?, ?, ?)
+                 ON CONFLICT (deployment, source) DO UPDATE SET lines = MAX(lines, excluded.lines)",
+            )
+            .bind(deployment.as_str())
+            .bind(source)
+            .bind(signed(*lines))
+            .execute(&mut *write)
+            .await?;
+        }
         self.commit(write).await
     }
 
-    /// How many lines of each source the log has.
-    pub(crate) async fn logged_lines(&self, id: &DeploymentId) -> Result<HashMap<String, usize>, StoreError> {
-        let rows = sqlx::query("SELECT body FROM deployment_events WHERE deployment = ? AND kind = 'log'")
+    /// How many lines of each source are accounted for: kept, or left out.
+    pub(crate) async fn logged_lines(&self, id: &DeploymentId) -> Result<HashMap<String, u64>, StoreError> {
+        let rows = sqlx::query("SELECT source, lines FROM log_sources WHERE deployment = ?")
             .bind(id.as_str())
             .fetch_all(&self.reader)
             .await?;
-        let mut lines = HashMap::new();
-        for row in &rows {
-            if let MessageBody::Log { source, .. } = from_json("a log line", row.get("body"))? {
-                *lines.entry(source).or_default() += 1;
-            }
-        }
-        Ok(lines)
+        Ok(rows.iter().map(|row| (row.get("source"), unsigned(row.get("lines")))).collect())
     }
 
     /// Where a deployment stands.
@@ -213,6 +219,24 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         rows.iter().map(|row| message(row, plan)).collect()
+    }
+
+    /// The last of them after a place in the sequence, in order.
+    pub(crate) async fn last_messages(
+        &self,
+        id: &DeploymentId,
+        after: u64,
+        plan: Option<&Plan>,
+    ) -> Result<Vec<DeploymentMessage>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT seq, at, kind, body FROM deployment_events WHERE deployment = ? AND seq > ?
+             ORDER BY seq DESC LIMIT 500",
+        )
+        .bind(id.as_str())
+        .bind(signed(after))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().rev().map(|row| message(row, plan)).collect()
     }
 
     async fn apply_effect(

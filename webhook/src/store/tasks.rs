@@ -92,11 +92,22 @@ impl Store {
         rows.iter().map(task).collect()
     }
 
-    /// Appends what it wrote.
-    pub(crate) async fn append_task_log(&self, id: &TaskId, messages: &[TaskMessage]) -> Result<(), StoreError> {
+    /// Appends what it wrote; the first of these has this place in the sequence.
+    pub(crate) async fn append_task_log(
+        &self,
+        id: &TaskId,
+        first: u64,
+        messages: &[TaskMessage],
+    ) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
-        append(&mut write, id, messages).await?;
+        append(&mut write, id, signed(first), messages).await?;
         self.commit(write).await
+    }
+
+    /// The place of its last message.
+    pub(crate) async fn last_of_task_log(&self, id: &TaskId) -> Result<u64, StoreError> {
+        let sql = "SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?";
+        Ok(unsigned(sqlx::query(sql).bind(id.as_str()).fetch_one(&self.reader).await?.get("last")))
     }
 
     /// What it wrote after a place in the sequence.
@@ -121,7 +132,9 @@ impl Store {
             Err(failure) => TaskMessage::Failed(failure.clone()),
         };
         let mut write = self.begin().await?;
-        append(&mut write, id, &[message]).await?;
+        let sql = "SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?";
+        let last: i64 = sqlx::query(sql).bind(id.as_str()).fetch_one(&mut *write).await?.get("last");
+        append(&mut write, id, last + 1, &[message]).await?;
         sqlx::query(
             "UPDATE one_off_tasks SET ended_at = ?, exit_code = ?, failure = ? WHERE id = ? AND ended_at IS NULL",
         )
@@ -135,12 +148,8 @@ impl Store {
     }
 }
 
-async fn append(write: &mut Write, id: &TaskId, messages: &[TaskMessage]) -> Result<(), StoreError> {
-    let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?")
-        .bind(id.as_str())
-        .fetch_one(&mut **write)
-        .await?;
-    for (seq, message) in (row.get::<i64, _>("last") + 1..).zip(messages) {
+async fn append(write: &mut Write, id: &TaskId, first: i64, messages: &[TaskMessage]) -> Result<(), StoreError> {
+    for (seq, message) in (first..).zip(messages) {
         sqlx::query("INSERT INTO task_log (task, seq, body) VALUES (?, ?, ?)")
             .bind(id.as_str())
             .bind(seq)

@@ -8,7 +8,7 @@ use windlass_core::names::HostName;
 use windlass_core::plan::{HostService, HostTask, RetiredTask};
 use windlass_core::task::TaskSpec;
 
-use crate::execute::{Hosts, Progress, StepContext, all};
+use crate::execute::{Hosts, StepContext, all};
 
 /// So many containers of a host start at a time.
 const AT_ONCE: usize = 8;
@@ -59,7 +59,7 @@ impl Hosts {
         } else {
             engine.boot(task, &secrets).await?
         };
-        context.tell(Progress::Note(format!("{} started on {host}", task.name)));
+        context.note(format!("{} started on {host}", task.name));
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Hosts {
             }
             let stopped = host.engine.stop(&task.name, signal, grace.0).await;
             stopped.map_err(|error| error.into_failure(FailureCode::Internal))?;
-            context.tell(Progress::Note(format!("{} stopped on {}", task.name, task.host)));
+            context.note(format!("{} stopped on {}", task.name, task.host));
             Ok(cut)
         });
         Ok(all(stops).await?.into_iter().sum())

@@ -13,7 +13,7 @@ use windlass_core::plan::{Exchanged, HostService, HostTask, Plan, RetiredTask, R
 use crate::error::{EngineError, GatewayError};
 use crate::execute::switch::not_switched;
 use crate::execute::verify::{no_address, spec};
-use crate::execute::{Hosts, Progress, StepContext, all};
+use crate::execute::{Hosts, StepContext, all};
 
 /// Whether the gateway asks old targets for their health before it sends to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Hosts {
                 Err(error) => Err(error),
             },
             Ok(None) => {
-                context.tell(Progress::Note(format!("{} is gone from {} and cannot come back", task.name, task.host)));
+                context.note(format!("{} is gone from {} and cannot come back", task.name, task.host));
                 Ok(())
             }
             Err(error) => Err(error),

@@ -6,7 +6,7 @@ use windlass_core::plan::HostService;
 
 use crate::error::GatewayError;
 use crate::execute::verify::{resolve, spec};
-use crate::execute::{Hosts, Progress, StepContext, all};
+use crate::execute::{Hosts, StepContext, all};
 
 impl Hosts {
     pub(super) async fn switch(
@@ -19,7 +19,7 @@ impl Hosts {
             let request = Switch { service: spec, deadline: service.deadline, unchecked: false };
             let switched = self.gateway(&service.host)?.switch(&request).await;
             switched.map_err(|error| not_switched(service, error))?;
-            context.tell(Progress::Note(format!("{} sends to release {}", service.host, service.release)));
+            context.note(format!("{} sends to release {}", service.host, service.release));
             Ok(())
         });
         all(switch).await.map(|_| None)

@@ -34,7 +34,7 @@ pub(crate) struct Stage {
 pub(crate) struct Deployment {
     pub(crate) plan: Plan,
     pub(crate) context: StepContext,
-    pub(crate) progress: mpsc::UnboundedReceiver<Progress>,
+    pub(crate) progress: mpsc::Receiver<Progress>,
 }
 
 impl Stage {
@@ -86,7 +86,7 @@ impl Stage {
             }],
         };
         let plan = plan(&desired, &self.lab.engine.observe().await.unwrap()).unwrap();
-        let (sender, progress) = mpsc::unbounded_channel();
+        let (sender, progress) = mpsc::channel(1024);
         let secrets = BTreeMap::from([(AppName::unnamed(), secrets)]);
         let context = StepContext::new(&plan, secrets, BTreeMap::new(), sender);
         Deployment { plan, context, progress }
