@@ -10,7 +10,7 @@ use windlass_testing::github::Attempt;
 use crate::service::World;
 
 /// GitHub gives up after ten seconds.
-const SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_secs(8);
 const MEGABYTE: usize = 1024 * 1024;
 
 async fn connect(world: &World) -> TcpStream {
