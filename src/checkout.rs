@@ -63,6 +63,13 @@ pub(crate) fn project_of_origin(folder: &Path) -> Option<ProjectName> {
     parse_remote(url.path.to_str().ok()?, url.host().is_some())
 }
 
+/// Where the remote `origin` is.
+pub(crate) fn host_of_origin(folder: &Path) -> Option<String> {
+    let repository = gix::discover(folder).ok()?;
+    let origin = repository.find_remote("origin").ok()?;
+    Some(origin.url(gix::remote::Direction::Fetch)?.host()?.to_ascii_lowercase())
+}
+
 /// The path of `https://github.com/owner/name.git`, `ssh://git@github.com/owner/name` or `git@github.com:owner/name.git`.
 fn parse_remote(path: &str, elsewhere: bool) -> Option<ProjectName> {
     let path = path.trim_matches('/');

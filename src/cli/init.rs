@@ -1,5 +1,7 @@
 //! What prepares a repository.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use windlass_core::names::{ImageName, ProjectName, StageName};
 
@@ -25,6 +27,9 @@ pub(crate) struct Init {
     /// Where images are pushed to, without a tag; several apps add `-NAME` [default: ghcr.io/OWNER/NAME]
     #[arg(long, value_name = "NAME")]
     pub(crate) image: Option<ImageName>,
+    /// The app's Dockerfile [default: each file of that name]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dockerfile: Option<PathBuf>,
     /// The stage of the Dockerfile that runs [default: the last]
     #[arg(long, value_name = "NAME")]
     pub(crate) target: Option<String>,

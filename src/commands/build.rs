@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use windlass_core::names::AppName;
-use windlass_engine::RegistryCredentials;
+use windlass_engine::{ContextFolder, Lack, RegistryCredentials, is_pattern};
 
+use super::init::dockerfile;
 use crate::checkout::Checkout;
 use crate::cli::{BuildCheck, BuildCommand, Where};
 use crate::client::Client;
@@ -12,7 +13,7 @@ use crate::error::{CommandError, Status};
 use crate::image::{self, Supplies};
 use crate::output::Finding;
 use crate::recipe::{Folders, Overrides, Recipe};
-use crate::target::{given, read_project_file, server_url, stage_of};
+use crate::target::{given, read_project_file, server_url, stage_of, unreadable};
 
 pub(crate) async fn run(command: BuildCommand) -> Result<Status, CommandError> {
     let BuildCommand::Check(arguments) = command;
@@ -26,7 +27,10 @@ async fn check(arguments: &BuildCheck) -> Result<Status, CommandError> {
     let supplies = Supplies { credentials: credentials(arguments), ..Supplies::default() };
     for (app, recipe) in &recipes {
         let dockerfile = || format!("{}", recipe.context.join(&recipe.dockerfile).display());
-        findings.push(Finding::of(&format!("{app}: Dockerfile"), recipe.check_files().map(|()| dockerfile())));
+        findings.push(Finding::of(
+            &format!("{app}: Dockerfile"),
+            recipe.check_files().and_then(|()| has_what_it_copies(recipe)).map(|()| dockerfile()),
+        ));
         let name = format!("{app}: registry");
         findings.push(match &recipe.image {
             None => {
@@ -40,6 +44,32 @@ async fn check(arguments: &BuildCheck) -> Result<Status, CommandError> {
     }
     findings.push(server(&arguments.place).await);
     Finding::report(&findings, arguments.place.json)
+}
+
+/// Whether the context has all that the Dockerfile names. A pattern that means nothing there is no mistake to BuildKit.
+fn has_what_it_copies(recipe: &Recipe) -> Result<(), CommandError> {
+    let path = recipe.context.join(&recipe.dockerfile);
+    let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+    // What is wrong with the file itself, the build says better.
+    let Ok(copies) = dockerfile::copies(&text, recipe.target.as_deref(), &recipe.args) else { return Ok(()) };
+    let context = ContextFolder::open(&recipe.context, &recipe.dockerfile)?;
+    let mut lacking = Vec::new();
+    for copied in &copies {
+        for source in copied.sources.iter().filter(|source| !is_pattern(source)) {
+            let why = match context.lacks(source) {
+                None => continue,
+                Some(Lack::Missing) => format!("which {} lacks", recipe.context.display()),
+                Some(Lack::Ignored) => "which .dockerignore leaves out".to_owned(),
+            };
+            lacking.push(format!("{}:{}: {} names {source}, {why}", path.display(), copied.line, copied.word));
+        }
+    }
+    match &lacking[..] {
+        [] => Ok(()),
+        _ => Err(CommandError::failed(lacking.join("; ")).hint(
+            "set `build.context` in windlass.toml to the folder that has it, with `build.dockerfile` from there",
+        )),
+    }
 }
 
 fn checkout() -> Result<String, CommandError> {

@@ -2,7 +2,8 @@
 //! is worked out and checked before the first file is written.
 
 mod apps;
-mod dockerfile;
+mod context;
+pub(super) mod dockerfile;
 mod files;
 mod project_file;
 mod repository;
@@ -62,7 +63,10 @@ impl<'a> Setup<'a> {
         };
         let branch =
             arguments.branch.clone().or_else(|| repository.default_branch()).unwrap_or_else(|| "main".to_owned());
-        let (apps, notes) = apps::find(&repository.root, &image, arguments.target.as_deref())?;
+        let (apps, mut notes) = apps::find(&repository.root, &image, arguments)?;
+        if arguments.project.is_none() {
+            notes.extend(repository.elsewhere());
+        }
         let server = server.map(|server| server.as_str().trim_end_matches('/').to_owned());
         Ok(Self { arguments, repository, project, branch, apps, notes, server })
     }

@@ -47,3 +47,34 @@ async fn what_is_there_is_said_and_what_is_not_comes_with_advice() {
     assert!(said.contains("failed   default: registry: ") && said.contains("refused the login of bot"), "{said}");
     assert!(said.contains("and 1 changed since") && !said.contains("a wrong password"), "{said}");
 }
+
+#[tokio::test]
+async fn what_the_dockerfile_copies_and_the_context_lacks_is_named_with_its_line() {
+    let world = World::start().await;
+    let mut job = Job::new(&world);
+    let dockerfile = "ARG LOCK=package-lock.json\nFROM scratch AS unused\nCOPY nowhere /\nFROM scratch\nARG LOCK\n\
+         COPY package.json \\\n  ${LOCK} \\\n  *.md /\nCOPY --from=unused /x /\nADD https://example.com/x /\nCOPY dist /\n";
+    let toml = world.config_with("build = { context = \"api\", args = { LOCK = \"pnpm-lock.yaml\" } }");
+    let files = [
+        ("windlass.toml", toml.as_str()),
+        ("api/Dockerfile", dockerfile),
+        ("api/package.json", ""),
+        ("api/dist/x", ""),
+        ("api/.dockerignore", "dist\n"),
+        ("pnpm-lock.yaml", ""),
+    ];
+    job.commit("main", "App", &files);
+    let ill = check(&world, &job, PASSWORD).await;
+    let said = String::from_utf8(ill.stdout).unwrap();
+    assert_eq!(ill.status.code(), Some(1), "{said}");
+    let line = "./api/Dockerfile:6: COPY names pnpm-lock.yaml, which ./api lacks";
+    assert!(
+        said.contains(line) && said.contains("Dockerfile:11: COPY names dist, which .dockerignore leaves out"),
+        "{said}"
+    );
+    assert!(
+        said.contains("failed   default: Dockerfile: ./api/Dockerfile:3: COPY names nowhere"),
+        "the last stage copies from that one: {said}"
+    );
+    assert!(!said.contains("*.md") && !said.contains("example.com") && !said.contains("package.json,"), "{said}");
+}

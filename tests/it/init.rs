@@ -1,5 +1,7 @@
 //! `windlass init`: what a repository says of its app, and the files that are made of it.
 
+mod monorepo;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ mod diagnosis;
 mod dockerfile;
 mod error;
 mod ignored;
+mod lacks;
 mod progress;
 mod push;
 mod session;
@@ -26,6 +27,7 @@ use windlass_core::config::DockerEndpoint;
 use windlass_core::names::Digest;
 
 pub use error::BuildError;
+pub use lacks::{ContextFolder, Lack, is_pattern};
 pub use progress::BuildEvent;
 pub use push::PushEvent;
 

@@ -29,7 +29,9 @@ mod stop;
 mod transport;
 
 pub use boot::BootOutcome;
-pub use builder::{BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, PushEvent};
+pub use builder::{
+    BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, ContextFolder, Lack, PushEvent, is_pattern,
+};
 pub use engine::Engine;
 pub use error::{EngineError, GatewayError};
 pub use events::{HostEvent, TaskChange, TaskEvent};

@@ -1,12 +1,16 @@
 //! What a Dockerfile says of the app in it: where it listens, and how its health is checked. As far as it can be told
 //! without building it: a variable that a build argument sets later has its default here.
 
+mod copies;
+mod database;
 mod health;
 mod instructions;
 mod variables;
 
 use std::collections::BTreeMap;
 
+pub(crate) use copies::Copied;
+use copies::{Taken, taken};
 use instructions::{Instruction, instructions, words};
 use variables::Variables;
 
@@ -18,6 +22,10 @@ pub(super) struct Said {
     /// The other ones.
     pub(super) other_ports: Vec<u16>,
     pub(super) health: Option<Health>,
+    /// What it takes from the build's context.
+    pub(super) copies: Vec<Copied>,
+    /// The database's image that it only adds to, if that is what it does.
+    pub(super) database: Option<String>,
 }
 
 /// How a Dockerfile's `HEALTHCHECK` is said in `windlass.toml`.
@@ -31,20 +39,51 @@ pub(super) enum Health {
 
 /// Reads the last stage, or the one that is named.
 pub(super) fn read(text: &str, target: Option<&str>) -> Result<Said, NotFound> {
-    let stages = stages(text);
-    let stage = match target {
-        None => stages.last().ok_or(NotFound::Stage)?,
+    let stages = stages(text, &BTreeMap::new());
+    let stage = meant(&stages, target)?;
+    Ok(Said { copies: copies_of(&stages, stage), ..stage.said() })
+}
+
+/// What the last stage, or the one that is named, takes from the build's context with these build arguments.
+pub(crate) fn copies(
+    text: &str,
+    target: Option<&str>,
+    args: &BTreeMap<String, String>,
+) -> Result<Vec<Copied>, NotFound> {
+    let stages = stages(text, args);
+    Ok(copies_of(&stages, meant(&stages, target)?))
+}
+
+fn meant<'a>(stages: &'a [Stage], target: Option<&str>) -> Result<&'a Stage, NotFound> {
+    match target {
+        None => stages.last().ok_or(NotFound::Stage),
         Some(target) => stages.iter().rev().find(|stage| stage.is_called(target)).ok_or_else(|| {
             let known = stages.iter().filter_map(|stage| stage.name.clone()).collect();
             NotFound::Target { target: target.to_owned(), known }
-        })?,
-    };
-    Ok(stage.said())
+        }),
+    }
+}
+
+/// Also what the stages take that it copies from: others are not built.
+fn copies_of(stages: &[Stage], stage: &Stage) -> Vec<Copied> {
+    let mut copies = stage.copies.clone();
+    let mut open = stage.uses.clone();
+    let mut seen = Vec::new();
+    while let Some(index) = open.pop() {
+        if let Some(used) = stages.get(index).filter(|_| !seen.contains(&index)) {
+            copies.extend(used.copies.iter().cloned());
+            open.extend(&used.uses);
+            seen.push(index);
+        }
+    }
+    copies.sort_by_key(|copied| copied.line);
+    copies.dedup();
+    copies
 }
 
 /// The stage that should be read is not there.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NotFound {
+pub(crate) enum NotFound {
     #[error("there is no `FROM` in it")]
     Stage,
     #[error("it has no stage `{target}`; it has {}", listed(known))]
@@ -64,26 +103,56 @@ struct Stage {
     exposed: Vec<Vec<u16>>,
     /// The rest of the last `HEALTHCHECK`.
     health: Option<String>,
+    /// The image that it begins with.
+    base: String,
+    copies: Vec<Copied>,
+    /// The stages that it copies from, by their place.
+    uses: Vec<usize>,
+    /// Whether it starts something that is not its base image's.
+    starts: bool,
 }
 
-fn stages(text: &str) -> Vec<Stage> {
+fn stages(text: &str, given: &BTreeMap<String, String>) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     // `ARG` before the first `FROM`: a stage has to ask for one by its name.
     let mut shared = Variables::default();
     for instruction in instructions(text) {
+        let earlier = stages.len().saturating_sub(1);
+        let place = |name: &str| {
+            let by_name = stages.iter().take(earlier).rposition(|stage| stage.is_called(name));
+            by_name.or_else(|| name.parse().ok().filter(|place| *place < earlier))
+        };
+        let takes = stages.last().map(|stage| taken(&instruction, &stage.variables)).unwrap_or_default();
+        let takes: Vec<_> = takes
+            .into_iter()
+            .map(|taken| match taken {
+                Taken::Context(copied) => Ok(copied),
+                Taken::Stage(name) => Err(place(&name)),
+            })
+            .collect();
+        if let Some(stage) = stages.last_mut() {
+            for taken in takes {
+                match taken {
+                    Ok(copied) => stage.copies.push(copied),
+                    Err(used) => stage.uses.extend(used),
+                }
+            }
+        }
         match (instruction.word.as_str(), stages.last_mut()) {
             ("FROM", _) => {
                 let stage = begin(&instruction, &shared, &stages);
                 stages.push(stage);
             }
-            ("ARG", None) => shared.arguments(&instruction.rest, &BTreeMap::new()),
-            ("ARG", Some(stage)) => stage.variables.arguments(&instruction.rest, shared.all()),
+            ("ARG", None) => shared.arguments(&instruction.rest, &BTreeMap::new(), given),
+            ("ARG", Some(stage)) => stage.variables.arguments(&instruction.rest, shared.all(), given),
             ("ENV", Some(stage)) => stage.variables.environment(&instruction.rest),
             ("EXPOSE", Some(stage)) => {
                 let ports = words(&stage.variables.expand(&instruction.rest));
                 stage.exposed.push(ports.iter().filter_map(|port| tcp_port(port)).collect());
             }
             ("HEALTHCHECK", Some(stage)) => stage.health = Some(instruction.rest),
+            ("ENTRYPOINT", Some(stage)) => stage.starts = true,
+            ("CMD", Some(stage)) => stage.starts |= !database::starts_it(&instruction.rest),
             _ => {}
         }
     }
@@ -99,7 +168,8 @@ fn begin(from: &Instruction, shared: &Variables, earlier: &[Stage]) -> Stage {
         [base, ..] => (base, None),
         [] => ("", None),
     };
-    let base = earlier.iter().rev().find(|stage| stage.is_called(base)).cloned().unwrap_or_default();
+    let known = earlier.iter().rev().find(|stage| stage.is_called(base)).cloned();
+    let base = known.unwrap_or_else(|| Stage { base: base.to_owned(), ..Stage::default() });
     Stage { name, variables: base.variables.without_arguments(), ..base }
 }
 
@@ -116,7 +186,8 @@ impl Stage {
             self.exposed.iter().flatten().copied().filter(|other| Some(*other) != port).collect();
         other_ports.sort_unstable();
         other_ports.dedup();
-        Said { port, other_ports, health: checked.map(|checked| checked.health) }
+        let database = Some(&self.base).filter(|base| !self.starts && database::is_database(base)).cloned();
+        Said { port, other_ports, health: checked.map(|checked| checked.health), copies: Vec::new(), database }
     }
 }
 

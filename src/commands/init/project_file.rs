@@ -30,9 +30,10 @@ pub(super) fn write(apps: &[App], stage: &StageName, target: Option<&str>) -> Re
 
 fn app_keys(app: &App, target: Option<&str>) -> String {
     let mut lines = vec![format!("image = {}", quoted(app.image.as_str()))];
-    let folder = (app.folder != ".").then(|| format!("context = {}", quoted(&app.folder)));
+    let context = (app.context != ".").then(|| format!("context = {}", quoted(&app.context)));
+    let dockerfile = app.dockerfile.as_ref().map(|file| format!("dockerfile = {}", quoted(file)));
     let target = target.map(|target| format!("target = {}", quoted(target)));
-    let build: Vec<String> = folder.into_iter().chain(target).collect();
+    let build: Vec<String> = context.into_iter().chain(dockerfile).chain(target).collect();
     if !build.is_empty() {
         lines.push(format!("build = {{ {} }}", build.join(", ")));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gix::bstr::ByteSlice as _;
 use windlass_core::names::ProjectName;
 
-use crate::checkout::project_of_origin;
+use crate::checkout::{host_of_origin, project_of_origin};
 use crate::error::CommandError;
 
 /// A repository with files that are checked out.
@@ -30,8 +30,33 @@ impl Repository {
     /// The GitHub repository that `origin` leads to.
     pub(super) fn project(&self) -> Result<ProjectName, CommandError> {
         project_of_origin(&self.root).ok_or_else(|| {
-            CommandError::misused("no project is given, and there is no Git remote `origin` on GitHub to tell it")
-                .hint("pass --project owner/name, or add the remote")
+            let message = "no project is given, and there is no Git remote `origin` on GitHub to tell it";
+            let message = match host_of_origin(&self.root) {
+                Some(host) => format!("{message}: it leads to {host}"),
+                None => message.to_owned(),
+            };
+            CommandError::misused(message).hint("pass --project owner/name, or add the remote")
+        })
+    }
+
+    /// What to know where `origin` is not on github.com. An alias for it in SSH's configuration has its name in its own.
+    pub(super) fn elsewhere(&self) -> Option<String> {
+        const FORGES: [&str; 6] = ["gitlab", "bitbucket", "codeberg", "gitea", "forgejo", "dev.azure.com"];
+        let host = host_of_origin(&self.root)?;
+        if host.contains("github") && !host.contains("ghe") {
+            return None;
+        }
+        let known = FORGES.iter().any(|forge| host.contains(forge)) || host == "git.sr.ht";
+        Some(if known {
+            format!(
+                "origin is on {host}, and Windlass hears of merges and checks from GitHub only: --project names a \
+                 repository there"
+            )
+        } else {
+            format!(
+                "origin is on {host}: if that is a GitHub Enterprise Server, the server's file needs \
+                 `api-url = \"https://{host}/api/v3\"` under [github]; Windlass hears of merges and checks from GitHub only"
+            )
         })
     }
 

@@ -59,7 +59,7 @@ pub(super) fn find(context: &Path, dockerfile: &Path) -> Result<(PathBuf, PathBu
     Ok((root, inside))
 }
 
-fn read_ignored(root: &Path, dockerfile: &Path) -> Result<Ignored, BuildError> {
+pub(super) fn read_ignored(root: &Path, dockerfile: &Path) -> Result<Ignored, BuildError> {
     for path in ignored::files(root, dockerfile) {
         let shown = path.strip_prefix(root).unwrap_or(&path);
         match fs::read_to_string(&path) {

@@ -3,6 +3,8 @@
 /// One instruction.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Instruction {
+    /// Where it begins, from 1.
+    pub(super) line: usize,
     /// In capitals: `EXPOSE`.
     pub(super) word: String,
     /// All that follows it.
@@ -13,13 +15,16 @@ pub(super) fn instructions(text: &str) -> Vec<Instruction> {
     let text = text.trim_start_matches('\u{feff}');
     let escape = escape(text);
     let mut instructions = Vec::new();
-    let mut begun = String::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
+    let (mut begun, mut first) = (String::new(), 0);
+    let mut lines = (1..).zip(text.lines());
+    while let Some((number, line)) = lines.next() {
         let line = line.trim();
         // Both may stand between continued lines.
         if line.is_empty() || line.starts_with('#') {
             continue;
+        }
+        if begun.is_empty() {
+            first = number;
         }
         if let Some(line) = line.strip_suffix(escape) {
             begun += line;
@@ -27,14 +32,14 @@ pub(super) fn instructions(text: &str) -> Vec<Instruction> {
             continue;
         }
         begun += line;
-        let instruction = split(&std::mem::take(&mut begun));
+        let instruction = split(first, &std::mem::take(&mut begun));
         for end in here_documents(&instruction) {
-            let _skipped = lines.by_ref().find(|line| line.trim_start_matches('\t') == end);
+            let _skipped = lines.by_ref().find(|(_, line)| line.trim_start_matches('\t') == end);
         }
         instructions.push(instruction);
     }
     if !begun.trim().is_empty() {
-        instructions.push(split(&begun));
+        instructions.push(split(first, &begun));
     }
     instructions
 }
@@ -46,9 +51,9 @@ fn escape(text: &str) -> char {
     escapes.next().and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
-fn split(line: &str) -> Instruction {
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    Instruction { word: word.to_ascii_uppercase(), rest: rest.trim().to_owned() }
+fn split(line: usize, text: &str) -> Instruction {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    Instruction { line, word: word.to_ascii_uppercase(), rest: rest.trim().to_owned() }
 }
 
 /// The words that end what `<<END` begins, for the instructions that may have it.

@@ -13,13 +13,19 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// `ARG NAME=value OTHER`; one without a value gets the one that `shared` has.
-    pub(super) fn arguments(&mut self, rest: &str, shared: &BTreeMap<String, String>) {
+    /// `ARG NAME=value OTHER`; one without a value gets the one that `shared` has. What the build is `given` wins.
+    pub(super) fn arguments(
+        &mut self,
+        rest: &str,
+        shared: &BTreeMap<String, String>,
+        given: &BTreeMap<String, String>,
+    ) {
         for word in words(rest) {
             let (name, value) = match word.split_once('=') {
                 Some((name, value)) => (name, Some(self.expand(value))),
                 None => (word.as_str(), shared.get(&word).cloned()),
             };
+            let value = given.get(name).cloned().or(value);
             self.arguments.extend(value.map(|value| (name.to_owned(), value)));
         }
     }
@@ -82,6 +88,17 @@ impl Variables {
             };
         }
         expanded + rest
+    }
+
+    /// The same where every name has a value or says what to take without one: others are known to the build only.
+    pub(super) fn expand_known(&self, text: &str) -> Option<String> {
+        let names = text.split('$').skip(1).map(|after| after.strip_prefix('{').unwrap_or(after));
+        let unknown = names.into_iter().any(|after| {
+            let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+            let (name, after) = after.split_at(end);
+            self.get(name).is_none() && !after.starts_with([':', '-', '+'])
+        });
+        (!unknown).then(|| self.expand(text))
     }
 
     fn braced(&self, inner: &str) -> String {
