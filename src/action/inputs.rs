@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Url;
 use windlass_core::names::{AppName, StageName};
+use windlass_core::platform;
 use windlass_core::quantity::Duration;
 
 use super::pairs::pairs;
@@ -95,7 +96,7 @@ fn read(reader: &Reader<'_>) -> Result<Inputs, CommandError> {
             dockerfile: reader.text("dockerfile"),
             target: reader.text("target"),
             args: pairs(&reader.raw("build-args")).map_err(|why| invalid("build-args", &why))?,
-            platforms: reader.words("platforms"),
+            platforms: platforms(reader)?,
             registry: reader.text("registry"),
             image_name: reader.text("image-name"),
         },
@@ -122,6 +123,14 @@ fn releases(reader: &Reader<'_>, command: Command) -> Result<Vec<ReleaseChoice>,
         return Ok(Vec::new());
     }
     words.iter().map(|word| word.parse().map_err(|why: String| invalid("release", &why))).collect()
+}
+
+fn platforms(reader: &Reader<'_>) -> Result<Vec<String>, CommandError> {
+    let words = reader.words("platforms");
+    match words.iter().find_map(|word| platform::check(word).err()) {
+        None => Ok(words),
+        Some(unknown) => Err(invalid("platforms", &unknown.to_string()).hint(unknown.hint())),
+    }
 }
 
 struct Reader<'a> {
@@ -255,6 +264,7 @@ mod tests {
             ("COMMAND", "destroy", "it is none of release, deploy, rollback and status"),
             ("WAIT", "yes", "`yes` is neither true nor false"),
             ("BUILD-ARGS", "RUBY", "line 1 is not KEY=VALUE"),
+            ("PLATFORMS", "linux/amd64, linux/vax", "`linux/vax` is not a platform"),
             ("RELEASE", "newest", "expected a release's number, such as 12 or api=12"),
         ] {
             let variable = format!("INPUT_{name}");

@@ -90,6 +90,14 @@ impl Log {
     }
 }
 
+/// However the step ends, the runner listens again: what follows in the job's log is not ours to silence.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.end_group();
+        self.listen();
+    }
+}
+
 impl State {
     fn line(&mut self, text: &str) {
         if self.stopped.is_none() {
@@ -108,10 +116,15 @@ impl State {
     }
 
     fn command(&mut self, command: &str) {
+        self.listen();
+        write(command);
+    }
+
+    /// The runner takes commands again.
+    fn listen(&mut self) {
         if let Some(token) = self.stopped.take() {
             write(&format!("::{token}::"));
         }
-        write(command);
     }
 }
 

@@ -41,7 +41,10 @@ pub(crate) struct Deploy {
 pub(crate) struct Rollback {
     /// To which [default: the previous one that succeeded]
     #[arg(value_name = "N")]
-    pub(crate) release: Option<ReleaseNumber>,
+    pub(crate) number: Option<ReleaseNumber>,
+    /// The same as `deploy` takes it: a number, or APP=NUMBER, once per app
+    #[arg(short, long, value_name = "N")]
+    pub(crate) release: Vec<ReleaseChoice>,
     /// Said with it, everywhere
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,

@@ -25,14 +25,15 @@ pub(crate) struct Serve {
 /// Run the HTTP front of one host
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  windlass gateway --config /etc/windlass/windlass-server.toml
   windlass gateway --config /etc/windlass/windlass-server.toml --host a")]
 pub(crate) struct Gateway {
     /// The server's file
     #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
     pub(crate) config: PathBuf,
-    /// Of which host of the file
+    /// Of which host of the file [default: the only one]
     #[arg(long, value_name = "NAME")]
-    pub(crate) host: HostName,
+    pub(crate) host: Option<HostName>,
     #[command(flatten)]
     pub(crate) logging: Logging,
 }

@@ -6,6 +6,7 @@ use reqwest::Response;
 use reqwest::StatusCode;
 use url::Url;
 use windlass_core::problem::Problem;
+use windlass_core::reason;
 
 use crate::error::{CommandError, Status};
 
@@ -73,12 +74,5 @@ fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "there was no answer in time".to_owned();
     }
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    match error.source() {
-        Some(_) => innermost.to_string(),
-        None => "the request was not sent".to_owned(),
-    }
+    error.source().map_or_else(|| "the request was not sent".to_owned(), reason::innermost)
 }

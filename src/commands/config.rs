@@ -7,7 +7,7 @@ use windlass_core::names::StageName;
 
 use crate::cli::Config;
 use crate::error::{CommandError, Status};
-use crate::output;
+use crate::output::{self, YELLOW};
 use crate::target::{PROJECT_FILE, unreadable};
 
 /// Where a server's file lies unless something else is said.
@@ -44,6 +44,9 @@ fn check_server(path: &Path, text: &str) -> Result<(), CommandError> {
     for (name, project) in &config.projects {
         let stages: Vec<&str> = project.stages.keys().map(StageName::as_str).collect();
         output::result(&format!("  {name}: {}", stages.join(", ")))?;
+    }
+    for warning in config.warnings() {
+        output::note(&format!("{YELLOW}warning:{YELLOW:#} {warning}"));
     }
     Ok(())
 }

@@ -14,10 +14,9 @@ pub(crate) async fn run(arguments: cli::Gateway) -> Result<Status, CommandError>
     let cli::Gateway { config, host, logging } = arguments;
     start_log(&logging)?;
     let server = server_file::read(&config)?;
-    let GatewayListen { http, https, control } = listen(&server, &host)?.clone();
-    if https.is_some() {
-        tracing::warn!("this version serves no https: `https` of [hosts.{host}.gateway] is passed over");
-    }
+    let host = host.map_or_else(|| only_host(&server), Ok)?;
+    let GatewayListen { http, control, .. } = listen(&server, &host)?.clone();
+    server_file::warn(&server);
     windlass_webhook::close_to_others(&server.data).map_err(|error| {
         CommandError::failed(format!("the data folder {} cannot be used", server.data.display()))
             .caused_by(&error)
@@ -30,6 +29,18 @@ pub(crate) async fn run(arguments: cli::Gateway) -> Result<Status, CommandError>
     stop.await;
     gateway.stop().await;
     Ok(Status::Done)
+}
+
+/// Where the file leaves no doubt.
+fn only_host(server: &ServerConfig) -> Result<HostName, CommandError> {
+    match server.hosts.keys().collect::<Vec<_>>()[..] {
+        [only] => Ok(only.clone()),
+        ref several => {
+            let known: Vec<&str> = several.iter().map(|host| host.as_str()).collect();
+            let message = format!("the server's file has several hosts: {}", known.join(", "));
+            Err(CommandError::misused(message).hint("say whose gateway this is with --host"))
+        }
+    }
 }
 
 fn listen<'a>(server: &'a ServerConfig, host: &HostName) -> Result<&'a GatewayListen, CommandError> {

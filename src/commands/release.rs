@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use windlass_core::Timestamp;
-use windlass_core::api::{NewDeployment, NewRelease, Page, Release};
+use windlass_core::api::{LastDeployment, NewDeployment, NewRelease, Page, Release};
 use windlass_core::config::ProjectFile;
 use windlass_core::names::{AppName, ImageName};
 use windlass_core::plan::DeploymentKind;
@@ -43,15 +43,17 @@ async fn list(arguments: ReleaseList) -> Result<Status, CommandError> {
 
 fn show(page: &Page<Release>, target: &Target, app: &AppName) -> Result<(), CommandError> {
     let now = Timestamp::now();
-    let mut table = Table::new(&["RELEASE", "COMMIT", "CREATED", "BY", "STATE", "IMAGE"]);
+    let mut table = Table::new(&["RELEASE", "COMMIT", "DIGEST", "CREATED", "BY", "STATE", "LAST DEPLOYMENT", "IMAGE"]);
     for release in &page.items {
         let image = release.image.as_ref().map_or_else(|| "on the host's engine", ImageName::as_str);
         table.row([
             release.number.to_string(),
             format!("{}{}", release.commit.short(), if release.uncommitted { "+" } else { "" }),
+            short(release.digest.as_str()),
             ago(release.created_at, now),
             release.created_by.clone(),
             if release.active { "active".to_owned() } else { String::new() },
+            release.last_deployment.as_ref().map(|last| became(last, now)).unwrap_or_default(),
             image.to_owned(),
         ]);
     }
@@ -64,6 +66,22 @@ fn show(page: &Page<Release>, target: &Target, app: &AppName) -> Result<(), Comm
         output::note("there are older ones: --all lists them too");
     }
     Ok(())
+}
+
+/// As Docker shows it: the beginning, without the algorithm. `--json` has all of it.
+fn short(digest: &str) -> String {
+    let (_, hex) = digest.split_once(':').unwrap_or(("", digest));
+    hex.chars().take(12).collect()
+}
+
+/// `succeeded 3 minutes ago`; a rollback says that it was one.
+fn became(last: &LastDeployment, now: Timestamp) -> String {
+    let kind = match last.kind {
+        DeploymentKind::Deploy => String::new(),
+        kind => format!("{kind} "),
+    };
+    let when = last.ended_at.map(|ended| format!(" {}", ago(ended, now))).unwrap_or_default();
+    format!("{kind}{}{when}", last.state)
 }
 
 async fn create(arguments: ReleaseCreate) -> Result<Status, CommandError> {

@@ -13,6 +13,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<Status, CommandError> {
     let beginning = if new { Beginning::Anew } else { Beginning::AsFound };
     start_log(&logging)?;
     let config = server_file::read(&config)?;
+    server_file::warn(&config);
     // Heard from the beginning: whoever asks while it starts is not overheard.
     let stop = asked_to_stop()?;
     let service = windlass_webhook::serve(config, beginning).await?;

@@ -18,6 +18,13 @@ pub(super) fn read(path: &Path) -> Result<ServerConfig, CommandError> {
     Ok(ServerConfig::parse(&path.display().to_string(), &text)?)
 }
 
+/// What of the file will not do what it seems to, in the log of whoever works by it.
+pub(super) fn warn(config: &ServerConfig) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+}
+
 impl From<ServeError> for CommandError {
     fn from(error: ServeError) -> Self {
         match &error {

@@ -1,7 +1,7 @@
 //! The log of the commands that run for long.
 
 use tracing::Level;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -11,7 +11,7 @@ use crate::error::CommandError;
 
 /// From here on, what happens is logged to standard error.
 pub(crate) fn start_log(logging: &Logging) -> Result<(), CommandError> {
-    let filter = EnvFilter::try_new(&logging.log).map_err(|error| {
+    let filter = filter(&logging.log).map_err(|error| {
         CommandError::misused(format!("`{}` does not say what to log", logging.log))
             .caused_by(&error)
             .hint("give a level (error, warn, info, debug, trace), or levels by module: info,windlass_webhook=debug")
@@ -26,6 +26,16 @@ pub(crate) fn start_log(logging: &Logging) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// What is asked for by name comes after what is left out by itself, and so counts.
+fn filter(asked: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(SILENT.map(|library| format!("{library}=off,")).concat() + asked)
+}
+
+/// What these libraries take for an error is told by us, in our words and where it matters. `--log octocrab=error` has them
+/// speak too.
+const SILENT: [&str; 8] =
+    ["octocrab", "bollard", "hyper", "hyper_util", "reqwest", "oci_client", "tonic", "tower_http"];
+
 /// Below info these libraries log what they send and receive: containers' environments, tokens.
 const TALKATIVE: [&str; 4] = ["bollard", "octocrab", "hyper", "reqwest"];
 
@@ -37,6 +47,15 @@ fn may_be_logged(target: &str, level: Level) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_libraries_take_for_an_error_is_silent_unless_it_is_asked_for() {
+        let levels = |asked: &str| filter(asked).unwrap().to_string();
+        assert!(levels("info").contains("octocrab=off") && levels("info").contains("info"));
+        let asked = levels("info,octocrab=error");
+        assert!(asked.contains("octocrab=error") && !asked.contains("octocrab=off"), "{asked}");
+        assert!(filter("loud!!").is_err());
+    }
 
     #[test]
     fn what_libraries_send_is_never_logged_whatever_was_asked_for() {

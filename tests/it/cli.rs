@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod action;
 mod follow;
 mod lock;
+mod server_file;
 mod service;
 mod stale;
 

@@ -46,7 +46,14 @@ async fn two_releases() -> World {
 async fn releases_are_listed_planned_deployed_and_rolled_back() {
     let world = two_releases().await;
     let list = done(&world, &["release", "list"]).await;
-    assert!(list.contains('2') && list.contains("active"), "{list}");
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[0].contains("DIGEST") && lines[0].contains("LAST DEPLOYMENT"), "{list}");
+    let whole = json(&done(&world, &["release", "list", "--json"]).await);
+    let digest = whole["items"][1]["digest"].as_str().unwrap();
+    assert!(lines[2].contains(&digest[7..19]) && !lines[2].contains(&digest[7..20]), "{list}");
+    assert!(lines[2].contains("active") && lines[2].contains("succeeded "), "{list}");
+    assert!(whole["items"][0]["last_deployment"].is_null(), "{whole}");
+    assert_eq!(whole["items"][1]["last_deployment"]["state"], "succeeded", "{whole}");
 
     let plan = done(&world, &["plan"]).await;
     for line in
@@ -65,7 +72,15 @@ async fn releases_are_listed_planned_deployed_and_rolled_back() {
     let why = done(&world, &["status", "--why"]).await;
     assert!(why.contains("test"), "{why}");
 
-    done(&world, &["rollback"]).await;
+    let two = run(&world, &["rollback", "1", "--release", "2"]).await;
+    assert_eq!(two.status.code(), Some(2), "{two:?}");
+    assert!(String::from_utf8_lossy(&two.stderr).contains("two releases are given"), "{two:?}");
+    done(&world, &["rollback", "1", "--release", "1"]).await;
+    let list = done(&world, &["release", "list"]).await;
+    assert!(list.lines().nth(2).unwrap().contains("rollback succeeded "), "{list}");
+    assert!(world.answer().await.starts_with("release 1 "));
+    done(&world, &["release", "activate", "2"]).await;
+    done(&world, &["rollback", "--release", "default=1"]).await;
     assert!(world.answer().await.starts_with("release 1 "));
     done(&world, &["hold", "lift"]).await;
     done(&world, &["release", "activate", "2"]).await;

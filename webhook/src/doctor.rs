@@ -54,7 +54,9 @@ impl Finding {
 
 /// Looks at the secrets, the data folder, the hosts with their gateways, and GitHub.
 pub async fn doctor(config: &ServerConfig) -> Vec<Finding> {
-    let mut findings = vec![folder(config)];
+    let mut findings: Vec<Finding> =
+        config.warnings().into_iter().map(|warning| Finding::doubtful("server's file", warning, None)).collect();
+    findings.push(folder(config));
     let settings = match Settings::load(config.clone(), &environment).await {
         Ok(settings) => settings,
         Err(error) => {

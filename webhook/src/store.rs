@@ -18,7 +18,7 @@ pub(crate) mod stages;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +57,14 @@ pub enum StoreError {
     /// The database said no.
     #[error("the store failed")]
     Database(#[from] sqlx::Error),
+    /// Its file could not be opened.
+    #[error("the store {} cannot be opened: {why}", file.display())]
+    Open {
+        /// Which.
+        file: PathBuf,
+        /// In the system's words, or the database's.
+        why: String,
+    },
     /// Its schema could not be brought forward.
     #[error("the store's schema could not be brought forward")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -141,7 +149,8 @@ impl Store {
             // another.
             .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
             .connect_with(options.clone())
-            .await?;
+            .await
+            .map_err(|error| cannot_open(&file, &error))?;
         let reader = pool().max_connections(8).connect_lazy_with(options.read_only(true));
         let (changes, _) = watch::channel(0);
         Ok(Self { writer, reader, changes, trouble: Arc::default() })
@@ -252,6 +261,24 @@ impl Store {
         .await?;
         self.commit(write).await
     }
+}
+
+/// The database only says that it could not; the system says why.
+fn cannot_open(file: &Path, error: &sqlx::Error) -> StoreError {
+    let folder = file.parent().unwrap_or(file);
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open(file).map(drop);
+    let why = match opened {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        // Beside its file the database keeps others.
+        _ => try_to_make(&folder.join("windlass.db.probe")),
+    };
+    let why = why.err().map_or_else(|| error.to_string(), |why| why.to_string());
+    StoreError::Open { file: file.to_owned(), why: windlass_core::reason::plain(&why) }
+}
+
+fn try_to_make(file: &Path) -> std::io::Result<()> {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(file)?;
+    std::fs::remove_file(file)
 }
 
 /// The schema only goes forward, and the store copies itself first.

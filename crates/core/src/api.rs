@@ -95,6 +95,23 @@ pub struct Release {
     pub uncommitted: bool,
     /// Whether the stage serves it.
     pub active: bool,
+    /// The last deployment of it; in a list only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_deployment: Option<LastDeployment>,
+}
+
+/// What became of a release the last time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastDeployment {
+    /// Its id.
+    pub id: DeploymentId,
+    /// What it was.
+    pub kind: DeploymentKind,
+    /// How it ended, or stands.
+    pub state: DeploymentState,
+    /// When it said its last word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// One page of a list, newest first.

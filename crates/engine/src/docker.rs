@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
 use bollard::errors::Error;
-use windlass_core::Timestamp;
+use windlass_core::{Timestamp, reason};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -45,7 +45,7 @@ pub(crate) fn words(error: &Error) -> String {
     while let Some(error) = source {
         let text = error.to_string();
         if !words.contains(&text) {
-            words = format!("{words}: {text}");
+            words = format!("{words}: {}", reason::plain(&text));
         }
         source = error.source();
     }
@@ -58,7 +58,7 @@ fn plain(error: &io::Error) -> String {
         ErrorKind::NotFound => "there is no such socket".to_owned(),
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
+        _ => reason::plain(&error.to_string()),
     }
 }
 

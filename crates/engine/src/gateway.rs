@@ -133,7 +133,7 @@ impl GatewayClient {
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), GatewayError> {
         let unreachable = |reason: &dyn std::fmt::Display| GatewayError::Unreachable {
             socket: self.control.clone(),
-            reason: reason.to_string(),
+            reason: windlass_core::reason::plain(&reason.to_string()),
         };
         let stream = UnixStream::connect(&self.control).await.map_err(|error| unreachable(&error))?;
         let (mut sender, connection) =

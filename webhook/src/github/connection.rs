@@ -368,5 +368,5 @@ impl Client {
 }
 
 fn setup(error: octocrab::Error) -> GitHubError {
-    GitHubError::Setup { why: answer::innermost(&error) }
+    GitHubError::Setup { why: windlass_core::reason::innermost(&error) }
 }

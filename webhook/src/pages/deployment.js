@@ -1,6 +1,17 @@
 "use strict";
 // Follows the deployment: new lines go to the log; when an event changes the steps, they are read again.
 (function () {
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+  // In the reader's zone. Without this script UTC stands there, and says so.
+  function localize(time) {
+    const at = new Date(time.dateTime);
+    time.textContent = ("day" in time.dataset ? day : clock).format(at);
+    time.title = time.dateTime;
+  }
+  document.querySelectorAll("time[datetime]").forEach(localize);
+
   const log = document.getElementById("log");
   const last = log.lastElementChild ? Number(log.lastElementChild.dataset.seq) : 0;
   const final = ["succeeded", "failed", "refused", "cancelled", "superseded"];
@@ -21,7 +32,10 @@
     const message = JSON.parse(event.data);
     if (message.seq <= last) return;
     const span = document.createElement("span");
-    span.textContent = new Date(message.at).toISOString().slice(11, 19) + " " + line(message) + "\n";
+    const time = document.createElement("time");
+    time.dateTime = message.at;
+    localize(time);
+    span.append(time, " " + line(message) + "\n");
     const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
     log.append(span);
     if (atEnd) log.scrollTop = log.scrollHeight;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use windlass_core::api::{DeploymentMessage, DeploymentView, MessageBody, StepState, StepView};
 use windlass_core::plain::{cut, plain};
@@ -106,7 +107,7 @@ fn summary(view: &DeploymentView) -> Markup {
         dl {
             dt { "Commit" } dd { code { (view.commit) } }
             dt { "Asked for by" } dd { (view.requested_by) }
-            dt { "At" } dd { time { (format!("{:.0}", view.created_at)) } }
+            dt { "At" } dd { time datetime=(datetime(view.created_at)) data-day { (view.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")) } }
             @if let Some(url) = &view.environment_url { dt { "URL" } dd { a href=(url) { (url) } } }
         }
         @if let Some(failure) = &view.failure {
@@ -134,21 +135,56 @@ fn step_line(step: &StepView) -> Markup {
     html! {
         li class=(state) {
             span .mark { (state) } " "
-            strong { (step.step) } " " (step.title)
+            strong { (step.step) } " " (shortened(&step.title))
             @if let (Some(started), Some(ended)) = (step.started_at, step.ended_at) {
                 " " span .time { (format!("{:.1} s", ended.duration_since(started).as_secs_f64())) }
             }
-            @if let Some(note) = &step.note { p { (note) } }
+            @if let Some(note) = &step.note { p { (shortened(note)) } }
         }
     }
 }
 
 fn log_line(message: &DeploymentMessage) -> Markup {
-    let time = message.at.strftime("%H:%M:%S");
+    // The reader's own clock is the script's to know.
+    let time = html! { time datetime=(datetime(message.at)) { (message.at.strftime("%H:%M:%S UTC")) } };
     html! {
         @match &message.body {
             MessageBody::Event { text, .. } => { span .event data-seq=(message.seq) { (time) " " (text) "\n" } }
             MessageBody::Log { source, line } => { span data-seq=(message.seq) { (time) " " (source) ": " (cut(&plain(line), LINE)) "\n" } }
         }
+    }
+}
+
+fn datetime(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// Digests by their beginning; the whole is where the mouse points.
+fn shortened(text: &str) -> Markup {
+    const ALGORITHM: &str = "sha256:";
+    let mut pieces = text.split(ALGORITHM);
+    let first = pieces.next().unwrap_or_default();
+    html! {
+        (first)
+        @for piece in pieces {
+            @let (digest, rest) = piece.split_at(piece.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(piece.len()));
+            @if digest.len() == 64 {
+                abbr title={ (ALGORITHM) (digest) } { (ALGORITHM) (&digest[..12]) } (rest)
+            } @else { (ALGORITHM) (piece) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_shown_by_its_beginning_and_what_only_looks_like_one_as_it_is() {
+        let digest = "ab".repeat(32);
+        let shown =
+            shortened(&format!("have <x>@sha256:{digest} on a, sha256:{digest} on b, sha256:abc")).into_string();
+        let short = format!("<abbr title=\"sha256:{digest}\">sha256:abababababab</abbr>");
+        assert_eq!(shown, format!("have &lt;x&gt;@{short} on a, {short} on b, sha256:abc"));
     }
 }

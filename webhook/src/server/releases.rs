@@ -114,7 +114,8 @@ pub(crate) async fn list(
         return Ok(Json(Page { items: newest.into_iter().collect(), next: None }));
     }
     let limit = query.limit.unwrap_or(30).clamp(1, 100);
-    let items = app.store.releases(&stage, &name, query.cursor, limit).await?;
+    let mut items = app.store.releases(&stage, &name, query.cursor, limit).await?;
+    app.store.add_last_deployments(&stage, &name, &mut items).await?;
     let full = items.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     let next = items.last().filter(|_| full).map(|release| release.number.to_string());
     Ok(Json(Page { items, next }))

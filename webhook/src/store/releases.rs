@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use windlass_core::api::{NewRelease, Release};
+use windlass_core::api::{LastDeployment, NewRelease, Release};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 
 use super::audit::{Deed, record};
 use super::jobs::remember_registering_job;
 use super::sessions::StoredSession;
 use super::stages::saw_commit;
-use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
+use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, unsigned, word};
 use crate::stage::StageKey;
 
 const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
@@ -101,6 +101,7 @@ impl Store {
             created_by: by.to_owned(),
             uncommitted: new.uncommitted,
             active: false,
+            last_deployment: None,
         }))
     }
 
@@ -183,6 +184,44 @@ impl Store {
         rows.iter().map(release).collect()
     }
 
+    /// The last deployment of each of these releases.
+    pub(crate) async fn add_last_deployments(
+        &self,
+        stage: &StageKey,
+        app: &AppName,
+        releases: &mut [Release],
+    ) -> Result<(), StoreError> {
+        let numbers = releases.iter().map(|release| signed(release.number.0));
+        let (Some(oldest), Some(newest)) = (numbers.clone().min(), numbers.max()) else { return Ok(()) };
+        let rows = sqlx::query(
+            "SELECT release_number, id, kind, state, ended_at FROM (
+                 SELECT r.release_number, d.id, d.kind, d.state, d.ended_at,
+                        ROW_NUMBER() OVER (PARTITION BY r.release_number ORDER BY d.number DESC) AS place
+                 FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
+                 WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number BETWEEN ? AND ?
+             ) AS ranked WHERE place = 1",
+        )
+        .bind(stage.project.as_str())
+        .bind(stage.stage.as_str())
+        .bind(app.as_str())
+        .bind(oldest)
+        .bind(newest)
+        .fetch_all(&self.reader)
+        .await?;
+        for row in rows {
+            let number = ReleaseNumber(unsigned(row.get("release_number")));
+            if let Some(release) = releases.iter_mut().find(|release| release.number == number) {
+                release.last_deployment = Some(LastDeployment {
+                    id: word("a deployment's id", row.get("id"))?,
+                    kind: from_json("a kind", row.get("kind"))?,
+                    state: from_json("a state", &format!("\"{}\"", row.get::<&str, _>("state")))?,
+                    ended_at: optional_time(row.get("ended_at"))?,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The apps that have releases on a stage.
     pub(crate) async fn apps(&self, stage: &StageKey) -> Result<Vec<AppName>, StoreError> {
         let rows = sqlx::query("SELECT DISTINCT app FROM releases WHERE project = ? AND stage = ? ORDER BY app")
@@ -206,5 +245,6 @@ fn release(row: &SqliteRow) -> Result<Release, StoreError> {
         created_by: row.get("created_by"),
         uncommitted: row.get::<i64, _>("uncommitted") != 0,
         active: row.get("active"),
+        last_deployment: None,
     })
 }

@@ -48,6 +48,27 @@ impl ServerConfig {
     pub fn parse(file_name: &str, text: &str) -> Result<Self, ConfigError> {
         read::read(file_name, text)
     }
+
+    /// What is valid and will not do what it seems to: said wherever the file is read by people.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.hosts.iter().flat_map(|(name, host)| host.warnings(name)).collect()
+    }
+}
+
+impl HostConfig {
+    fn warnings(&self, name: &HostName) -> Vec<String> {
+        let https = self.gateway.as_ref().is_some_and(|gateway| gateway.https.is_some());
+        let https =
+            https.then(|| format!("this version serves no https: `https` of [hosts.{name}.gateway] is passed over"));
+        let far = match &self.docker {
+            DockerEndpoint::Unix(_) => None,
+            DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => Some(format!(
+                "this version reaches engines by a Unix socket only: `serve` does not start with {url} of [hosts.{name}]"
+            )),
+        };
+        https.into_iter().chain(far).collect()
+    }
 }
 
 /// Where a secret's value comes from; never the value itself.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use windlass_core::hint::Hint;
+use windlass_core::platform::UnknownPlatform;
 
 use crate::registry::RegistryError;
 
@@ -98,11 +99,8 @@ pub enum BuildError {
         bytes: usize,
     },
     /// A platform that is none.
-    #[error("`{platform}` is not a platform")]
-    Platform {
-        /// As it was given.
-        platform: String,
-    },
+    #[error(transparent)]
+    Platform(UnknownPlatform),
     /// The Dockerfile has no such stage.
     #[error("{file} has no stage `{target}`", file = file.display())]
     NoSuchTarget {
@@ -232,7 +230,7 @@ impl Hint for BuildError {
             }
             Self::Cache { elsewhere: false, .. } => "write it as docker buildx build takes it".to_owned(),
             Self::SecretTooBig { .. } => "a build secret may have 500 KiB".to_owned(),
-            Self::Platform { .. } => "write it as linux/amd64 or linux/arm64".to_owned(),
+            Self::Platform(unknown) => unknown.hint(),
             Self::NoSuchTarget { .. } => "name one of its stages, as in `FROM … AS name`, or none".to_owned(),
             Self::Dockerfile { message, .. } if message.contains("not found") => {
                 "is it in the build context, and not excluded by .dockerignore?".to_owned()

@@ -127,10 +127,8 @@ fn is_page(body: &str) -> bool {
     body.trim_start().starts_with('<')
 }
 
-/// What lies below an error, without the error itself: that one has the address in it, and an upload's may be signed,
+/// What lies innermost below an error, without the error itself: that one has the address in it, and an upload's may be signed,
 /// so that whoever has it may use it.
 fn causes(error: &dyn std::error::Error) -> String {
-    let causes: Vec<String> =
-        std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
-    if causes.is_empty() { "the connection failed".to_owned() } else { causes.join(": ") }
+    error.source().map_or_else(|| "the connection failed".to_owned(), windlass_core::reason::innermost)
 }

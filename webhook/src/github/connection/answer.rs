@@ -72,16 +72,11 @@ pub(super) fn failed(asked: &str, error: octocrab::Error) -> GitHubError {
             refusal(&asked, source.status_code.as_u16(), &headers, source.message)
         }
         octocrab::Error::Serde { .. } | octocrab::Error::Json { .. } | octocrab::Error::InvalidUtf8 { .. } => {
-            GitHubError::Malformed { asked, why: innermost(&error) }
+            GitHubError::Malformed { asked, why: windlass_core::reason::innermost(&error) }
         }
         error if causes(&error).any(timed_out) => GitHubError::Timeout { asked },
-        error => GitHubError::Unreachable { asked, why: innermost(&error) },
+        error => GitHubError::Unreachable { asked, why: windlass_core::reason::innermost(&error) },
     }
-}
-
-/// The innermost cause says what happened; those around it say only that something did.
-pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -7,6 +7,7 @@ use super::route::Routes;
 use super::{AppConfig, Boot, BootLimit, Build, Migrate, RoleConfig};
 use crate::config::reader::{Item, Misplaced, Table, check_variable};
 use crate::names::{AppName, RoleName};
+use crate::platform;
 use crate::quantity::Duration;
 
 pub(super) const APP: &[&str] =
@@ -188,15 +189,13 @@ fn read_build(item: Item<'_>) -> Build {
 /// `os/architecture`, maybe with a variant.
 fn platform(item: Item<'_>) -> Option<String> {
     let text = item.string()?;
-    let part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if (2..=3).contains(&text.split('/').count()) && text.split('/').all(part) {
-        return Some(text.to_owned());
+    match platform::check(text) {
+        Ok(()) => Some(text.to_owned()),
+        Err(error) => {
+            item.refuse(error.to_string(), &error.hint());
+            None
+        }
     }
-    item.refuse(
-        format!("`{text}` is not a platform"),
-        "write the system and the architecture, such as linux/amd64 or linux/arm64",
-    );
-    None
 }
 
 fn read_migrate(item: Item<'_>) -> Option<Migrate> {
