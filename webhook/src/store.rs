@@ -150,7 +150,7 @@ impl Store {
             .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
             .connect_with(options.clone())
             .await
-            .map_err(|error| cannot_open(&file, &error))?;
+            .map_err(|error| cannot_open(file, &error))?;
         let reader = pool().max_connections(8).connect_lazy_with(options.read_only(true));
         let (changes, _) = watch::channel(0);
         Ok(Self { writer, reader, changes, trouble: Arc::default() })

@@ -22,6 +22,7 @@ use super::extract::{Body, Path, Query};
 use super::stream::{self, Events};
 use crate::app::App;
 use crate::stage::StageKey;
+use crate::store::StoreError;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
 
