@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use windlass_core::names::Digest;
+use windlass_core::labels::{Kind, TaskLabels};
+use windlass_core::names::{AppName, Digest, Generation, ReleaseNumber, RepositoryId, RoleName};
 
-use crate::world::World;
+use crate::world::{PROJECT, STAGE, World};
 
 pub(crate) struct Bare {
     docker: reqwest::Client,
@@ -14,9 +15,25 @@ pub(crate) struct Bare {
     container: Value,
 }
 
+/// Of the stage's tasks.
+fn labels(world: &World) -> TaskLabels {
+    TaskLabels {
+        installation: world.engine.installation(),
+        project: RepositoryId(world.repository.id()),
+        project_name: PROJECT.parse().unwrap(),
+        stage: STAGE.parse().unwrap(),
+        app: AppName::unnamed(),
+        role: RoleName::unnamed(),
+        release: ReleaseNumber(1),
+        deployment: None,
+        generation: Generation(1),
+        kind: Kind::Service,
+    }
+}
+
 impl Bare {
     pub(crate) async fn new(world: &World, image: &Digest) -> Self {
-        let network = world.engine.ensure_network().await.unwrap();
+        let network = world.engine.ensure_network(&labels(world)).await.unwrap();
         let docker = reqwest::Client::builder().unix_socket("/var/run/docker.sock").build().unwrap();
         let container = json!({ "Image": image, "Env": ["PORT=3000"], "HostConfig": { "NetworkMode": network } });
         Self { docker, http: reqwest::Client::new(), container }

@@ -35,6 +35,9 @@ impl From<ServeError> for CommandError {
                     .details(settings.problems.iter().map(|problem| format!("  {problem}")))
                     .hint("set what is missing, or change its source in the server's file")
             }
+            ServeError::Engine(engine @ windlass_engine::EngineError::SameEngine { .. }) => {
+                Self::from_chain(Status::Misused, &error).maybe_hint(engine.hint())
+            }
             ServeError::Engine(engine) => Self::from_chain(Status::Failed, &error).maybe_hint(engine.hint()),
             ServeError::AlreadyRunning { .. } => Self::from_chain(Status::Failed, &error)
                 .hint("stop it, or give this one another `data` folder in its file"),

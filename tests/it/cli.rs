@@ -344,6 +344,18 @@ mod on_the_server {
     }
 
     #[test]
+    fn two_hosts_that_are_one_engine_end_the_service_with_2_and_both_names() {
+        let (docker, other) = ("unix:///var/run/docker.sock", "unix:///var/run/../run/docker.sock");
+        let text = SERVER
+            .replace("[hosts.a]", &format!("[hosts.b]\ndocker = \"{other}\"\n[hosts.a]"))
+            .replace("unix:///nowhere/docker.sock", docker)
+            .replace("{ env = \"NOT_SET_ANYWHERE\" }", "{ file = \"secret\" }")
+            .replace("{ env = \"NOT_SET_EITHER\" }", "{ file = \"secret\" }");
+        let place = Place::empty().file("windlass-server.toml", &text).file("secret", "a secret");
+        place.run(&["serve"]).with(2).saying("the hosts a and b of the server's file are one Docker Engine");
+    }
+
+    #[test]
     fn a_host_without_a_gateway_ends_the_gateway_with_2() {
         let place = Place::empty().file("windlass-server.toml", SERVER);
         place.run(&["gateway", "--host", "a"]).with(2).saying("[hosts.a.gateway]");

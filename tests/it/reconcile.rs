@@ -89,6 +89,39 @@ async fn a_task_that_somebody_stopped_is_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rule_106_a_stranger_who_has_a_tasks_address_gets_none_of_its_requests() {
+    let mut world = World::start().await;
+    let before = serving(&world).await;
+    // As after a reboot: a container that somebody put on the network was quicker, and listens on the same port.
+    world.kill_service().await;
+    for task in &before {
+        docker(&["kill", &task.name]).await;
+    }
+    let network = world.engine.network_name(&before[0].labels);
+    let image = world.build(&[]).await;
+    let strangers: Vec<String> = before.iter().map(|task| format!("{}-stranger", task.name)).collect();
+    for (name, task) in strangers.iter().zip(&before) {
+        let address = task.address.unwrap().to_string();
+        let run = ["run", "--detach", "--env", "PORT=3000", "--name", name, "--network", &network, "--ip", &address];
+        docker(&[&run[..], &[image.as_str()]].concat()).await;
+    }
+    world.until_answer("release unknown").await;
+    world.start_service().await;
+    world.until_answer("release 1 ").await;
+    for _ in 0..50 {
+        let answer = world.answer().await;
+        assert!(answer.starts_with("release 1 "), "{answer}");
+    }
+    until(&world, "both tasks", async || tasks(&world).await.iter().all(|task| task.status == TaskStatus::Running))
+        .await;
+    let after = tasks(&world).await;
+    for name in &strangers {
+        docker(&["rm", "--force", name]).await;
+    }
+    assert!(after.iter().zip(&before).all(|(now, then)| now.address != then.address), "{after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_removed_while_the_service_was_dead_is_back_after_its_start() {
     let mut world = World::start().await;
     let before = serving(&world).await;

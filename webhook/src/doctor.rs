@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use windlass_core::config::{HostConfig, ServerConfig};
 use windlass_core::hint::Hint;
 use windlass_core::names::{HostName, InstallationId};
-use windlass_engine::{GatewayClient, Hosts};
+use windlass_engine::{GatewayClient, Identities};
 
 use crate::config::Settings;
 use crate::serve::environment;
@@ -86,14 +86,15 @@ fn folder(config: &ServerConfig) -> Finding {
 }
 
 async fn hosts(config: &ServerConfig) -> Vec<Finding> {
-    join_all(config.hosts.iter().map(|(name, config)| host(name, config))).await.concat()
+    let identities = &Identities::default();
+    join_all(config.hosts.iter().map(|(name, config)| host(name, config, identities))).await.concat()
 }
 
 /// All hosts are asked together, so that one that does not answer costs the others nothing.
-async fn host(name: &HostName, config: &HostConfig) -> Vec<Finding> {
+async fn host(name: &HostName, config: &HostConfig, identities: &Identities) -> Vec<Finding> {
     let one = [(name.clone(), config.clone())].into();
     // Nothing is looked for by its label here, so that any installation will do.
-    let connect = tokio::time::timeout(PATIENCE, Hosts::connect(&one, InstallationId(uuid::Uuid::nil())));
+    let connect = tokio::time::timeout(PATIENCE, identities.connect(&one, InstallationId(uuid::Uuid::nil())));
     let gateway = async {
         let client = GatewayClient::new(config.gateway.as_ref()?.control.clone());
         let asked = tokio::time::timeout(PATIENCE, client.status()).await;

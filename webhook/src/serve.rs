@@ -150,6 +150,7 @@ pub(crate) async fn wire(
     store.end_leases_of_the_dead(&holder).await?;
 
     let hosts = Hosts::expect(&settings.server.hosts, installation).await?;
+    let hosts = hosts.with_mountable(&settings.server.mountable());
     let wake = Wake::default();
     let app = Arc::new(App {
         issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,

@@ -93,29 +93,23 @@ impl Engine {
             failure
         };
         let environment = environment(task, secrets)?;
-        let network = self.ensure_network().await.map_err(failed)?;
-        let mut tries = 0;
-        loop {
-            match self.create(task, environment.clone(), network.clone()).await {
-                Ok(()) => {}
-                Err(error) if error.status() == Some(409) => match self.find(task).await? {
-                    None => {}
-                    Some(Placed::Ended(_)) if ended == Ended::StartsAgain => {}
-                    Some(found) => return Ok(found),
-                },
-                Err(error) if error.to_string().contains(NO_IMAGE) => return Err(self.image_gone(task)),
-                Err(error) => return Err(failed(error)),
-            }
-            match self.start(&task.name).await {
-                Ok(()) => return Ok(Placed::Started),
-                // Somebody else's container was quicker: this one never ran, and gets another.
-                Err(error) if tries < ADDRESS_TRIES && error.to_string().contains(ADDRESS_TAKEN) => {
-                    tries += 1;
-                    self.remove(&task.name).await.map_err(failed)?;
-                }
-                Err(error) => return Err(failed(error)),
-            }
+        let network = self.ensure_network(&task.labels).await.map_err(failed)?;
+        let made = match self.create(task, environment, network).await {
+            Ok(()) => true,
+            Err(error) if error.status() == Some(409) => match self.find(task).await? {
+                None => false,
+                Some(Placed::Ended(_)) if ended == Ended::StartsAgain => false,
+                Some(found) => return Ok(found),
+            },
+            Err(error) if error.to_string().contains(NO_IMAGE) => return Err(self.image_gone(task)),
+            Err(error) => return Err(failed(self.missing_mount(error))),
+        };
+        let started = self.start(&task.name).await;
+        if made && matches!(started, Err(EngineError::Mount { .. })) {
+            // It must not be found as one that only waits to be started.
+            self.remove(&task.name).await.map_err(failed)?;
         }
+        started.map(|()| Placed::Started).map_err(failed)
     }
 
     async fn create(&self, task: &TaskSpec, environment: Vec<String>, network: String) -> Result<(), EngineError> {
@@ -131,10 +125,43 @@ impl Engine {
         .await
     }
 
-    /// Starts a container that is there; one that runs is what was asked for.
+    /// Starts a container that is there; one that runs is what was asked for. Every start is made here: see
+    /// [`mounts`](crate::mounts) for what it may mount.
     pub(crate) async fn start(&self, name: &str) -> Result<(), EngineError> {
-        let started = self.docker().start_container(name, None::<StartContainerOptions>).await;
-        started.map_err(|error| self.error(format!("start {name}"), &error))
+        let container = self.inspect(name).await?;
+        let binds = self.binds(&container).await?;
+        if binds.is_empty() {
+            return self.start_somewhere(name).await;
+        }
+        let (engine, name) = (self.clone(), name.to_owned());
+        self.to_the_end(async move {
+            let _one_at_a_time = engine.mounts_lock().lock().await;
+            engine.check_mounts(&container, &binds).await?;
+            engine.start_somewhere(&name).await?;
+            // Another service may have started something at the same moment; each of the two sees the other now.
+            let neighbours = engine.check_neighbours(&container, &binds).await;
+            if neighbours.is_err() {
+                engine.kill(&name, "SIGKILL").await?;
+            }
+            neighbours
+        })
+        .await
+    }
+
+    /// At its address; or at another one, if somebody else's container has that by now.
+    async fn start_somewhere(&self, name: &str) -> Result<(), EngineError> {
+        let mut tries = 0;
+        loop {
+            let started = self.docker().start_container(name, None::<StartContainerOptions>).await;
+            match started.map_err(|error| self.error(format!("start {name}"), &error)) {
+                Err(error) if tries < ADDRESS_TRIES && error.to_string().contains(ADDRESS_TAKEN) => {
+                    tries += 1;
+                    tracing::warn!(container = name, "somebody else has its address; it gets another");
+                    self.move_to_another_address(name).await?;
+                }
+                started => return started,
+            }
+        }
     }
 
     /// An earlier try's container; `None` if it only waits to be started.
@@ -205,8 +232,8 @@ fn container(task: &TaskSpec, environment: Vec<String>, network: String, address
     }
 }
 
-/// Where other containers of the installation find the role. Qualified, since all projects share the network: a bare
-/// `web` would lead one project's worker to another project's web.
+/// Where other containers of the stage find the role. Qualified, since its apps share the network: a bare `web` would
+/// lead one app's worker to another app's web.
 fn alias(task: &TaskSpec) -> String {
     let labels = &task.labels;
     let project = &labels.project_name;

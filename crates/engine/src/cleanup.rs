@@ -13,7 +13,7 @@ use crate::error::EngineError;
 const LATE_COMERS: Duration = Duration::from_millis(300);
 
 impl Engine {
-    /// Removes everything that carries this installation's label: containers, the network, volumes with their data,
+    /// Removes everything that carries this installation's label: containers, networks, volumes with their data,
     /// and images that were built here. What is not there is what was asked for.
     ///
     /// # Errors

@@ -1,17 +1,19 @@
 //! One Docker Engine.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bollard::Docker;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::labels;
 use windlass_core::names::{HostName, InstallationId};
+use windlass_core::subnet::Subnet;
 
 use crate::docker::Filters;
 use crate::error::EngineError;
 use crate::images::Pulls;
+use crate::join::{Identities, Twin};
 
 /// How long the engine may take to begin an answer, in seconds. Removing a big container takes a while.
 const ANSWER_SECONDS: u64 = 120;
@@ -21,6 +23,17 @@ const ANSWER_SECONDS: u64 = 120;
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
+    place: Arc<Place>,
+}
+
+/// What the server's file says of the host beyond its address.
+#[derive(Clone)]
+struct Place {
+    networks: Subnet,
+    mountable: Vec<String>,
+    identities: Identities,
+    /// Once it has said who it is: the host that is the same engine, if there is one.
+    twin: OnceLock<Option<Twin>>,
 }
 
 struct Inner {
@@ -32,6 +45,8 @@ struct Inner {
     agreed: AtomicBool,
     /// One at a time makes the network.
     network: tokio::sync::Mutex<()>,
+    /// One at a time starts a container that mounts something of the host.
+    mounts: tokio::sync::Mutex<()>,
     /// One at a time pulls an image.
     pulls: Pulls,
 }
@@ -76,9 +91,40 @@ impl Engine {
             endpoint: endpoint.clone(),
             reason: crate::docker::words(&error),
         })?;
-        let (network, pulls) = (tokio::sync::Mutex::new(()), Pulls::default());
+        let (network, mounts, pulls) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default(), Pulls::default());
         let agreed = AtomicBool::new(false);
-        Ok(Self { inner: Arc::new(Inner { docker, host, endpoint, installation, agreed, network, pulls }) })
+        let inner = Inner { docker, host, endpoint, installation, agreed, network, mounts, pulls };
+        let place = Place {
+            networks: Subnet::DEFAULT_POOL,
+            mountable: Vec::new(),
+            identities: Identities::default(),
+            twin: OnceLock::new(),
+        };
+        Ok(Self { inner: Arc::new(inner), place: Arc::new(place) })
+    }
+
+    /// Its networks are cut from this block.
+    #[must_use]
+    pub fn with_networks(self, networks: Subnet) -> Self {
+        self.placed(|place| place.networks = networks)
+    }
+
+    /// What projects may mount of the host: these files and folders with all below, but not by a link out of them.
+    /// Otherwise nothing that a link leads to is mounted at all.
+    #[must_use]
+    pub fn with_mountable(self, mountable: Vec<String>) -> Self {
+        self.placed(|place| place.mountable = mountable)
+    }
+
+    /// It is one of several, each of which must be an engine of its own.
+    pub(crate) fn among(self, identities: Identities) -> Self {
+        self.placed(|place| place.identities = identities)
+    }
+
+    fn placed(self, change: impl FnOnce(&mut Place)) -> Self {
+        let mut place = (*self.place).clone();
+        change(&mut place);
+        Self { place: Arc::new(place), ..self }
     }
 
     /// On a version of the API: what was agreed on holds for all clones.
@@ -90,12 +136,27 @@ impl Engine {
             reason: crate::docker::words(&error),
         })?;
         self.inner.agreed.store(true, Ordering::Relaxed);
-        Ok(())
+        self.identify().await
     }
 
     /// The same, unless it was done: an engine that was away at first may be there by now.
     pub(crate) async fn agree_once(&self) -> Result<(), EngineError> {
-        if self.inner.agreed.load(Ordering::Relaxed) { Ok(()) } else { self.agree().await }
+        if self.inner.agreed.load(Ordering::Relaxed) { self.identify().await } else { self.agree().await }
+    }
+
+    /// Asked once: an engine that another host is already is not used as a second one.
+    async fn identify(&self) -> Result<(), EngineError> {
+        if self.place.twin.get().is_none() {
+            let info = self.docker().info().await.map_err(|error| self.error("ask the engine who it is", &error))?;
+            let twin = info.id.filter(|id| !id.is_empty()).and_then(|id| self.place.identities.claim(id, self.host()));
+            self.place.twin.get_or_init(|| twin);
+        }
+        match self.place.twin.get() {
+            Some(Some(Twin { other, id })) => {
+                Err(EngineError::SameEngine { host: self.host().clone(), other: other.clone(), id: id.clone() })
+            }
+            Some(None) | None => Ok(()),
+        }
     }
 
     /// Asks for a sign of life.
@@ -136,6 +197,18 @@ impl Engine {
 
     pub(crate) fn network_lock(&self) -> &tokio::sync::Mutex<()> {
         &self.inner.network
+    }
+
+    pub(crate) fn mounts_lock(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.mounts
+    }
+
+    pub(crate) fn networks_pool(&self) -> Subnet {
+        self.place.networks
+    }
+
+    pub(crate) fn mountable(&self) -> &[String] {
+        &self.place.mountable
     }
 
     pub(crate) fn pulls(&self) -> &Pulls {

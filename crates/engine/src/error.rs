@@ -49,6 +49,28 @@ pub enum EngineError {
         /// The container's name.
         name: String,
     },
+    /// What it would mount is not what it is called, or may become something else.
+    #[error("host {host}: {path} cannot be mounted: {reason}")]
+    Mount {
+        /// Which host.
+        host: HostName,
+        /// What should be mounted.
+        path: String,
+        /// Which part of it is what.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// It is another host's engine.
+    #[error("the hosts {} and {} of the server's file are one Docker Engine: both answer as {id}", host.min(other), host.max(other))]
+    SameEngine {
+        /// The host that is not used.
+        host: HostName,
+        /// The host that answered first.
+        other: HostName,
+        /// As the engine calls itself.
+        id: String,
+    },
     /// There is one, but it is not ours.
     #[error("container {name} on host {host} was not made by this installation")]
     Foreign {
@@ -64,8 +86,10 @@ impl EngineError {
     #[must_use]
     pub fn into_failure(self, code: FailureCode) -> Failure {
         let code = match self {
-            Self::Unsupported { .. } | Self::Unreachable { .. } => FailureCode::HostUnreachable,
-            Self::Refused { .. } | Self::NoContainer { .. } | Self::Foreign { .. } => code,
+            Self::Unsupported { .. } | Self::Unreachable { .. } | Self::SameEngine { .. } => {
+                FailureCode::HostUnreachable
+            }
+            Self::Mount { .. } | Self::Refused { .. } | Self::NoContainer { .. } | Self::Foreign { .. } => code,
         };
         let failure = Failure::new(code, self.to_string());
         match self.hint() {
@@ -87,6 +111,11 @@ impl Hint for EngineError {
             )),
             Self::Unreachable { host, endpoint, .. } => Some(format!(
                 "is Docker running, is `docker` of [hosts.{host}] right, and may this user open {endpoint}?"
+            )),
+            Self::Mount { remedy, .. } => Some(remedy.clone()),
+            Self::SameEngine { host, other, .. } => Some(format!(
+                "leave [hosts.{other}] or [hosts.{host}] out; if they are two machines, one is a copy of the other: remove \
+                 Docker's own id there, /var/lib/docker/engine-id (/etc/docker/key.json with older versions), and restart it"
             )),
             Self::Foreign { name, .. } => Some(format!("rename or remove {name} by hand if nobody needs it")),
             Self::Refused { .. } | Self::NoContainer { .. } => None,

@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, GatewayError};
 use crate::gateway::GatewayClient;
 use crate::images::{Prepared, RegistryCredentials};
+use crate::join::Identities;
 use crate::one_off::TimeLimit;
 use crate::registry::{Registry, RegistryError};
 use crate::secrets::{Masker, Secrets};
@@ -108,17 +109,12 @@ impl Hosts {
     ///
     /// # Errors
     ///
-    /// When one does not answer.
+    /// When one does not answer, or is another host's engine.
     pub async fn connect(
         hosts: &BTreeMap<HostName, HostConfig>,
         installation: InstallationId,
     ) -> Result<Self, EngineError> {
-        let connect = hosts.iter().map(|(name, config)| async move {
-            let engine = Engine::connect(name.clone(), &config.docker, installation).await?;
-            let gateway = config.gateway.as_ref().map(|gateway| GatewayClient::new(gateway.control.clone()));
-            Ok((name.clone(), Host { engine, gateway }))
-        });
-        Ok(try_join_all(connect).await?.into_iter().collect())
+        Identities::default().connect(hosts, installation).await
     }
 
     /// One of them.

@@ -77,6 +77,7 @@ impl Engine {
 
     /// As Docker has it, if it is ours.
     pub(crate) async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, EngineError> {
+        self.agree_once().await?;
         let container = self.docker().inspect_container(name, None::<InspectContainerOptions>).await;
         let container = container.map_err(|error| self.container_error("look at container", name, &error))?;
         let installation = label(&container, labels::INSTALLATION);
@@ -96,6 +97,7 @@ impl Engine {
         let state = container.state.as_ref().unwrap_or(&nothing);
         let status = status_of(state);
         let ended = status == TaskStatus::Stopped;
+        let address = self.address_of(container, &labels).filter(|_| status.is_alive());
         Ok(ObservedTask {
             host: self.host().clone(),
             container: container.id.clone().unwrap_or_default(),
@@ -103,7 +105,7 @@ impl Engine {
             labels,
             status,
             health: health_of(state),
-            address: address_in(container, &self.network_name()).filter(|_| status.is_alive()),
+            address,
             started: time(state.started_at.as_deref()),
             stopped: time(state.finished_at.as_deref()).filter(|_| ended),
             exit: ended.then(|| exit_of(state)),
@@ -139,6 +141,13 @@ fn health_of(state: &ContainerState) -> TaskHealth {
         None | Some(HealthStatusEnum::EMPTY | HealthStatusEnum::NONE | HealthStatusEnum::STARTING) => {
             TaskHealth::Unknown
         }
+    }
+}
+
+impl Engine {
+    /// On its stage's network, or on the one that all stages shared before.
+    fn address_of(&self, container: &ContainerInspectResponse, labels: &TaskLabels) -> Option<IpAddr> {
+        self.network_names(labels).iter().find_map(|network| address_in(container, network))
     }
 }
 

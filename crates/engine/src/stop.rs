@@ -120,7 +120,7 @@ impl Engine {
         }
     }
 
-    async fn kill(&self, name: &str, signal: &str) -> Result<(), EngineError> {
+    pub(crate) async fn kill(&self, name: &str, signal: &str) -> Result<(), EngineError> {
         let options = KillContainerOptions { signal: signal.to_owned() };
         match self.docker().kill_container(name, Some(options)).await {
             // It has ended since it was looked at.

@@ -85,6 +85,12 @@ impl FakeEngine {
         engine
     }
 
+    /// What networks on it can be cut from, `127.…/16`.
+    #[must_use]
+    pub fn networks(&self) -> String {
+        self.shared.look(|model| model.subnets.pool())
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn socket(&self) -> &Path {

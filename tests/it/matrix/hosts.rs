@@ -67,12 +67,18 @@ impl Host {
 
     fn config_at(&self, control: &Path) -> String {
         format!(
-            "[hosts.{}]\ndocker = \"unix://{}\"\ngateway = {{ http = \"{}\", control = \"{}\" }}\n",
+            "[hosts.{}]\ndocker = \"unix://{}\"\ngateway = {{ http = \"{}\", control = \"{}\" }}\n{}",
             self.name,
             self.docker.socket().display(),
             self.gateway_address,
-            control.display()
+            control.display(),
+            self.networks()
         )
+    }
+
+    /// A played engine's containers listen on this machine, in its own block.
+    fn networks(&self) -> String {
+        self.fake.as_ref().map(|fake| format!("networks = \"{}\"\n", fake.networks())).unwrap_or_default()
     }
 
     pub(super) async fn start_gateway(&mut self, config: &Path, log: &Path) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use windlass_testing::github::FakeGitHub;
 
-use super::{HOST, PROJECT, STAGE};
+use super::{DOCKER, HOST, PROJECT, STAGE};
 
 pub(super) fn server_config(
     folder: &Path,
@@ -15,6 +15,11 @@ pub(super) fn server_config(
     docker: &Path,
     more: &str,
 ) -> String {
+    // Another engine on this machine does not see which blocks this one's networks have.
+    let networks = match docker == Path::new(DOCKER) {
+        true => String::new(),
+        false => format!("networks = \"10.{}.0.0/17\"\n", rand::random_range(100..200)),
+    };
     let path = |name: &str| folder.join(name).display().to_string();
     format!(
         r#"schema = 1
@@ -30,7 +35,7 @@ oidc-issuer = "{issuer}"
 
 [hosts.a]
 docker = "unix://{docker}"
-gateway = {{ http = "{gateway}", control = "{control}" }}
+{networks}gateway = {{ http = "{gateway}", control = "{control}" }}
 
 [projects."{PROJECT}"]
 id = {repository}

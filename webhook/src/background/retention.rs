@@ -1,5 +1,5 @@
 //! Takes images from the hosts that no release which may run again needs: by count, never by age, never by force, and
-//! nothing that the store does not know as a release's.
+//! nothing that the store does not know as a release's. Networks of stages that are gone go too.
 
 mod choice;
 
@@ -40,6 +40,7 @@ impl BackgroundTask for Retention {
         self.gone().retain(|(_, reference)| references.contains(reference));
         let looks = self.app.hosts.iter().map(|(name, host)| self.look_through(name, host, &choice));
         join_all(looks).await.into_iter().collect::<Result<(), StoreError>>()?;
+        self.remove_networks().await?;
         Ok(None)
     }
 }
@@ -103,6 +104,28 @@ impl Retention {
             self.app.wake.stages.notify_one();
         }
         Ok(Looked::Done)
+    }
+
+    /// Those of stages that are not in the server's file any more, once nothing of them is left.
+    async fn remove_networks(&self) -> Result<(), StoreError> {
+        let ids = self.app.repository_ids().await?;
+        if ids.len() < self.app.settings.server.projects.len() {
+            // Whose networks there are is not known yet.
+            return Ok(());
+        }
+        let stages = self.app.stages().into_iter().filter_map(|key| Some((*ids.get(&key.project)?, key.stage)));
+        let stages: BTreeSet<_> = stages.collect();
+        let stages = &stages;
+        let looks = self.app.hosts.iter().map(|(name, host)| async move {
+            match host.engine.remove_networks_but(stages).await {
+                Ok(removed) => {
+                    removed.iter().for_each(|network| tracing::info!(host = %name, network, "network removed"));
+                }
+                Err(error) => tracing::debug!(host = %name, %error, "cannot look for old networks"),
+            }
+        });
+        join_all(looks).await;
+        Ok(())
     }
 
     async fn choose(&self) -> Result<Vec<Superfluous>, StoreError> {

@@ -2,8 +2,10 @@
 
 use axum::http::Method;
 use tempfile::TempDir;
-use windlass_core::config::ServerConfig;
+use windlass_core::config::{DockerEndpoint, HostConfig, ServerConfig};
+use windlass_core::subnet::Subnet;
 use windlass_testing::FakeGitHub;
+use windlass_testing::docker::FakeEngine;
 use windlass_testing::github::{Failure, FakeRepository};
 use windlass_webhook::{Finding, Found, doctor};
 
@@ -72,6 +74,25 @@ impl World {
         let [only] = &complaints[..] else { panic!("{complaints:#?}") };
         only.clone()
     }
+}
+
+#[tokio::test]
+async fn two_hosts_that_are_one_engine_are_named() {
+    let mut world = World::of_an_app().await;
+    let first = FakeEngine::start("first", 203).await;
+    let second = FakeEngine::start("second", 204).await;
+    let host = |socket: &std::path::Path| HostConfig {
+        docker: DockerEndpoint::Unix(socket.to_owned()),
+        labels: Vec::new(),
+        gateway: None,
+        networks: Subnet::DEFAULT_POOL,
+    };
+    let name = |name: &str| name.parse().unwrap();
+    world.config.hosts = [(name("a"), host(first.socket())), (name("b"), host(second.socket()))].into();
+    assert_eq!(world.complaints().await, []);
+    world.config.hosts.insert(name("c"), host(first.socket()));
+    let (complaint, is_bad) = world.complaint().await;
+    assert!(is_bad && complaint.contains("the hosts a and c of the server's file are one"), "{complaint}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{AppConfig, Limits, ProjectConfig, Resources, RoleConfig, ServerProject};
+use super::{AppConfig, Limits, ProjectConfig, Resources, RoleConfig, ServerProject, Volume};
 use crate::hint::Hint;
 use crate::names::{AppName, RoleName};
 
@@ -42,8 +42,33 @@ impl ServerProject {
     /// All that the project's file asks for and this installation does not allow; empty when it may be deployed.
     #[must_use]
     pub fn permits(&self, config: &ProjectConfig) -> Vec<Refusal> {
-        config.apps.iter().flat_map(|(name, app)| self.limits.refusals(name, app)).collect()
+        let limits = config.apps.iter().flat_map(|(name, app)| self.limits.refusals(name, app));
+        limits.chain(exchanges(config)).collect()
     }
+}
+
+/// What one role could exchange on the host while another mounts it.
+fn exchanges(config: &ProjectConfig) -> Vec<Refusal> {
+    let roles = || config.apps.iter().flat_map(|(name, app)| app.roles.iter().map(move |role| (name, role)));
+    let volumes = || roles().flat_map(|(app, (role, config))| config.volumes.iter().map(move |it| (app, role, it)));
+    let pairs = volumes().flat_map(|above| volumes().map(move |below| (above, below)));
+    let pairs = pairs.filter(|((app, role, above), (other_app, other_role, below))| {
+        (app, role) != (other_app, other_role) && above.can_exchange(below)
+    });
+    let refusal = |((app, role, above), (other_app, other_role, below)): (
+        (&AppName, &RoleName, &Volume),
+        (&AppName, &RoleName, &Volume),
+    )| Refusal {
+        app: app.clone(),
+        role: Some(role.clone()),
+        key: "volumes",
+        message: format!(
+            "mounts {} writable, from where it could exchange {}, which app `{other_app}`, role `{other_role}` mounts",
+            above.source, below.source
+        ),
+        remedy: format!("mount {} read-only (`:ro`), or the same folder in both", above.source),
+    };
+    pairs.map(refusal).collect()
 }
 
 impl Limits {

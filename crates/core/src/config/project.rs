@@ -264,6 +264,16 @@ pub struct Volume {
     pub read_only: bool,
 }
 
+impl Volume {
+    /// Whether who writes to this one could put something else where the other one is on the host: a link, say. Who
+    /// can write everywhere needs no such detour.
+    #[must_use]
+    pub fn can_exchange(&self, other: &Self) -> bool {
+        let is_below = other.source.strip_prefix(&self.source).is_some_and(|rest| rest.starts_with('/'));
+        !self.read_only && self.source.starts_with('/') && is_below
+    }
+}
+
 impl BootLimit {
     /// How many of so many hosts boot at a time; at least one.
     #[must_use]

@@ -13,7 +13,7 @@ pub(super) use item::Item;
 pub(super) use table::{Misplaced, Table};
 pub(super) use tree::{Node, Place};
 pub(super) use words::{
-    check_variable, expect_schema, host_selector, is_identifier, is_loopback, label, web_url, web_urls,
+    absolute_path, check_variable, expect_schema, host_selector, is_identifier, is_loopback, label, web_url, web_urls,
 };
 
 use crate::config::{ConfigError, Diagnostic};

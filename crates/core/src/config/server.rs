@@ -17,6 +17,7 @@ use url::Url;
 use crate::config::{ConfigError, HostSelector};
 use crate::names::{HostName, ProjectName, RepositoryId, StageName};
 use crate::quantity::{Duration, Memory};
+use crate::subnet::Subnet;
 
 #[cfg(test)]
 pub(super) use read::SECTIONS;
@@ -47,6 +48,13 @@ impl ServerConfig {
     /// Every mistake in the file at once.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, ConfigError> {
         read::read(file_name, text)
+    }
+
+    /// Every folder and file of hosts that any project may mount.
+    #[must_use]
+    pub fn mountable(&self) -> Vec<String> {
+        let sources = self.projects.values().flat_map(|project| &project.limits.volumes);
+        sources.filter(|source| source.starts_with('/')).cloned().collect()
     }
 
     /// What is valid and will not do what it seems to: said wherever the file is read by people.
@@ -127,6 +135,8 @@ pub struct HostConfig {
     pub labels: Vec<String>,
     /// `None`: nothing on it has a URL.
     pub gateway: Option<GatewayListen>,
+    /// What the networks of its stages are cut from.
+    pub networks: Subnet,
 }
 
 /// How an engine is reached.

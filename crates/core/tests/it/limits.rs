@@ -64,7 +64,7 @@ fn a_star_is_one_name_and_a_path_is_whole_segments() {
     assert_eq!(refused("url = \"https://example.com\""), 1);
     assert_eq!(refused("url = \"https://a.b.example.com\""), 1);
     assert_eq!(refused("url = \"https://a.badexample.com\""), 1);
-    assert_eq!(refused("port = 1\nvolumes = [\"/srv/app2:/x\", \"/srv:/y\", \"data2:/z\", \"/:/w\"]"), 4);
+    assert_eq!(refused("port = 1\nvolumes = [\"/srv/app2:/x\", \"/srv:/y:ro\", \"data2:/z\", \"/:/w\"]"), 4);
 }
 
 #[test]

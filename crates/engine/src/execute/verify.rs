@@ -87,7 +87,7 @@ pub(super) fn spec(service: &HostService, targets: Vec<Target>) -> ServiceSpec {
 pub(super) fn no_address(engine: &Engine, name: &str) -> EngineError {
     EngineError::Refused {
         host: engine.host().clone(),
-        action: format!("find {name} on the network {}", engine.network_name()),
+        action: format!("find {name} on its network"),
         status: None,
         reason: "it has no address there".to_owned(),
     }

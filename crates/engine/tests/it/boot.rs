@@ -174,7 +174,7 @@ async fn an_address_that_somebody_else_has_taken_meanwhile_is_given_up() {
     lab.boot(&task).await;
     let taken = lab.engine.look(&task.name).await.unwrap().address.unwrap();
     docker(&["kill", &task.name]);
-    let network = lab.engine.network_name();
+    let network = lab.engine.network_name(&task.labels);
     let label = format!("windlass.installation={}", lab.engine.installation());
     let labels = task.labels.to_map().into_iter().map(|(key, value)| format!("--label={key}={value}"));
     // An earlier try had chosen the address and then crashed; then somebody else came.

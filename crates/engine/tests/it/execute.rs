@@ -7,6 +7,7 @@ use windlass_core::config::{DockerEndpoint, HostConfig};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::hint::Hint;
 use windlass_core::plan::{Step, StepKind};
+use windlass_core::subnet::Subnet;
 use windlass_core::task::TaskStatus;
 use windlass_engine::{EngineError, Hosts, Progress, Secrets};
 
@@ -202,7 +203,7 @@ async fn hosts_are_found_as_the_servers_file_has_them() {
     let stage = Stage::open().await;
     let engine = &stage.lab.engine;
     let docker = DockerEndpoint::Unix(crate::lab::SOCKET.into());
-    let config = HostConfig { docker, labels: Vec::new(), gateway: None };
+    let config = HostConfig { docker, labels: Vec::new(), gateway: None, networks: Subnet::DEFAULT_POOL };
     let hosts = BTreeMap::from([(engine.host().clone(), config.clone())]);
     let hosts = Hosts::connect(&hosts, engine.installation()).await.unwrap();
     let found = hosts.get(engine.host()).unwrap();

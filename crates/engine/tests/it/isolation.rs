@@ -15,7 +15,8 @@ async fn two_installations_never_see_or_touch_each_others_containers() {
     let task = ours.task("web-1");
     ours.boot(&task).await;
     assert!(theirs.engine.observe().await.unwrap().is_empty());
-    assert_ne!(ours.engine.network_name(), theirs.engine.network_name());
+    let labels = task.labels.clone();
+    assert_ne!(ours.engine.network_name(&labels), theirs.engine.network_name(&labels));
 
     let refused = |error: EngineError| assert!(matches!(error, EngineError::Foreign { .. }), "{error}");
     refused(theirs.engine.stop(&task.name, "SIGTERM", Duration::from_secs(1)).await.unwrap_err());
@@ -36,10 +37,12 @@ async fn many_who_make_the_network_at_once_end_with_one() {
         // Each a process of its own, as far as the engine can tell.
         engines.push(connect(lab.engine.installation()).await);
     }
-    let ids = futures_util::future::join_all(engines.iter().map(Engine::ensure_network)).await;
+    let labels = lab.task("web-1").labels;
+    let ids =
+        futures_util::future::join_all(engines.iter().map(|engine: &Engine| engine.ensure_network(&labels))).await;
     let ids: Vec<String> = ids.into_iter().map(Result::unwrap).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-    let name = format!("name={}", lab.engine.network_name());
+    let name = format!("name={}", lab.engine.network_name(&labels));
     assert_eq!(docker(&["network", "ls", "--quiet", "--no-trunc", "--filter", &name]), ids[0]);
 }
 

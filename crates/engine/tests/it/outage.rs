@@ -9,6 +9,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use windlass_core::config::{DockerEndpoint, HealthCheck, HostConfig};
 use windlass_core::deployment::FailureCode;
+use windlass_core::subnet::Subnet;
 use windlass_engine::{EngineError, HostEvent, Hosts, Masker, TaskChange};
 
 use crate::lab::{Lab, SOCKET, check, connect_to, health};
@@ -103,7 +104,12 @@ async fn an_engine_that_is_away_at_first_joins_as_soon_as_it_answers() {
     drop(UnixListener::bind(&socket).unwrap());
     let hosts = BTreeMap::from([(
         lab.engine.host().clone(),
-        HostConfig { docker: DockerEndpoint::Unix(socket.clone()), labels: Vec::new(), gateway: None },
+        HostConfig {
+            docker: DockerEndpoint::Unix(socket.clone()),
+            labels: Vec::new(),
+            gateway: None,
+            networks: Subnet::DEFAULT_POOL,
+        },
     )]);
     assert!(Hosts::connect(&hosts, lab.engine.installation()).await.is_err());
     let hosts = Hosts::expect(&hosts, lab.engine.installation()).await.unwrap();

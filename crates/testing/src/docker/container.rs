@@ -192,6 +192,15 @@ impl Container {
         self.endpoint.as_ref()?.address
     }
 
+    /// Where on this machine a path of the container is, if it is below a mount.
+    pub(super) fn mounted(&self, path: &str) -> Option<std::path::PathBuf> {
+        let mounts = self.body["HostConfig"]["Mounts"].as_array().into_iter().flatten();
+        mounts.filter(|mount| mount["Type"] == "bind").find_map(|mount| {
+            let below = std::path::Path::new(path).strip_prefix(mount["Target"].as_str()?).ok()?;
+            Some(std::path::Path::new(mount["Source"].as_str()?).join(below))
+        })
+    }
+
     /// What the API takes as a reference to it.
     pub(super) fn is(&self, reference: &str) -> bool {
         let reference = reference.trim_start_matches('/');
@@ -253,12 +262,17 @@ impl Endpoint {
             None => (body["HostConfig"]["NetworkMode"].as_str()?, &Value::Null),
         };
         let has_none_of_ours = ["", "default", "bridge", "host", "none"].contains(&network);
-        (!has_none_of_ours).then(|| Self {
+        (!has_none_of_ours).then(|| Self::on(network, settings))
+    }
+
+    /// With these settings.
+    pub(super) fn on(network: &str, settings: &Value) -> Self {
+        Self {
             network: network.to_owned(),
             asked: settings["IPAMConfig"]["IPv4Address"].as_str().and_then(|address| address.parse().ok()),
             aliases: settings["Aliases"].clone(),
             address: None,
-        })
+        }
     }
 }
 

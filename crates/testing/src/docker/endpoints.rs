@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Request, Uri};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, head, post};
 use serde_json::Value;
 
 use super::refusal::Refusal;
@@ -32,6 +32,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/containers/json", get(containers::list))
         .route("/containers/create", post(containers::create))
         .route("/containers/{id}", delete(containers::remove))
+        .route("/containers/{id}/archive", head(containers::archive))
         .route("/containers/{id}/json", get(containers::inspect))
         .route("/containers/{id}/start", post(containers::start))
         .route("/containers/{id}/kill", post(containers::kill))
@@ -44,6 +45,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/networks", get(networks::list))
         .route("/networks/create", post(networks::create))
         .route("/networks/{id}", get(networks::inspect).delete(networks::remove))
+        .route("/networks/{id}/connect", post(networks::connect))
+        .route("/networks/{id}/disconnect", post(networks::disconnect))
         .route("/volumes", get(volumes::list))
         .route("/volumes/{name}", delete(volumes::remove))
         .fallback(|| async { Refusal::not_found("page not found") })

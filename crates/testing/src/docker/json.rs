@@ -30,7 +30,7 @@ pub(super) fn summary(model: &Model, container: &Container) -> Value {
         "Status": container.status.as_str(),
         "HostConfig": { "NetworkMode": network_mode(container) },
         "NetworkSettings": { "Networks": networks(model, container) },
-        "Mounts": [],
+        "Mounts": mounts(container),
     })
 }
 
@@ -142,7 +142,11 @@ pub(super) fn network(network: &Network) -> Value {
         "IPAM": {
             "Driver": "default",
             "Options": null,
-            "Config": [{ "Subnet": network.subnet.to_string(), "Gateway": network.subnet.gateway().to_string() }],
+            "Config": [{
+                "Subnet": network.subnet.to_string(),
+                "IPRange": network.range.map(|range| range.to_string()),
+                "Gateway": network.subnet.gateway().to_string(),
+            }],
         },
         "Internal": false,
         "Attachable": false,

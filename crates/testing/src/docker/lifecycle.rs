@@ -142,7 +142,8 @@ impl Model {
             Some(asked) if taken.contains(&asked) => Err(Refusal::internal("Address already in use")),
             Some(asked) => Ok(Some(asked)),
             None => {
-                let free = network.subnet.addresses().find(|address| !taken.contains(address));
+                let given = |address: &Ipv4Addr| network.range.is_none_or(|range| range.contains(*address));
+                let free = network.subnet.addresses().find(|address| given(address) && !taken.contains(address));
                 free.map(Some).ok_or_else(|| Refusal::internal("no available IPv4 addresses on this network's pool"))
             }
         }

@@ -12,6 +12,8 @@ use super::refusal::Refusal;
 
 pub(super) struct Model {
     pub(super) name: String,
+    /// Of this engine and of no other, whatever their names are.
+    pub(super) id: String,
     /// By id.
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) networks: Vec<Network>,
@@ -56,6 +58,7 @@ impl Model {
     pub(super) fn new(name: &str, subnet_index: u8) -> Self {
         Self {
             name: name.to_owned(),
+            id: format!("{name}-{:032x}", rand::random::<u128>()),
             containers: BTreeMap::new(),
             networks: Vec::new(),
             subnets: Subnets::new(subnet_index),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::container::{Container, map};
+use super::container::{Container, Endpoint, map};
 use super::model::Model;
 use super::refusal::Refusal;
 
@@ -17,6 +17,8 @@ pub(super) struct Network {
     pub(super) created: Timestamp,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) subnet: Subnet,
+    /// What is given away of it without being asked for.
+    pub(super) range: Option<Subnet>,
 }
 
 /// So many of an address's bits are the network's.
@@ -54,6 +56,10 @@ impl Subnet {
         (self.first + 2..self.last()).map(Ipv4Addr::from)
     }
 
+    pub(super) fn contains(self, address: Ipv4Addr) -> bool {
+        (self.first..=self.last()).contains(&u32::from(address))
+    }
+
     pub(super) const fn prefix(self) -> u8 {
         self.prefix
     }
@@ -78,6 +84,27 @@ pub(super) struct Subnets {
 impl Subnets {
     pub(super) const fn new(index: u8) -> Self {
         Self { index, claims: BTreeMap::new() }
+    }
+
+    pub(super) fn pool(&self) -> String {
+        self.whole().to_string()
+    }
+
+    fn whole(&self) -> Subnet {
+        Subnet { first: Ipv4Addr::new(127, self.index, 0, 0).into(), prefix: 16 }
+    }
+
+    /// Whether all of it is this engine's, or none of its addresses could be.
+    fn claim_all(&mut self, subnet: Subnet) -> bool {
+        if !subnet.overlaps(self.whole()) {
+            return true;
+        }
+        let lanes = (0..=u8::MAX).filter_map(|lane| {
+            let lane_of = Subnet { first: Ipv4Addr::new(127, self.index, lane, 0).into(), prefix: PREFIX };
+            lane_of.overlaps(subnet).then_some((lane, lane_of))
+        });
+        let lanes: Vec<_> = lanes.collect();
+        lanes.into_iter().all(|(lane, subnet)| self.claim(lane, subnet))
     }
 
     fn free(&mut self, taken: impl Fn(Subnet) -> bool) -> Option<Subnet> {
@@ -116,7 +143,7 @@ impl Model {
             Some(asked) => {
                 let subnet = Subnet::parse(asked);
                 let subnet = subnet.ok_or_else(|| Refusal::bad_request(format!("invalid subnet {asked}")))?;
-                if is_taken(subnet) {
+                if is_taken(subnet) || !self.subnets.claim_all(subnet) {
                     return Err(Refusal::forbidden("Pool overlaps with other one on this address space"));
                 }
                 subnet
@@ -125,8 +152,9 @@ impl Model {
                 Refusal::not_found("could not find an available, non-overlapping IPv4 address pool for the network")
             })?,
         };
+        let range = body["IPAM"]["Config"][0]["IPRange"].as_str().and_then(Subnet::parse);
         let (id, created) = (self.new_id(), self.now());
-        self.networks.push(Network { id: id.clone(), name, created, labels: map(&body["Labels"]), subnet });
+        self.networks.push(Network { id: id.clone(), name, created, labels: map(&body["Labels"]), subnet, range });
         Ok(id)
     }
 
@@ -142,6 +170,31 @@ impl Model {
         }
         let id = network.id.clone();
         self.networks.retain(|network| network.id != id);
+        Ok(())
+    }
+
+    /// A container that does not run leaves it.
+    pub(super) fn disconnect(&mut self, reference: &str, container: &str) -> Result<(), Refusal> {
+        let network = self.network(reference);
+        let network = network.ok_or_else(|| Refusal::not_found(format!("network {reference} not found")))?;
+        let (id, name) = (network.id.clone(), network.name.clone());
+        let container = self.container_mut(container)?;
+        let on_it = container.endpoint.as_ref().is_some_and(|it| it.network == id || it.network == name);
+        if !on_it {
+            let message = format!("container {} is not connected to network {name}", container.id);
+            return Err(Refusal::forbidden(message));
+        }
+        container.endpoint = None;
+        Ok(())
+    }
+
+    /// A container that is on none joins it.
+    pub(super) fn connect(&mut self, reference: &str, body: &Value) -> Result<(), Refusal> {
+        let network = self.network(reference);
+        let network = network.ok_or_else(|| Refusal::not_found(format!("network {reference} not found")))?;
+        let name = network.name.clone();
+        let container = self.container_mut(body["Container"].as_str().unwrap_or_default())?;
+        container.endpoint = Some(Endpoint::on(&name, &body["EndpointConfig"]));
         Ok(())
     }
 

@@ -34,7 +34,7 @@ async fn a_booted_task_serves_at_its_address_and_is_observed_as_it_was_asked_for
 #[tokio::test]
 async fn an_image_is_pulled_once_and_missing_when_nobody_has_it() {
     let fake = FakeEngine::start("alpha", 202).await;
-    let engine = connect(fake.socket(), windlass_core::names::InstallationId(uuid::Uuid::new_v4())).await;
+    let engine = connect(fake.socket(), &fake, windlass_core::names::InstallationId(uuid::Uuid::new_v4())).await;
     let failure = engine.prepare(&image(), None).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::ImageMissing, "{failure:?}");
     fake.add_pullable(&image().reference(), App::healthy().with_health_check());
@@ -71,7 +71,8 @@ async fn refusals_have_dockers_status_and_words() {
     let (status, body) = host.ask("POST /containers/web-1/kill?signal=SIGTERM", "").await;
     assert!(status == 409 && body.contains("is not running"), "{status} {body}");
     let address = host.fake.container("web-1").unwrap().address.unwrap().to_string();
-    let endpoint = json!({ host.engine.network_name(): { "IPAMConfig": { "IPv4Address": address } } });
+    let network = host.engine.network_name(&task.labels);
+    let endpoint = json!({ network: { "IPAMConfig": { "IPv4Address": address } } });
     let same_address = json!({ "Image": image().reference(), "NetworkingConfig": { "EndpointsConfig": endpoint } });
     assert_eq!(host.ask("POST /containers/create?name=other", &same_address.to_string()).await.0, 201);
     assert_eq!(host.ask("POST /containers/other/start", "").await.0, 204);

@@ -13,7 +13,7 @@ use crate::docker_host::{Host, ask, connect};
 
 async fn between(host: &Host) -> (FaultProxy, Engine) {
     let proxy = FaultProxy::start(host.fake.socket());
-    let engine = connect(proxy.socket(), host.engine.installation()).await;
+    let engine = connect(proxy.socket(), &host.fake, host.engine.installation()).await;
     (proxy, engine)
 }
 

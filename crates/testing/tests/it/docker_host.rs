@@ -26,7 +26,7 @@ impl Host {
         let fake = FakeEngine::start("alpha", 201).await;
         let image = image();
         fake.add_image(&image.reference(), app);
-        let engine = connect(fake.socket(), InstallationId(uuid::Uuid::new_v4())).await;
+        let engine = connect(fake.socket(), &fake, InstallationId(uuid::Uuid::new_v4())).await;
         Self { fake, engine, image }
     }
 
@@ -89,9 +89,11 @@ impl Host {
     }
 }
 
-pub(crate) async fn connect(socket: &Path, installation: InstallationId) -> Engine {
+/// Through this socket, which may be a proxy's.
+pub(crate) async fn connect(socket: &Path, fake: &FakeEngine, installation: InstallationId) -> Engine {
     let endpoint = DockerEndpoint::Unix(socket.to_owned());
-    Engine::connect("alpha".parse().unwrap(), &endpoint, installation).await.unwrap()
+    let engine = Engine::connect("alpha".parse().unwrap(), &endpoint, installation).await.unwrap();
+    engine.with_networks(fake.networks().parse().unwrap())
 }
 
 /// One request on a connection of its own; an empty answer is none.

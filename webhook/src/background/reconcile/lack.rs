@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use windlass_core::gateway::{GatewayStatus, ServiceStatus, Target, TargetState};
+use windlass_core::gateway::{GatewayStatus, ServiceStatus, Target, TargetState, TargetStatus};
 use windlass_core::names::HostName;
 use windlass_core::plan::HostService;
 use windlass_core::task::{TaskSpec, TaskStatus};
@@ -42,6 +42,8 @@ pub(super) struct Misrouted<'a> {
 /// How wrong it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mistake {
+    /// It sends to where a task was that does not run there any more: whoever may have that address now gets nothing.
+    NobodyIsThere,
     /// Somebody healthy has the traffic, the right one or not: it moves once the right ones are healthy.
     SomebodyServes,
     /// Nobody healthy has it: it cannot become worse.
@@ -107,12 +109,16 @@ fn misrouted<'a>(
     let address = |name: &String| found.get(name.as_str()).and_then(|found| found.task.address);
     let target = |name: &String| Some(Target { name: name.clone(), address: (address(name)?, service.port).into() });
     let targets: Vec<Target> = service.targets.iter().filter_map(target).collect();
-    // Nobody to send to is nothing to tell.
     let wanted: BTreeSet<_> = targets.iter().map(|target| (target.name.as_str(), target.address)).collect();
+    let known = status.services.iter().find(|known| known.key == service.key);
+    if let Some(left) = known.and_then(|known| without_the_dead(known, service, &targets)) {
+        return Some(Misrouted { service, targets: left, how: Mistake::NobodyIsThere });
+    }
+    // Nobody to send to is nothing to tell.
     if wanted.is_empty() {
         return None;
     }
-    let Some(known) = status.services.iter().find(|known| known.key == service.key) else {
+    let Some(known) = known else {
         return Some(Misrouted { service, targets, how: Mistake::NobodyServes });
     };
     let serving: BTreeSet<_> = known
@@ -121,15 +127,33 @@ fn misrouted<'a>(
         .filter(|target| matches!(target.state, TargetState::Healthy | TargetState::Unhealthy))
         .map(|target| (target.name.as_str(), target.address))
         .collect();
-    // One that has ended keeps its address, which nobody else gets meanwhile.
-    let waits = |name: &str| found.get(name).is_some_and(|found| found.task.address.is_none());
-    let strays = serving.difference(&wanted).any(|(name, _)| !waits(name));
-    if !strays && wanted.is_subset(&serving) && is_same_release(known, service) {
+    if serving == wanted && is_same_release(known, service) {
         return None;
     }
     let healthy = known.targets.iter().any(|target| target.state == TargetState::Healthy);
     let how = if healthy { Mistake::SomebodyServes } else { Mistake::NobodyServes };
     Some(Misrouted { service, targets, how })
+}
+
+/// The targets that are left when those go that the engine does not have there: `None` when all are there. Their
+/// addresses may be anybody's by now, a container's that listens on the same port among them.
+fn without_the_dead(known: &ServiceStatus, service: &HostService, alive: &[Target]) -> Option<Vec<Target>> {
+    if known.release != service.release {
+        return None;
+    }
+    let serving = || {
+        let states = [TargetState::Healthy, TargetState::Unhealthy];
+        known.targets.iter().filter(move |target| states.contains(&target.state))
+    };
+    let is_alive = |target: &TargetStatus| {
+        !service.targets.contains(&target.name)
+            || alive.iter().any(|alive| alive.name == target.name && alive.address == target.address)
+    };
+    if serving().all(is_alive) {
+        return None;
+    }
+    let left = serving().filter(|target| is_alive(target));
+    Some(left.map(|target| Target { name: target.name.clone(), address: target.address }).collect())
 }
 
 fn is_same_release(known: &ServiceStatus, service: &HostService) -> bool {
@@ -154,7 +178,7 @@ impl Lack<'_> {
 
     fn tries(&self) -> impl Iterator<Item = String> {
         let tasks = self.missing.iter().chain(&self.ended).chain(&self.loose).map(|task| try_of_task(task));
-        tasks.chain(self.routes.iter().map(|route| try_of_route(route.service)))
+        tasks.chain(self.routes.iter().map(try_of_route))
     }
 }
 
@@ -169,8 +193,9 @@ pub(super) fn try_of_task(task: &TaskSpec) -> String {
 }
 
 /// Under which its pauses are kept.
-pub(super) fn try_of_route(service: &HostService) -> String {
-    format!("route {}/{}", service.host, service.key)
+pub(super) fn try_of_route(route: &Misrouted<'_>) -> String {
+    let what = if route.how == Mistake::NobodyIsThere { "dead targets" } else { "route" };
+    format!("{what} {}/{}", route.service.host, route.service.key)
 }
 
 #[cfg(test)]
@@ -292,27 +317,40 @@ mod tests {
     #[test]
     fn a_task_at_another_address_joins_when_it_is_healthy_unless_nobody_healthy_serves() {
         use TargetState::{Draining, Healthy, Joining, Unhealthy};
-        let half = gateway(&[("one", 1, Healthy), ("two", 9, Healthy)]);
+        let half = gateway(&[("one", 1, Healthy)]);
         assert_eq!(mistake(&both(), &half), Some(Mistake::SomebodyServes));
+        let sick = gateway(&[("one", 1, Unhealthy)]);
+        assert_eq!(mistake(&both(), &sick), Some(Mistake::NobodyServes));
         let joining = gateway(&[("one", 1, Healthy), ("two", 2, Joining), ("two", 9, Draining)]);
         assert_eq!(mistake(&both(), &joining), Some(Mistake::SomebodyServes));
-        let none = gateway(&[("one", 8, Unhealthy), ("two", 9, Draining)]);
+        let none = gateway(&[("two", 9, Draining)]);
         assert_eq!(mistake(&both(), &none), Some(Mistake::NobodyServes));
     }
 
     #[test]
-    fn a_task_that_has_ended_keeps_its_place_and_one_that_is_gone_does_not() {
+    fn rule_106_a_target_leaves_when_the_engine_says_that_its_task_is_not_there() {
+        let left = |found: &BTreeMap<&str, Found>, status: &GatewayStatus| {
+            let duty = duty();
+            let lack = lack(&duty, found, Some(status));
+            let route = lack.routes.into_iter().find(|route| route.how == Mistake::NobodyIsThere)?;
+            Some(route.targets.into_iter().map(|target| target.name).collect::<Vec<_>>())
+        };
         let mut seen = both();
+        assert_eq!(left(&seen, &gateway(&BOTH)), None);
         seen.insert("two", found("two", TaskStatus::Stopped, 2));
-        assert_eq!(mistake(&seen, &gateway(&BOTH)), None);
+        assert_eq!(left(&seen, &gateway(&BOTH)), Some(vec!["one".to_owned()]), "it has ended");
+        seen.insert("two", found("two", TaskStatus::Running, 9));
+        assert_eq!(left(&seen, &gateway(&BOTH)), Some(vec!["one".to_owned()]), "it is elsewhere");
+        seen.insert("two", found("two", TaskStatus::Activating, 2));
+        assert_eq!(left(&seen, &gateway(&BOTH)), None, "Docker is about to start it again, and keeps its address");
         seen.remove("two");
-        assert_eq!(
-            mistake(&seen, &gateway(&BOTH)),
-            Some(Mistake::SomebodyServes),
-            "its address may be another's by now"
-        );
+        assert_eq!(left(&seen, &gateway(&BOTH)), Some(vec!["one".to_owned()]), "it is gone");
         seen.remove("one");
-        assert_eq!(mistake(&seen, &gateway(&BOTH)), None, "there is nobody to send to");
+        assert_eq!(left(&seen, &gateway(&BOTH)), Some(Vec::new()), "nobody is better than anybody");
+        assert_eq!(mistake(&seen, &gateway(&[])), None, "there is nobody to send to");
+        let mut older = gateway(&BOTH);
+        older.services[0].release = ReleaseNumber(2);
+        assert_eq!(left(&seen, &older), None, "of another release nothing is known");
     }
 
     #[test]

@@ -26,10 +26,12 @@ enum Found {
 }
 
 impl Stage<'_> {
-    /// The tasks, then the gateway.
+    /// Nobody is sent to where no task is any more; then the tasks, then the rest of what the gateway should know.
     pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
         let Some(host) = self.app.hosts.get(name) else { return };
         let seen = look(name, host, duty, LOOK).await;
+        let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
+        join_all(dead.map(|route| self.route(host, duty, route))).await;
         let missing = seen.missing.iter().map(|task| (task, Found::Missing));
         let ended = seen.ended.iter().map(|task| (task, Found::Ended));
         let loose = seen.loose.iter().map(|task| (task, Found::Loose));
@@ -73,7 +75,7 @@ impl Stage<'_> {
     }
 
     async fn route(&self, host: &Host, duty: &Duty, route: &Misrouted<'_>) {
-        let what = try_of_route(route.service);
+        let what = try_of_route(route);
         let now = Instant::now();
         if !self.pauses.left(&what, now).is_zero() {
             return;
@@ -82,7 +84,11 @@ impl Stage<'_> {
         let (stage, name, key) = (self.key, &route.service.host, &route.service.key);
         match self.switch(host, duty, route).await {
             Ok(()) => {
-                tracing::info!(stage.name = %stage, host = %name, service.key = %key, "its gateway was told again")
+                if route.how == Mistake::NobodyIsThere {
+                    // The next one that ends must not wait.
+                    self.pauses.forget(&what);
+                }
+                tracing::info!(stage.name = %stage, host = %name, service.key = %key, "its gateway was told again");
             }
             Err(error) => {
                 let error = format!("{error:#}");
@@ -110,7 +116,7 @@ impl Stage<'_> {
                 hold: service.hold,
             },
             deadline: service.deadline,
-            unchecked: *how == Mistake::NobodyServes,
+            unchecked: *how != Mistake::SomebodyServes,
         };
         gateway.switch(&request).await?;
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::health::read_health;
 use super::{HealthCheck, HostSelector, Resources, RoleConfig, Stop, Strategy, Volume};
-use crate::config::reader::{Item, Table, host_selector};
+use crate::config::reader::{Item, Table, absolute_path, host_selector};
 use crate::gateway::Hold;
 use crate::quantity::Duration;
 
@@ -123,8 +123,20 @@ fn read_resources(role: &Table<'_>) -> Resources {
 
 fn read_volumes(item: Item<'_>) -> Vec<Volume> {
     let mut targets = BTreeSet::new();
+    let mut seen: Vec<Volume> = Vec::new();
     let volumes = item.list(|item| {
         let volume = read_volume(item)?;
+        let exchanged = seen.iter().find_map(|other| {
+            let (above, below) = if other.can_exchange(&volume) { (other, &volume) } else { (&volume, other) };
+            above.can_exchange(below).then(|| (above.source.clone(), below.source.clone()))
+        });
+        if let Some((above, below)) = exchanged {
+            item.contradict(
+                format!("{above} is mounted writable, and so whoever can write there could exchange {below}"),
+                format!("mount one of the two, or {above} read-only: `{above}:/path:ro`"),
+            );
+        }
+        seen.push(volume.clone());
         if !targets.insert(volume.target.clone()) {
             item.contradict(
                 format!("something is mounted at {} already", volume.target),
@@ -152,12 +164,12 @@ fn read_volume(item: Item<'_>) -> Option<Volume> {
     };
     let name = source.starts_with(|c: char| c.is_ascii_alphanumeric())
         && source.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    let Some(source) = absolute(source).or_else(|| name.then(|| source.to_owned())) else {
+    let Some(source) = absolute_path(source).or_else(|| name.then(|| source.to_owned())) else {
         let hint = "a source is a volume's name, such as data, or an absolute path on the host without `..`";
         item.refuse(format!("`{source}` cannot be mounted"), hint);
         return None;
     };
-    let Some(target) = absolute(target).filter(|target| target != "/") else {
+    let Some(target) = absolute_path(target).filter(|target| target != "/") else {
         item.refuse(
             format!("`{target}` is no place to mount at"),
             "write an absolute path in the container without `..`, such as /data",
@@ -165,11 +177,4 @@ fn read_volume(item: Item<'_>) -> Option<Volume> {
         return None;
     };
     Some(Volume { source, target, read_only })
-}
-
-/// The path in its shortest spelling, if it is absolute and never climbs.
-fn absolute(path: &str) -> Option<String> {
-    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    let sound = segments.iter().all(|part| *part != ".." && !part.contains(char::is_control));
-    sound.then(|| format!("/{}", segments.join("/")))
 }

@@ -6,6 +6,13 @@ use super::Item;
 use super::table::Table;
 use crate::config::HostSelector;
 
+/// A path in its shortest spelling, if it is absolute and never climbs.
+pub(in crate::config) fn absolute_path(path: &str) -> Option<String> {
+    let segments: Vec<&str> = path.strip_prefix('/')?.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let sound = segments.iter().all(|part| *part != ".." && !part.contains(char::is_control));
+    sound.then(|| format!("/{}", segments.join("/")))
+}
+
 /// `schema = 1`, the only one there is.
 pub(in crate::config) fn expect_schema(file: &Table<'_>) {
     let Some(item) =

@@ -11,8 +11,9 @@ use super::{DockerEndpoint, GatewayListen, HostConfig};
 use crate::config::HostSelector;
 use crate::config::reader::{Item, Table, label};
 use crate::names::HostName;
+use crate::subnet::Subnet;
 
-pub(super) const HOST: &[&str] = &["docker", "ssh", "tls", "labels", "gateway"];
+pub(super) const HOST: &[&str] = &["docker", "ssh", "tls", "labels", "gateway", "networks"];
 pub(super) const SSH: &[&str] = &["key", "known-hosts"];
 pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
 pub(super) const GATEWAY: &[&str] = &["http", "https", "control"];
@@ -60,14 +61,28 @@ pub(super) fn read_hosts(item: Item<'_>) -> Hosts {
         read.known.labels.extend(labels.iter().cloned());
         let docker = read_docker(&host);
         let gateway = host.get("gateway").and_then(read_gateway);
+        let networks = host.get("networks").and_then(read_pool).unwrap_or(Subnet::DEFAULT_POOL);
         let Some(docker) = docker else { continue };
         if let (Some(gateway), Some(item)) = (&gateway, host.get("gateway")) {
             gateways.push((name.clone(), docker.clone(), gateway.clone(), item));
         }
-        read.hosts.insert(name, HostConfig { docker, labels, gateway });
+        read.hosts.insert(name, HostConfig { docker, labels, gateway, networks });
     }
     expect_room_for_each(&gateways);
     read
+}
+
+/// Small enough to be somebody's own, and large enough for a network.
+fn read_pool(item: Item<'_>) -> Option<Subnet> {
+    let text = item.text()?;
+    let pool = text.parse::<Subnet>().ok().filter(|pool| pool.prefix() <= 24 && pool.to_string() == text);
+    if pool.is_none() {
+        item.refuse(
+            format!("`{text}` is not a block of addresses for networks"),
+            "write one that nothing else of yours uses, from /8 to /24, by its first address: 10.213.0.0/16",
+        );
+    }
+    pool
 }
 
 fn read_docker(host: &Table<'_>) -> Option<DockerEndpoint> {

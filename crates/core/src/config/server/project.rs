@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::host::Known;
 use super::secret::read_secret;
 use super::{Checks, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
-use crate::config::reader::{Item, check_variable, host_selector};
+use crate::config::reader::{Item, absolute_path, check_variable, host_selector};
 use crate::names::{ProjectName, RepositoryId, StageName};
 use crate::quantity::Duration;
 
@@ -87,16 +87,14 @@ fn host_pattern(item: Item<'_>) -> Option<String> {
 
 fn volume_source(item: Item<'_>) -> Option<String> {
     let text = item.text()?;
-    let climbs = text.split('/').any(|part| part == "..");
-    let relative = text.contains('/') && !text.starts_with('/');
-    if climbs || relative {
+    let source = absolute_path(text).or_else(|| (!text.contains('/')).then(|| text.to_owned()));
+    if source.is_none() {
         item.refuse(
             format!("`{text}` is not a source of mounts"),
             "write a volume's name, or an absolute path without `..`",
         );
-        return None;
     }
-    Some(text.to_owned())
+    source
 }
 
 fn read_stages(item: Item<'_>, hint: &str, known: &Known) -> BTreeMap<StageName, StagePolicy> {

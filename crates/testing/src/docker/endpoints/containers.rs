@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
 use futures_util::stream;
 use serde_json::{Value, json};
 
@@ -61,6 +62,23 @@ pub(super) async fn update(shared: State, id: Path, body: Bytes) -> Result<Json<
 pub(super) async fn remove(shared: State, id: Path, query: Query) -> Result<StatusCode, Refusal> {
     shared.change(|model| model.remove(&id, is_set(&query, "force")))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a file is that is mounted into the container: this machine's own.
+pub(super) async fn archive(shared: State, id: Path, query: Query) -> Result<Response, Refusal> {
+    let path = query.get("path").map(String::as_str).unwrap_or_default();
+    let missing = || Refusal::not_found(format!("Could not find the file {path} in container {}", *id));
+    let place = shared.look(|model| Ok(model.container(&id)?.mounted(path)))?.ok_or_else(missing)?;
+    let found = std::fs::symlink_metadata(&place).map_err(|_| missing())?;
+    let (kind, target) = match found.file_type() {
+        kind if kind.is_dir() => (1_u32 << 31, String::new()),
+        kind if kind.is_symlink() => (1 << 27, std::fs::read_link(&place).unwrap_or_default().display().to_string()),
+        _ => (0, String::new()),
+    };
+    let name = place.file_name().unwrap_or_default().display().to_string();
+    let shown = json!({ "name": name, "size": found.len(), "mode": kind | 0o755, "mtime": "", "linkTarget": target });
+    let shown = base64::engine::general_purpose::STANDARD.encode(shown.to_string());
+    Ok([("x-docker-container-path-stat", shown)].into_response())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

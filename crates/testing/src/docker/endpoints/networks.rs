@@ -36,6 +36,18 @@ pub(super) async fn inspect(shared: State, id: Path) -> Result<Json<Value>, Refu
     })
 }
 
+pub(super) async fn connect(shared: State, id: Path, body: Bytes) -> Result<StatusCode, Refusal> {
+    let body = parse(&body)?;
+    shared.change(|model| model.connect(&id, &body))?;
+    Ok(StatusCode::OK)
+}
+
+pub(super) async fn disconnect(shared: State, id: Path, body: Bytes) -> Result<StatusCode, Refusal> {
+    let body = parse(&body)?;
+    shared.change(|model| model.disconnect(&id, body["Container"].as_str().unwrap_or_default()))?;
+    Ok(StatusCode::OK)
+}
+
 pub(super) async fn remove(shared: State, id: Path) -> Result<StatusCode, Refusal> {
     shared.change(|model| model.remove_network(&id))?;
     Ok(StatusCode::NO_CONTENT)

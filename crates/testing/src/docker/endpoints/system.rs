@@ -27,7 +27,7 @@ pub(super) async fn version() -> Json<Value> {
 pub(super) async fn info(shared: State) -> Json<Value> {
     Json(shared.look(|model| {
         json!({
-            "ID": model.name,
+            "ID": model.id,
             "Name": model.name,
             "ServerVersion": VERSION,
             "Containers": model.containers.len(),
