@@ -81,6 +81,23 @@ impl Recipe {
         Ok(recipes)
     }
 
+    /// A job builds from what is checked out, wherever the path to it leads: by `..` or by a link.
+    ///
+    /// # Errors
+    ///
+    /// When the context is elsewhere.
+    pub(crate) fn expect_within(&self, workspace: &Path) -> Result<(), CommandError> {
+        // What is not there is said by whoever looks into it.
+        let (Ok(root), Ok(found)) = (workspace.canonicalize(), self.context.canonicalize()) else { return Ok(()) };
+        if found.starts_with(root) {
+            return Ok(());
+        }
+        let (context, found) = (self.context.display(), found.display());
+        Err(CommandError::misused(format!("the build context {context} is {found}, which is not in the repository"))
+            .coded("config_invalid")
+            .hint("name a folder of the repository as `build.context`; a link that leads out of it is none"))
+    }
+
     fn of_app(app: &AppConfig, overrides: &Overrides, folders: Folders<'_>) -> Result<Self, CommandError> {
         let build = &app.build;
         let context = match &overrides.context {
@@ -211,5 +228,22 @@ mod tests {
     fn an_app_that_is_not_there_is_named_with_those_that_are() {
         let error = recipes(TWO, Some("cart"), &Overrides::default()).unwrap_err();
         assert_eq!(error.summary(), "windlass.toml has no app cart; it has api, web");
+    }
+
+    #[test]
+    fn a_context_that_leads_out_of_what_is_checked_out_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = folder.path().join("repo");
+        std::fs::create_dir_all(workspace.join("apps/api")).unwrap();
+        std::os::unix::fs::symlink("/", workspace.join("link")).unwrap();
+        let folders = Folders { workspace: &workspace, config: &workspace.join("apps/api") };
+        let within = |context: &str| {
+            let file = format!("schema = 1\nport = 1\nbuild.context = \"{context}\"\n");
+            let config = ProjectFile::parse("windlass.toml", &file).unwrap().resolve(&"production".parse().unwrap());
+            let recipes = Recipe::of(&config, None, &Overrides::default(), folders).unwrap();
+            recipes.values().all(|recipe| recipe.expect_within(&workspace).is_ok())
+        };
+        assert!(within(".") && within("../..") && within("../../nowhere"));
+        assert!(!within("../../..") && !within("../../link") && !within("../../link/etc") && !within("/etc"));
     }
 }

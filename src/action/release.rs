@@ -84,7 +84,9 @@ fn what_to_build(step: &Step<'_>) -> Result<(String, BTreeMap<AppName, Recipe>),
     let text = std::fs::read_to_string(&path).map_err(|error| missing().caused_by(&error))?;
     let folders = Folders { workspace: &step.runner.workspace, config: path.parent().unwrap_or(&path) };
     let config = file.resolve(&step.stage()?);
-    Ok((text, Recipe::of(&config, step.inputs.app.as_ref(), &step.inputs.overrides, folders)?))
+    let recipes = Recipe::of(&config, step.inputs.app.as_ref(), &step.inputs.overrides, folders)?;
+    recipes.values().try_for_each(|recipe| recipe.expect_within(folders.workspace))?;
+    Ok((text, recipes))
 }
 
 /// What is built from.

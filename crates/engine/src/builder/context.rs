@@ -62,6 +62,9 @@ pub(super) fn find(context: &Path, dockerfile: &Path) -> Result<(PathBuf, PathBu
 pub(super) fn read_ignored(root: &Path, dockerfile: &Path) -> Result<Ignored, BuildError> {
     for path in ignored::files(root, dockerfile) {
         let shown = path.strip_prefix(root).unwrap_or(&path);
+        if path.canonicalize().is_ok_and(|found| !found.starts_with(root)) {
+            return Err(unreadable(shown, &io::Error::other("it is a link that leads out of the context")));
+        }
         match fs::read_to_string(&path) {
             Ok(text) => return Ignored::parse(shown, &text),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -274,6 +277,18 @@ mod tests {
         let packed = folder.pack().unwrap();
         assert_eq!(packed.dockerfile, Path::new("build/real"));
         assert_eq!(names(&packed), ["build", "build/real"]);
+    }
+
+    #[test]
+    fn what_leads_out_of_the_folder_is_not_read() {
+        let folder = Folder::with(&[("context/Dockerfile", ""), ("secret", "[")]);
+        symlink("../secret", folder.path("context/.dockerignore")).unwrap();
+        let error = pack(&folder.path("context"), Path::new("Dockerfile")).unwrap_err();
+        assert!(error.to_string().contains("leads out of the context"), "{error}");
+        fs::remove_file(folder.path("context/Dockerfile")).unwrap();
+        symlink("../secret", folder.path("context/Dockerfile")).unwrap();
+        let error = pack(&folder.path("context"), Path::new("Dockerfile")).unwrap_err();
+        assert!(matches!(error, BuildError::DockerfileOutside { .. }), "{error}");
     }
 
     #[test]

@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn an_address_is_free_that_nobody_has_and_that_docker_gives_to_nobody() {
-        let ours = all(&network("10.0.0.0/28", Some("10.0.0.12/30")));
-        assert_eq!((ours.len(), ours[0].as_str(), ours[9].as_str()), (10, "10.0.0.2", "10.0.0.11"));
+        let ours = all(&network("10.0.0.0/26", Some("10.0.0.48/28")));
+        assert_eq!((ours.len(), ours[0].as_str(), ours[45].as_str()), (46, "10.0.0.2", "10.0.0.47"));
         assert_eq!(all(&network("10.0.0.0/28", None)).len(), 13);
         assert_eq!(all(&network("fd00::/64", None)), [""; 0]);
         let taken = BTreeSet::from(["10.0.0.2".parse().unwrap()]);
