@@ -237,7 +237,7 @@ impl CommandError {
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
-        let mistakes = match error.diagnostics.len() {
+        let mistakes = match error.diagnostics.len() + error.more {
             1 => "a mistake".to_owned(),
             number => format!("{number} mistakes"),
         };

@@ -147,7 +147,7 @@ fn link(text: &str, address: &str) -> Option<String> {
 }
 
 fn seconds(from: windlass_core::Timestamp, to: windlass_core::Timestamp) -> String {
-    format!("{:.1} s", to.duration_since(from).as_secs_f64())
+    format!("{} s", windlass_core::quantity::tenths(from, to))
 }
 
 const fn word(state: StepState) -> &'static str {

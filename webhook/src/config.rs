@@ -105,13 +105,13 @@ impl Reader<'_> {
     /// An empty secret is as good as none: it would accept everybody.
     async fn secret(&mut self, key: &str, source: &SecretSource) -> SecretString {
         let read = match source {
-            SecretSource::File(path) => file(path).await,
+            SecretSource::File(path) => file(path).await.map(less_one_line_end),
             SecretSource::Env(name) => {
                 (self.environment)(name).ok_or_else(|| format!("the environment variable {name} is not set"))
             }
-            SecretSource::Command(command) => output(command).await,
+            SecretSource::Command(command) => output(command).await.map(less_one_line_end),
         };
-        match read.map(|value| value.strip_suffix('\n').map(ToOwned::to_owned).unwrap_or(value)) {
+        match read {
             Ok(value) if !value.trim().is_empty() => value.into(),
             Ok(_) => self.missing(key, "it is empty"),
             Err(why) => self.missing(key, &why),
@@ -122,6 +122,17 @@ impl Reader<'_> {
         self.problems.push(format!("{key}: there is no secret: {why}"));
         SecretString::default()
     }
+}
+
+/// Editors and commands end what they write with one; it is none of the value.
+fn less_one_line_end(mut value: String) -> String {
+    if value.ends_with('\n') {
+        value.pop();
+        if value.ends_with('\r') {
+            value.pop();
+        }
+    }
+    value
 }
 
 async fn file(path: &Path) -> Result<String, String> {

@@ -1,10 +1,10 @@
 //! What the service needs, looked at one by one, without starting it.
 
 use futures_util::future::join_all;
-use windlass_core::config::{HostConfig, ServerConfig};
+use windlass_core::config::{HostConfig, LogBound, ServerConfig};
 use windlass_core::hint::Hint;
 use windlass_core::names::{HostName, InstallationId};
-use windlass_engine::{GatewayClient, Identities};
+use windlass_engine::{GatewayClient, Identities, bounds_logs};
 
 use crate::config::Settings;
 use crate::serve::environment;
@@ -85,6 +85,28 @@ fn folder(config: &ServerConfig) -> Finding {
     }
 }
 
+/// Docker bounds no log by itself, and does not tell what its daemon was told.
+fn logs(host: &HostName, driver: Option<String>) -> Finding {
+    let name = format!("logs of {host}");
+    let Some(driver) = driver else {
+        return Finding::doubtful(name, "its engine does not say where logs go", None);
+    };
+    if !bounds_logs(&driver) {
+        let hint =
+            format!("bound it where {driver} is set up, or set `log-driver` to `local` in /etc/docker/daemon.json");
+        let wrong = format!("they go to {driver}, which takes no bound from Windlass: `log` has no effect");
+        return Finding::doubtful(name, wrong, Some(hint));
+    }
+    let LogBound { max_size, max_file } = LogBound::default();
+    Finding::good(
+        name,
+        format!(
+            "{driver}; of each task {max_file} files of {max_size} unless its role has a `log`; containers that are \
+             not Windlass' have the daemon's `log-opts`, by default no bound"
+        ),
+    )
+}
+
 async fn hosts(config: &ServerConfig) -> Vec<Finding> {
     let identities = &Identities::default();
     join_all(config.hosts.iter().map(|(name, config)| host(name, config, identities))).await.concat()
@@ -102,7 +124,7 @@ async fn host(name: &HostName, config: &HostConfig, identities: &Identities) -> 
     };
     let (connected, gateway) = tokio::join!(connect, gateway);
     let (called, silent) = (format!("host {name}"), "gave no answer within 1.5s");
-    let mut findings = vec![match connected {
+    let mut findings = vec![match &connected {
         Ok(Ok(hosts)) => {
             let api = hosts.get(name).map(|host| host.engine.api_version()).unwrap_or_default();
             Finding::good(called, format!("its engine answers (API {api})"))
@@ -113,6 +135,12 @@ async fn host(name: &HostName, config: &HostConfig, identities: &Identities) -> 
             Finding::bad(called, format!("its engine {silent}"), Some(hint.to_owned()))
         }
     }];
+    if let Ok(Ok(hosts)) = &connected
+        && let Some(host) = hosts.get(name)
+    {
+        let driver = tokio::time::timeout(PATIENCE, host.engine.log_driver()).await;
+        findings.push(logs(name, driver.ok().flatten()));
+    }
     findings.extend(gateway.map(|(client, asked)| {
         let called = format!("gateway of {name}");
         match asked {

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use windlass_core::api::{HostPart, SilentHost};
-use windlass_core::config::{ProjectConfig, ProjectFile, StagePolicy};
+use windlass_core::config::{AppConfig, ProjectConfig, ProjectFile, StagePolicy};
 use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::exec;
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, DeploymentId, Generation, HostName, ReleaseNumber};
 use windlass_core::plan::{
@@ -122,6 +123,7 @@ impl App {
             .cloned()
             .ok_or_else(|| refused(format!("the configuration of release {number} has no app {app}")))?;
         self.check_secrets(stage, &config.secrets)?;
+        self.check_sizes(stage, app, &config)?;
         let active = self.store.active_releases(stage).await?.into_iter().find(|active| active.app == *app);
         let previous = match active {
             Some(active) => self.previous(stage, app, active.release, active.deployment).await?,
@@ -213,6 +215,24 @@ impl App {
             "add it under `[projects.\"{}\".stages.{}] secrets` in the server's file",
             stage.project, stage.stage
         )))
+    }
+
+    /// With the secrets in its environment, a process may be more than Linux starts: said before anything runs.
+    fn check_sizes(&self, stage: &StageKey, app: &AppName, config: &AppConfig) -> Result<(), Failure> {
+        let secrets = self.secrets_for(stage, &config.secrets);
+        let migrate = config.migrate.iter().map(|migrate| (Some(&migrate.command), None));
+        let processes = config.roles.values().map(|role| (role.command.as_ref(), Some(&role.env)));
+        for (command, env) in processes.chain(migrate) {
+            let plain = config.env.iter().chain(env.into_iter().flatten());
+            let plain = plain.map(|(name, value)| (name.as_str(), value.as_str()));
+            let secret = secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret()));
+            let command = command.into_iter().flatten().map(String::as_str);
+            if let Some(why) = exec::refusal(command, plain.chain(secret)) {
+                return Err(refused(format!("app {app} cannot be started on {stage}: {why}"))
+                    .hint("give what is large as a file, and the process only its path"));
+            }
+        }
+        Ok(())
     }
 
     /// The values that an app's tasks get.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windlass_core::config::{Resources, Stop};
+use windlass_core::config::{Resources, Sandbox, Stop};
 use windlass_core::labels::{Kind, TaskLabels};
 use windlass_core::names::{AppName, Generation, InstallationId, ReleaseNumber, RepositoryId, RoleName};
 use windlass_core::task::{Image, TaskSpec};
@@ -33,5 +33,6 @@ pub(crate) fn task(name: &str) -> TaskSpec {
         resources: Resources::default(),
         volumes: Vec::new(),
         stop: Stop::default(),
+        sandbox: Sandbox::default(),
     }
 }

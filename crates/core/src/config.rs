@@ -15,8 +15,8 @@ pub mod server;
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use limits::Refusal;
 pub use project::{
-    AppConfig, AppUrl, Boot, BootLimit, Build, Health, HealthCheck, HostSelector, Migrate, ProjectConfig, ProjectFile,
-    Resources, RoleConfig, Stop, Strategy, Volume,
+    AppConfig, AppUrl, Boot, BootLimit, Build, HOST_GATEWAY, Health, HealthCheck, HostSelector, LogBound, Migrate,
+    ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs, Ulimit, Volume,
 };
 pub use server::{
     Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, Limits, NoCi, NoCiThen, OidcPolicy,

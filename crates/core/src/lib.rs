@@ -5,6 +5,7 @@ pub mod api;
 pub mod compatibility;
 pub mod config;
 pub mod deployment;
+pub mod exec;
 pub mod gateway;
 pub mod hint;
 pub mod labels;

@@ -83,6 +83,13 @@ impl fmt::Debug for Duration {
     }
 }
 
+/// Between two times, in seconds to a tenth: `1.5`. Two clocks may not agree on which came first, and then it is none.
+#[must_use]
+pub fn tenths(from: jiff::Timestamp, to: jiff::Timestamp) -> String {
+    let length = std::time::Duration::try_from(to.duration_since(from)).unwrap_or_default();
+    format!("{:.1}", length.as_secs_f64())
+}
+
 /// An amount of memory in bytes, written `512m` or `1g` (powers of 1024, as Docker has them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -140,6 +147,14 @@ mod tests {
         }
         for wrong in ["", "10", "s", "1.5s", "-1s", "10 s", "10sec", "99999999999999999999s", "18446744073709551615d"] {
             assert!(wrong.parse::<Duration>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_ended_before_it_began_took_no_time() {
+        let at = |millisecond| jiff::Timestamp::from_millisecond(millisecond).unwrap();
+        for (from, to, said) in [(0, 1_540, "1.5"), (0, 0, "0.0"), (40, 0, "0.0"), (90_000, 0, "0.0")] {
+            assert_eq!(tenths(at(from), at(to)), said);
         }
     }
 

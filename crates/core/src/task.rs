@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Health, Resources, Stop, Volume};
+use crate::config::{Health, Resources, Sandbox, Stop, Volume};
 use crate::labels::TaskLabels;
 use crate::names::{Digest, HostName, ImageName};
 use crate::plan::HostTask;
@@ -57,6 +57,9 @@ pub struct TaskSpec {
     pub resources: Resources,
     /// Mounts.
     pub volumes: Vec<Volume>,
+    /// What surrounds its process.
+    #[serde(default)]
+    pub sandbox: Sandbox,
     /// How it is asked to end.
     pub stop: Stop,
 }

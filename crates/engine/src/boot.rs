@@ -11,12 +11,14 @@ use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
 use secrecy::ExposeSecret;
 use windlass_core::config::{Health, HealthCheck, Volume};
 use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::exec;
 use windlass_core::labels;
 use windlass_core::quantity::Duration;
 use windlass_core::task::{Exit, TaskSpec, TaskStatus};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::sandbox::confined;
 use crate::secrets::Secrets;
 
 /// How a container came to run.
@@ -104,6 +106,7 @@ impl Engine {
             Err(error) if error.to_string().contains(NO_IMAGE) => return Err(self.image_gone(task)),
             Err(error) => return Err(failed(self.missing_mount(error))),
         };
+        self.connect_networks(task).await?;
         let started = self.start(&task.name).await;
         if made && matches!(started, Err(EngineError::Mount { .. })) {
             // It must not be found as one that only waits to be started.
@@ -115,10 +118,11 @@ impl Engine {
     async fn create(&self, task: &TaskSpec, environment: Vec<String>, network: String) -> Result<(), EngineError> {
         let (engine, task) = (self.clone(), task.clone());
         self.to_the_end(async move {
+            let driver = engine.log_driver().await;
             let options = CreateContainerOptions { name: Some(task.name.clone()), ..Default::default() };
             let _one_at_a_time = engine.network_lock().lock().await;
             let address = engine.free_address(&network).await?;
-            let container = container(&task, environment, network, address);
+            let container = container(&task, environment, network, address, driver.as_deref());
             let created = engine.docker().create_container(Some(options), container).await;
             created.map(drop).map_err(|error| engine.error(format!("create {}", task.name), &error))
         })
@@ -200,18 +204,33 @@ fn environment(task: &TaskSpec, secrets: &Secrets) -> Result<Vec<String>, Failur
         )));
     }
     let plain = task.env.iter().filter(|(name, _)| !task.secrets.contains(name));
+    let values = task.secrets.iter().filter_map(|name| Some((name.as_str(), secrets.get(name)?.expose_secret())));
+    let all = plain.clone().map(|(name, value)| (name.as_str(), value.as_str())).chain(values);
+    let command = task.command.iter().flatten().map(String::as_str);
+    if let Some(why) = exec::refusal(command, all) {
+        let summary = format!("app {} cannot be started: {why}", task.labels.app);
+        return Err(Failure::new(FailureCode::BootFailed, summary)
+            .hint("give what is large as a file, and the process only its path"));
+    }
     let plain = plain.map(|(name, value)| format!("{name}={value}"));
     let secret = task.secrets.iter().filter_map(|name| Some(format!("{name}={}", secrets.get(name)?.expose_secret())));
     Ok(plain.chain(secret).collect())
 }
 
-fn container(task: &TaskSpec, environment: Vec<String>, network: String, address: Ipv4Addr) -> ContainerCreateBody {
+fn container(
+    task: &TaskSpec,
+    environment: Vec<String>,
+    network: String,
+    address: Ipv4Addr,
+    log_driver: Option<&str>,
+) -> ContainerCreateBody {
     let address = EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..Default::default() };
     let endpoint =
         EndpointSettings { aliases: Some(vec![alias(task)]), ipam_config: Some(address), ..Default::default() };
     ContainerCreateBody {
         image: Some(task.image.reference()),
         cmd: task.command.clone(),
+        user: task.sandbox.user.clone(),
         env: Some(environment),
         labels: Some(task.labels.to_map().into_iter().collect()),
         healthcheck: health_check(task.health.as_ref()),
@@ -225,7 +244,7 @@ fn container(task: &TaskSpec, environment: Vec<String>, network: String, address
             network_mode: Some(network.clone()),
             // Until it has proved itself: a crash at boot must be seen as a crash.
             restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
-            ..Default::default()
+            ..confined(&task.sandbox, log_driver)
         }),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(HashMap::from([(network, endpoint)])) }),
         ..Default::default()

@@ -7,6 +7,7 @@ use bollard::query_parameters::WaitContainerOptions;
 use futures_util::StreamExt;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::plain::{cut, plain};
+use windlass_core::quantity::tenths;
 use windlass_core::task::{Exit, LogLine, ObservedTask, TaskStatus};
 
 use crate::engine::Engine;
@@ -83,10 +84,12 @@ impl Engine {
     }
 
     pub(crate) async fn exited(&self, name: &str, exit: Exit, masker: &Masker) -> Failure {
-        let lifetime = self.look(name).await.ok().filter(|task| task.status == TaskStatus::Stopped).and_then(|task| {
-            let lived = task.stopped?.duration_since(task.started?);
-            Some(format!(", {:.1}s after it started", lived.as_secs_f64()))
-        });
+        let lifetime = self
+            .look(name)
+            .await
+            .ok()
+            .filter(|task| task.status == TaskStatus::Stopped)
+            .and_then(|task| Some(format!(", {}s after it started", tenths(task.started?, task.stopped?))));
         let host = self.host();
         let summary = format!("{name} on {host} ended with {exit}{}", lifetime.unwrap_or_default());
         let failure = Failure::new(FailureCode::TaskExited, summary).log(self.last_lines(name, masker).await);

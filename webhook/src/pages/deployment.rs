@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use windlass_core::api::{DeploymentMessage, DeploymentView, MessageBody, StepState, StepView};
 use windlass_core::plain::{cut, plain};
+use windlass_core::quantity::tenths;
 use windlass_core::report;
 
 use crate::app::App;
@@ -137,7 +138,7 @@ fn step_line(step: &StepView) -> Markup {
             span .mark { (state) } " "
             strong { (step.step) } " " (shortened(&step.title))
             @if let (Some(started), Some(ended)) = (step.started_at, step.ended_at) {
-                " " span .time { (format!("{:.1} s", ended.duration_since(started).as_secs_f64())) }
+                " " span .time { (tenths(started, ended)) " s" }
             }
             @if let Some(note) = &step.note { p { (shortened(note)) } }
         }

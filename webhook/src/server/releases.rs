@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use windlass_core::api::{NewRelease, Page, Release, Scope};
 use windlass_core::config::ProjectFile;
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
@@ -42,7 +43,7 @@ pub(crate) async fn create(
     if let Some(job) = actor.job() {
         check_commit(&job.session, &new.commit)?;
     }
-    check(&app, &stage, &name, &new)?;
+    let new = check(&app, &stage, &name, new).await?;
     refuse_uncommitted(&app, &stage, &new)?;
     match app.store.register_release(&stage, &name, &new, actor.name(), actor.job(), app.now()).await? {
         Registration::Created(release) => {
@@ -81,7 +82,17 @@ fn refuse_uncommitted(app: &App, stage: &StageKey, new: &NewRelease) -> Result<(
 }
 
 /// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.
-fn check(app: &App, stage: &StageKey, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
+async fn check(app: &Arc<App>, stage: &StageKey, name: &AppName, new: NewRelease) -> Result<NewRelease, ApiError> {
+    let _one_of_few = READERS.acquire().await;
+    let (app, stage, name) = (Arc::clone(app), stage.clone(), name.clone());
+    let read = tokio::task::spawn_blocking(move || check_file(&app, &stage, &name, &new).map(|()| new));
+    read.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
+}
+
+/// A file may be large and full of mistakes: reading one takes memory, and time in which nothing else would go on.
+static READERS: Semaphore = Semaphore::const_new(2);
+
+fn check_file(app: &App, stage: &StageKey, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
     let invalid = |errors: Vec<String>| {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "config_invalid", "the release's windlass.toml is not valid")
             .errors(errors)

@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use windlass_core::api::{
     HostPart, LogQuery, NewTask, SILENT_HOSTS, Scope, SilentHost, StartedTask, TaskMessage, TaskView,
 };
+use windlass_core::exec;
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, DeploymentId, Generation, HostName, TaskId};
 use windlass_core::plan::{DeploymentKind, DesiredState, one_off};
@@ -40,9 +41,7 @@ pub(crate) async fn create(
     Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
     actor.may(Scope::Deploy, &stage)?;
-    if new.command.is_empty() {
-        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_command", "there is no command to run"));
-    }
+    check_command(&new.command)?;
     let active = app.store.active_releases(&stage).await?.into_iter().find(|active| active.app == new.app);
     let release = new.release.or(active.map(|active| active.release)).ok_or_else(|| {
         ApiError::new(StatusCode::CONFLICT, "no_release", format!("app {} serves no release on {stage}", new.app))
@@ -95,6 +94,15 @@ fn unreachable(silent: &[SilentHost]) -> ApiError {
     let why: Vec<String> = why.collect();
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", why.join("; "))
         .hint("`windlass doctor --config` on the server says what is wrong with it")
+}
+
+/// What no process can be started with is said at once.
+fn check_command(command: &[String]) -> Result<(), ApiError> {
+    if command.first().is_none_or(String::is_empty) {
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_command", "there is no command to run"));
+    }
+    let wrong = exec::refusal(command.iter().map(String::as_str), []);
+    wrong.map_or(Ok(()), |why| Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", why)))
 }
 
 pub(crate) async fn list(

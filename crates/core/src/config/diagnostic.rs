@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// So many mistakes are told.
+pub const MOST: usize = 50;
+
 /// One mistake: where, which key, what, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -17,13 +20,15 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
-/// Every mistake of one file, in the order of their places.
+/// The mistakes of one file, in the order of their places: all of them, or the first [`MOST`] and their number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// The file's name, as the reader knows it.
     pub file: String,
-    /// At least one.
+    /// At least one, and not more than anybody reads.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many more there are.
+    pub more: usize,
 }
 
 impl fmt::Display for ConfigError {
@@ -41,6 +46,11 @@ impl fmt::Display for ConfigError {
             if let Some(hint) = &diagnostic.hint {
                 write!(formatter, "\n  hint: {hint}")?;
             }
+        }
+        match self.more {
+            0 => {}
+            1 => write!(formatter, "\n{}: and 1 more mistake", self.file)?,
+            more => write!(formatter, "\n{}: and {more} more mistakes", self.file)?,
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What a repository's file asks for and the server's does not allow.
 
+mod sandbox;
+
 use std::fmt;
 use std::path::Path;
 
@@ -115,6 +117,11 @@ impl Limits {
         {
             refusals.push(over("resources.cpu", asked.to_string(), limit.to_string(), "cpu"));
         }
+        refusals.extend(
+            sandbox::refusals(self, &config.sandbox)
+                .into_iter()
+                .map(|sandbox::Asked { key, message, remedy }| refusal(key, message, remedy)),
+        );
         let sources =
             config.volumes.iter().map(|volume| volume.source.as_str()).filter(|source| !self.allow_source(source));
         refusals.extend(sources.map(|source| {

@@ -6,6 +6,7 @@ mod health;
 mod read;
 mod role;
 mod route;
+mod sandbox;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ use crate::quantity::{Duration, Memory};
 pub(super) use health::CHECKS;
 #[cfg(test)]
 pub(super) use read::SECTIONS;
+pub(super) use role::{LEAST_MEMORY, MOST_PIDS};
+pub use sandbox::{HOST_GATEWAY, LogBound, Sandbox, Tmpfs, Ulimit};
+pub(super) use sandbox::{capability, network};
 
 /// The file, parsed and checked with every stage's overlay.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +182,9 @@ pub struct RoleConfig {
     pub resources: Resources,
     /// What is mounted.
     pub volumes: Vec<Volume>,
+    /// What surrounds its process.
+    #[serde(default)]
+    pub sandbox: Sandbox,
 }
 
 /// How new tasks replace old ones.

@@ -203,6 +203,44 @@ pub struct Limits {
     pub cpu: Option<f64>,
     /// Tasks per role and host.
     pub scale: u32,
+    /// Processes and threads per task.
+    pub pids: u32,
+    /// Whether a role may ask for programs that gain privileges.
+    pub new_privileges: bool,
+    /// What a role may ask for.
+    pub capabilities: Vec<String>,
+    /// What every task loses; a role may have it back if it is among `capabilities`.
+    pub drop_capabilities: Vec<String>,
+    /// The highest that a role may ask for, by name. What is not here may not be asked for.
+    pub ulimits: BTreeMap<String, i64>,
+    /// Networks of the host. Empty: none.
+    pub networks: Vec<String>,
+    /// How much of a task's log its host may keep.
+    pub log: Memory,
+}
+
+/// So many processes and threads has a task that asks for no other number: more than an app needs, and less than a host
+/// can have.
+pub const USUAL_PIDS: u32 = 4096;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            volumes: Vec::new(),
+            ports: Vec::new(),
+            memory: None,
+            cpu: None,
+            scale: 10,
+            pids: USUAL_PIDS,
+            new_privileges: false,
+            capabilities: Vec::new(),
+            drop_capabilities: Vec::new(),
+            ulimits: BTreeMap::new(),
+            networks: Vec::new(),
+            log: Memory(100 << 20),
+        }
+    }
 }
 
 /// What may happen on a stage, and by itself.

@@ -32,8 +32,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let limits =
-            Limits { urls: Vec::new(), volumes: Vec::new(), ports: Vec::new(), memory: None, cpu: None, scale: 10 };
+        let limits = Limits::default();
         let host = |name: &str| PlanHost {
             name: name.parse().unwrap(),
             labels: Vec::new(),

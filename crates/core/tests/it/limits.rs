@@ -11,6 +11,7 @@ fn project(urls: &[&str], volumes: &[&str]) -> ServerProject {
         memory: Some(Memory(1 << 30)),
         cpu: Some(2.0),
         scale: 3,
+        ..Limits::default()
     };
     ServerProject { id: None, limits, stages: std::collections::BTreeMap::new() }
 }

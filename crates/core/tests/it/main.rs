@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
 #![expect(clippy::disallowed_methods, reason = "blessed messages are rewritten by hand and looked at")]
 
+mod bounds;
 mod invalid_files;
 mod limits;
 mod project_file;
 mod robustness;
+mod sandbox;
 mod server_file;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use windlass_core::config::{DockerEndpoint, Health, HealthCheck, Resources, Stop};
+use windlass_core::config::{DockerEndpoint, Health, HealthCheck, Resources, Sandbox, Stop};
 use windlass_core::labels::{Kind, TaskLabels};
 use windlass_core::names::{
     AppName, DeploymentId, Generation, HostName, InstallationId, ReleaseNumber, RepositoryId, RoleName,
@@ -56,6 +56,7 @@ impl Lab {
             resources: Resources::default(),
             volumes: Vec::new(),
             stop: Stop { grace: Duration::from_secs(5), ..Stop::default() },
+            sandbox: Sandbox::default(),
         }
     }
 

@@ -20,6 +20,7 @@ mod registry;
 mod registry_client;
 mod registry_tokens;
 mod revive;
+mod sandbox;
 mod stage;
 mod stop;
 mod strategies;

@@ -66,8 +66,7 @@ impl Stage {
             previous: self.previous.clone(),
             warm: self.warm.clone(),
         };
-        let limits =
-            Limits { urls: Vec::new(), volumes: Vec::new(), ports: Vec::new(), memory: None, cpu: None, scale: 10 };
+        let limits = Limits::default();
         let desired = DesiredState {
             deployment: DeploymentId::from_random([u8::try_from(self.releases).unwrap(); 16]),
             kind: DeploymentKind::Deploy,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use windlass_core::config::{DockerEndpoint, Health, HealthCheck, Resources, Stop};
+use windlass_core::config::{DockerEndpoint, Health, HealthCheck, Resources, Sandbox, Stop};
 use windlass_core::labels::{Kind, TaskLabels};
 use windlass_core::names::{AppName, Generation, InstallationId, ReleaseNumber, RepositoryId, RoleName};
 use windlass_core::plan::{HostTask, TaskHealthCheck};
@@ -60,6 +60,7 @@ impl Host {
             resources: Resources::default(),
             volumes: Vec::new(),
             stop: Stop::default(),
+            sandbox: Sandbox::default(),
         }
     }
 

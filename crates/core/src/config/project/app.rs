@@ -1,17 +1,20 @@
 //! One app, with what it shares already under it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::role::{DEFAULT_PORT, ROLE, ROLE_ONLY, read_role};
 use super::route::Routes;
 use super::{AppConfig, Boot, BootLimit, Build, Migrate, RoleConfig};
 use crate::config::reader::{Item, Misplaced, Table, check_variable};
+use crate::exec;
 use crate::names::{AppName, RoleName};
 use crate::platform;
 use crate::quantity::Duration;
 
 pub(super) const APP: &[&str] =
     &["image", "build", "url", "redirect", "env", "secrets", "migrate", "boot", "watch", "roles"];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(super) const BUILD: &[&str] = &["context", "dockerfile", "target", "args", "secrets", "platforms"];
 pub(super) const MIGRATE: &[&str] = &["command", "timeout"];
 pub(super) const BOOT: &[&str] = &["limit", "wait"];
@@ -41,7 +44,7 @@ pub(super) fn read_app(name: &AppName, item: Item<'_>, routes: &mut Routes) -> A
         secrets,
         migrate: app.get("migrate").and_then(read_migrate),
         boot: app.get("boot").and_then(|boot| boot.table(&[BOOT])).map_or_else(default_boot, |boot| read_boot(&boot)),
-        watch: app.quantity_or("watch", Duration::from_secs(10)),
+        watch: app.duration_or("watch", Duration::from_secs(10), DAY),
         roles,
     }
 }
@@ -126,15 +129,20 @@ fn choose_primary(roles: &Item<'_>, tables: &[(RoleName, Table<'_>)]) -> Option<
 /// Variables are strings: a number's spelling would be anybody's guess.
 fn variables(env: Item<'_>, secrets: &[String]) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
+    let secrets: BTreeSet<&str> = secrets.iter().map(String::as_str).collect();
     for (name, value) in env.entries() {
         if let Err((message, hint)) = check_variable(name) {
             value.refuse_key(message, Some(hint));
-        } else if secrets.iter().any(|secret| secret == name) {
+        } else if secrets.contains(name) {
             let hint = "keep one of the two: `env` if everybody may read it, `secrets` if not";
             value.contradict(format!("`{name}` is among the app's secrets too"), hint);
         }
-        variables.extend(string_value(value).map(|value| (name.to_owned(), value)));
+        if let Some(text) = value.string() {
+            value.fits(exec::variable(name, text));
+            variables.insert(name.to_owned(), text.to_owned());
+        }
     }
+    env.fits_together(variables.iter().map(|(name, value)| exec::variable(name, value)));
     variables
 }
 
@@ -180,10 +188,18 @@ fn read_build(item: Item<'_>) -> Build {
         context: text("context").unwrap_or(default.context),
         dockerfile: text("dockerfile").unwrap_or(default.dockerfile),
         target: build.get("target").and_then(|item| item.string()).filter(|name| !name.is_empty()).map(str::to_owned),
-        args: args.into_iter().filter_map(|(name, item)| Some((name.to_owned(), string_value(item)?))).collect(),
+        args: args.into_iter().filter_map(build_argument).collect(),
         secrets: build.texts("secrets"),
         platforms: build.get("platforms").and_then(|list| list.list(platform)).unwrap_or_default(),
     }
+}
+
+fn build_argument((name, item): (&str, Item<'_>)) -> Option<(String, String)> {
+    if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+        let hint = "a Dockerfile's `ARG` has a name without blanks and `=`, such as RUBY_VERSION";
+        item.refuse_key(format!("`{}` is not a name for a build argument", name.escape_debug()), Some(hint.to_owned()));
+    }
+    Some((name.to_owned(), string_value(item)?))
 }
 
 /// `os/architecture`, maybe with a variant.
@@ -200,7 +216,7 @@ fn platform(item: Item<'_>) -> Option<String> {
 
 fn read_migrate(item: Item<'_>) -> Option<Migrate> {
     let migrate = item.table(&[MIGRATE])?;
-    let timeout = migrate.quantity_or("timeout", Duration::from_secs(600));
+    let timeout = migrate.duration_or("timeout", Duration::from_secs(600), Duration(DAY.0.saturating_mul(7)));
     let hint = "write what migrates, such as `command = [\"rake\", \"db:migrate\"]`";
     let command = migrate.require("command", hint)?.command()?;
     Some(Migrate { command, timeout })
@@ -214,13 +230,13 @@ fn read_boot(boot: &Table<'_>) -> Boot {
     let default = default_boot();
     Boot {
         limit: boot.get("limit").and_then(boot_limit).unwrap_or(default.limit),
-        wait: boot.quantity_or("wait", default.wait),
+        wait: boot.duration_or("wait", default.wait, DAY),
     }
 }
 
 fn boot_limit(item: Item<'_>) -> Option<BootLimit> {
     if !item.is_string() {
-        return item.integer(1..=i64::MAX).map(BootLimit::Hosts);
+        return item.integer(1..=10_000).map(BootLimit::Hosts);
     }
     let text = item.string()?;
     let percent =

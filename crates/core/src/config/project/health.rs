@@ -4,6 +4,9 @@ use super::{Health, HealthCheck};
 use crate::config::reader::{Item, Table};
 use crate::quantity::Duration;
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(super) const HEALTH: &[&str] = &["path", "command", "docker", "stable", "interval", "timeout", "deadline"];
 
 /// The keys of which a table has one at the most.
@@ -19,11 +22,11 @@ pub(super) fn read_health(role: &Table<'_>, port: Option<u16>) -> Health {
             deadline: Duration::from_secs(60),
         };
     };
-    let deadline = lasting(&health, "deadline", Duration::from_secs(60));
+    let deadline = lasting(&health, "deadline", Duration::from_secs(60), DAY);
     Health {
         check: read_check(&health, deadline).unwrap_or_else(|| unsaid(port)),
-        interval: lasting(&health, "interval", Duration::from_secs(1)),
-        timeout: lasting(&health, "timeout", Duration::from_secs(5)),
+        interval: lasting(&health, "interval", Duration::from_secs(1), HOUR),
+        timeout: lasting(&health, "timeout", Duration::from_secs(5), HOUR),
         deadline,
     }
 }
@@ -66,7 +69,7 @@ fn path(item: Item<'_>) -> Option<String> {
 }
 
 fn stable(item: Item<'_>, deadline: Duration) -> Option<Duration> {
-    let stable: Duration = item.quantity("5s")?;
+    let stable = item.duration("5s", DAY)?;
     if stable > deadline {
         item.contradict(
             format!("no task can stay up for {stable} within its deadline of {deadline}"),
@@ -77,8 +80,8 @@ fn stable(item: Item<'_>, deadline: Duration) -> Option<Duration> {
 }
 
 /// A duration above zero.
-fn lasting(health: &Table<'_>, key: &str, default: Duration) -> Duration {
-    let duration = health.quantity_or(key, default);
+fn lasting(health: &Table<'_>, key: &str, default: Duration, most: Duration) -> Duration {
+    let duration = health.duration_or(key, default, most);
     if duration.0.is_zero()
         && let Some(item) = health.get(key)
     {

@@ -7,7 +7,7 @@ use super::role::ROLE;
 use super::route::Routes;
 use super::{ProjectConfig, ProjectFile};
 use crate::config::ConfigError;
-use crate::config::reader::{self, Item, Node, Reader, expect_schema};
+use crate::config::reader::{self, Item, Node, Reader, expect_schema, is_too_large};
 use crate::names::{AppName, StageName};
 
 const FILE: &[&str] = &["schema", "apps", "stages"];
@@ -24,6 +24,7 @@ pub(in crate::config) const SECTIONS: &[(&str, &[&[&str]])] = &[
     ("roles.*.hold", &[super::role::HOLD]),
     ("roles.*.stop", &[super::role::STOP]),
     ("roles.*.resources", &[super::role::RESOURCES]),
+    ("roles.*.log", &[super::sandbox::LOG]),
 ];
 
 /// Whether what a file says without any stage is ever deployed.
@@ -36,6 +37,9 @@ enum Completeness {
 
 pub(super) fn read(file_name: &str, text: &str) -> Result<ProjectFile, ConfigError> {
     reader::read(file_name, text, |reader, root| {
+        if is_too_large(Item { reader, node: root }) {
+            return None;
+        }
         expect_schema(&Item { reader, node: root }.table(&[FILE, APP, ROLE])?);
         let apps = root.without(&["schema", "stages"]);
         let stages = overlays(Item { reader, node: root });

@@ -3,19 +3,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::health::read_health;
+use super::sandbox::read_sandbox;
 use super::{HealthCheck, HostSelector, Resources, RoleConfig, Stop, Strategy, Volume};
 use crate::config::reader::{Item, Table, absolute_path, host_selector};
 use crate::gateway::Hold;
-use crate::quantity::Duration;
+use crate::quantity::{Duration, Memory};
 
 /// What may also stand at the app's level, when there is only one role.
-pub(super) const ROLE: &[&str] =
-    &["port", "command", "scale", "strategy", "hosts", "health", "hold", "stop", "resources", "volumes"];
+pub(super) const ROLE: &[&str] = &[
+    "port",
+    "command",
+    "scale",
+    "strategy",
+    "hosts",
+    "health",
+    "hold",
+    "stop",
+    "resources",
+    "volumes",
+    "user",
+    "init",
+    "read-only",
+    "tmpfs",
+    "shm",
+    "ulimits",
+    "extra-hosts",
+    "networks",
+    "new-privileges",
+    "capabilities",
+    "log",
+];
 /// What a role has besides.
 pub(super) const ROLE_ONLY: &[&str] = &["primary", "env"];
 pub(super) const HOLD: &[&str] = &["requests", "time"];
 pub(super) const STOP: &[&str] = &["signal", "grace", "drain"];
-pub(super) const RESOURCES: &[&str] = &["memory", "cpu"];
+pub(super) const RESOURCES: &[&str] = &["memory", "cpu", "pids"];
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where an app listens that has an address and says nothing else.
 pub(super) const DEFAULT_PORT: u16 = 3000;
@@ -47,6 +72,8 @@ pub(super) fn read_role(role: &Table<'_>, env: BTreeMap<String, String>, default
     }
     let strategy =
         role.get("strategy").and_then(|item| item.choice("strategy", &STRATEGIES)).unwrap_or(Strategy::StartFirst);
+    let (resources, pids) = read_resources(role);
+    let volumes = role.get("volumes").map(read_volumes).unwrap_or_default();
     RoleConfig {
         primary: false,
         command: role.get("command").and_then(|command| command.command()),
@@ -58,8 +85,9 @@ pub(super) fn read_role(role: &Table<'_>, env: BTreeMap<String, String>, default
         health,
         hold: read_hold(role),
         stop: read_stop(role),
-        resources: read_resources(role),
-        volumes: role.get("volumes").map(read_volumes).unwrap_or_default(),
+        resources,
+        sandbox: read_sandbox(role, pids, &volumes),
+        volumes,
     }
 }
 
@@ -91,9 +119,9 @@ fn read_hold(role: &Table<'_>) -> Hold {
         requests: hold
             .as_ref()
             .and_then(|hold| hold.get("requests"))
-            .and_then(|requests| requests.integer(0..=1_000_000))
+            .and_then(|requests| requests.integer(0..=10_000))
             .unwrap_or(100),
-        time: hold.map_or(Duration::from_secs(10), |hold| hold.quantity_or("time", Duration::from_secs(10))),
+        time: hold.map_or(Duration::from_secs(10), |hold| hold.duration_or("time", Duration::from_secs(10), HOUR)),
     }
 }
 
@@ -106,19 +134,27 @@ fn read_stop(role: &Table<'_>) -> Stop {
             .get("signal")
             .and_then(|signal| signal.choice("signal", &signals))
             .map_or(default.signal, str::to_owned),
-        grace: stop.quantity_or("grace", default.grace),
-        drain: stop.quantity_or("drain", default.drain),
+        grace: stop.duration_or("grace", default.grace, DAY),
+        drain: stop.duration_or("drain", default.drain, DAY),
     }
 }
 
-fn read_resources(role: &Table<'_>) -> Resources {
+/// The engine takes no less memory than that.
+pub(in crate::config) const LEAST_MEMORY: Memory = Memory(6 << 20);
+
+/// How many processes Linux can have.
+pub(in crate::config) const MOST_PIDS: i64 = 1 << 22;
+
+fn read_resources(role: &Table<'_>) -> (Resources, Option<u32>) {
     let Some(resources) = role.get("resources").and_then(|resources| resources.table(&[RESOURCES])) else {
-        return Resources::default();
+        return (Resources::default(), None);
     };
-    Resources {
-        memory: resources.get("memory").and_then(|memory| memory.quantity("512m")),
-        cpu: resources.get("cpu").and_then(|cpu| cpu.positive()),
-    }
+    let pids = resources.get("pids").and_then(|pids| pids.integer(1..=MOST_PIDS));
+    let resources = Resources {
+        memory: resources.get("memory").and_then(|memory| memory.memory("512m", LEAST_MEMORY)),
+        cpu: resources.get("cpu").and_then(|cpu| cpu.cores()),
+    };
+    (resources, pids)
 }
 
 fn read_volumes(item: Item<'_>) -> Vec<Volume> {

@@ -8,6 +8,11 @@ use std::str::FromStr;
 use super::table::{Misplaced, Table, suggest};
 use super::tree::{Node, Value};
 use super::{About, Reader};
+use crate::exec;
+use crate::quantity::{Duration, Memory};
+
+/// No machine has more.
+const MOST_MEMORY: Memory = Memory(64 << 40);
 
 #[derive(Debug, Clone, Copy)]
 pub(in crate::config) struct Item<'a> {
@@ -65,6 +70,31 @@ impl<'a> Item<'a> {
         matches!(self.node.value, Value::String(_))
     }
 
+    /// The value under this name, if this is a table that has it.
+    pub(super) fn field(&self, name: &str) -> Option<Item<'a>> {
+        match &self.node.value {
+            Value::Table(fields) => fields.get(name).map(|node| Item { node, ..*self }),
+            _ => None,
+        }
+    }
+
+    /// How many names it has, if it is a table.
+    pub(super) fn fields(&self) -> usize {
+        if let Value::Table(fields) = &self.node.value { fields.len() } else { 0 }
+    }
+
+    /// What its values come to.
+    pub(super) fn each(&self, number: impl Fn(Item<'a>) -> usize) -> usize {
+        match &self.node.value {
+            Value::Table(fields) => fields.values().map(|node| number(Item { node, ..*self })).sum(),
+            _ => 0,
+        }
+    }
+
+    pub(in crate::config) fn is(&self, text: &str) -> bool {
+        matches!(&self.node.value, Value::String(found) if found == text)
+    }
+
     pub(in crate::config) fn string(&self) -> Option<&'a str> {
         self.string_or("a string", self.is_scalar().then(|| "put it in quotes: \"…\"".to_owned()))
     }
@@ -93,8 +123,36 @@ impl<'a> Item<'a> {
         self.parse(self.string()?)
     }
 
+    /// A length of time, such as `example`, up to `most`.
+    pub(in crate::config) fn duration(&self, example: &str, most: Duration) -> Option<Duration> {
+        let duration: Duration = self.quantity(example)?;
+        if duration > most {
+            self.refuse(format!("{duration} is out of range"), format!("write a duration of at most {most}"));
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// An amount of memory, such as `example`, of at least `least`.
+    pub(in crate::config) fn memory(&self, example: &str, least: Memory) -> Option<Memory> {
+        self.within(self.quantity(example)?, least)
+    }
+
+    /// The same where it is only a part of the text.
+    pub(in crate::config) fn memory_in(&self, text: &str, least: Memory) -> Option<Memory> {
+        self.within(self.parse(text)?, least)
+    }
+
+    fn within(&self, memory: Memory, least: Memory) -> Option<Memory> {
+        if (least..=MOST_MEMORY).contains(&memory) {
+            return Some(memory);
+        }
+        self.refuse(format!("{memory} is out of range"), format!("write a size from {least} to {MOST_MEMORY}"));
+        None
+    }
+
     /// A number with a unit, `example`.
-    pub(in crate::config) fn quantity<T: FromStr<Err: Display>>(&self, example: &str) -> Option<T> {
+    fn quantity<T: FromStr<Err: Display>>(&self, example: &str) -> Option<T> {
         let hint = format!("write a number and a unit in quotes, such as \"{example}\"");
         self.parse(self.string_or(&format!("a string such as \"{example}\""), Some(hint))?)
     }
@@ -142,8 +200,8 @@ impl<'a> Item<'a> {
         fits
     }
 
-    /// A number above zero, with or without a fraction.
-    pub(in crate::config) fn positive(&self) -> Option<f64> {
+    /// A number of processor cores, with or without a fraction. The engine takes no less than a hundredth of one.
+    pub(in crate::config) fn cores(&self) -> Option<f64> {
         let number = match self.node.value {
             #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 cores")]
             Value::Integer(Some(integer)) => integer as f64,
@@ -153,10 +211,10 @@ impl<'a> Item<'a> {
                 return None;
             }
         };
-        if number.is_finite() && number > 0.0 {
+        if (0.01..=1024.0).contains(&number) {
             return Some(number);
         }
-        self.refuse(format!("{number} is out of range"), "write a number above 0, such as 0.5");
+        self.refuse(format!("{number} is out of range"), "write a number from 0.01 to 1024, such as 0.5");
         None
     }
 
@@ -186,12 +244,41 @@ impl<'a> Item<'a> {
             self.mistyped("a list of strings", Some(hint.to_owned()));
             return None;
         }
-        let words = self.list(|word| word.string().map(str::to_owned))?;
+        let words = self.list(|word| {
+            let text = word.string()?;
+            word.fits(text.len());
+            Some(text.to_owned())
+        })?;
+        self.fits_together(words.iter().map(String::len));
         if words.first().is_none_or(String::is_empty) {
             self.refuse("the command is empty", "name a program, or leave the key out");
             return None;
         }
         Some(words)
+    }
+
+    /// Reports what no process can be given: a string with a NUL, or one longer than the kernel takes.
+    pub(in crate::config) fn fits(&self, length: usize) {
+        if matches!(&self.node.value, Value::String(text) if text.contains('\0')) {
+            self.refuse("the string contains a NUL character", "take it out: it would end the value there");
+        }
+        if length > exec::LONGEST {
+            self.refuse(
+                format!("this is {length} bytes long, and Linux starts no process with more than {}", exec::LONGEST),
+                "put it into a file of the image or a volume, and only its path here",
+            );
+        }
+    }
+
+    /// Reports what is too much for one process although each string of it is not.
+    pub(in crate::config) fn fits_together(&self, lengths: impl Iterator<Item = usize>) {
+        let all = lengths.fold(0, |all: usize, length| all.saturating_add(exec::weight(length)));
+        if all > exec::MOST {
+            self.contradict(
+                format!("these are {all} bytes together, and Linux starts no process with more than {}", exec::MOST),
+                "put the large ones into files of the image or a volume, and only their paths here",
+            );
+        }
     }
 
     /// The names and values of a table that may have any names, in the order of the file.

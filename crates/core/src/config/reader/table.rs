@@ -1,12 +1,11 @@
 //! A table with known keys while it is read.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
 use super::item::{Item, in_file_order};
 use super::tree::{Node, Value, join};
 use super::{About, Place, Reader};
+use crate::quantity::Duration;
 
 #[derive(Debug, Clone)]
 pub(in crate::config) struct Table<'a> {
@@ -34,7 +33,13 @@ impl<'a> Table<'a> {
         };
         let keys = keys.concat();
         let mut misspelt = Vec::new();
-        for (name, node) in fields.iter().filter(|(name, _)| !keys.contains(&name.as_str())) {
+        let mut unknown: Vec<_> = fields.iter().filter(|(name, _)| !keys.contains(&name.as_str())).collect();
+        unknown.sort_by_key(|(_, node)| node.key_offset);
+        for (name, node) in unknown {
+            if item.reader.is_beyond(&Place { offset: node.key_offset, key: String::new() }) {
+                Item { node, ..item }.refuse_key("", None);
+                continue;
+            }
             misspelt.extend(nearest(name, keys.iter().copied()));
             let (message, hint) = match other {
                 Some(Misplaced { keys, owner }) if keys.contains(&name.as_str()) => (
@@ -83,9 +88,9 @@ impl<'a> Table<'a> {
         items
     }
 
-    /// A number with a unit, such as `default`, which it is when the key is left out.
-    pub(in crate::config) fn quantity_or<T: Display + FromStr<Err: Display>>(&self, key: &str, default: T) -> T {
-        self.get(key).and_then(|item| item.quantity(&default.to_string())).unwrap_or(default)
+    /// A length of time up to `most`; `default` when the key is left out.
+    pub(in crate::config) fn duration_or(&self, key: &str, default: Duration, most: Duration) -> Duration {
+        self.get(key).and_then(|item| item.duration(&default.to_string(), most)).unwrap_or(default)
     }
 
     /// A list of strings; empty when the key is left out.
@@ -103,8 +108,18 @@ pub(super) fn suggest<'k>(found: &str, known: impl Iterator<Item = &'k str>, int
     }
 }
 
+/// No key is longer.
+const LONGEST_KNOWN: usize = 32;
+
 fn nearest<'k>(found: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    if found.len() > 4 * LONGEST_KNOWN {
+        return None;
+    }
     let plain = found.to_lowercase().replace('_', "-");
     let distance = |name: &str| strsim::damerau_levenshtein(&plain, &name.to_lowercase());
-    known.min_by_key(|name| distance(name)).filter(|name| distance(name) <= (name.len() / 3).max(1))
+    let most = |name: &str| (name.len() / 3).max(1);
+    // One that is much longer or shorter is another word.
+    let alike =
+        known.filter(|name| name.len().abs_diff(plain.len()) <= plain.len() - plain.chars().count() + most(name));
+    alike.min_by_key(|name| distance(name)).filter(|name| distance(name) <= most(name))
 }

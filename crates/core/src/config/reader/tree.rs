@@ -60,6 +60,15 @@ impl Node {
         Self { place, key_offset, value }
     }
 
+    /// How many values it has, itself included.
+    pub(in crate::config) fn count(&self) -> usize {
+        match &self.value {
+            Value::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
+            Value::Table(fields) => 1 + fields.values().map(Self::count).sum::<usize>(),
+            Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date => 1,
+        }
+    }
+
     /// Where a mistake about the value as a whole is shown: a table begins at its name.
     pub(in crate::config) fn shown_at(&self) -> Place {
         match self.value {
@@ -120,6 +129,23 @@ fn entries(table: &DeTable<'_>, parent: &str) -> BTreeMap<String, Node> {
 /// The path of a key in a table, with quotes where TOML wants them.
 pub(super) fn join(parent: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    let key = if bare { key.to_owned() } else { format!("{key:?}") };
-    if parent.is_empty() { key } else { format!("{parent}.{key}") }
+    let key = if bare { shortened(key) } else { format!("{:?}", shortened(key)) };
+    match parent {
+        "" => key,
+        _ if parent.len() > LONGEST_PATH => parent.to_owned(),
+        _ => format!("{parent}.{key}"),
+    }
+}
+
+/// Every value has its path, which must not make a file's tree many times as large as the file.
+const LONGEST_PATH: usize = 160;
+
+/// Characters of one key in a path.
+const LONGEST_KEY: usize = 80;
+
+fn shortened(key: &str) -> String {
+    match key.char_indices().nth(LONGEST_KEY) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key.to_owned(),
+    }
 }

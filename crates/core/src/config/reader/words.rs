@@ -53,10 +53,41 @@ pub(in crate::config) fn is_identifier(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// The kernel's bounds of a process, as Docker names them.
+const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// One bound of a process by its name; -1 is none, which no process can have of open files.
+pub(in crate::config) fn ulimit(name: &str, item: Item<'_>) -> Option<i64> {
+    if !ULIMITS.contains(&name) {
+        let hint = super::table::suggest(name, ULIMITS.into_iter(), "it is one of");
+        item.refuse_key(format!("there is no bound `{name}`"), Some(hint));
+        return None;
+    }
+    item.integer(if name == "nofile" { 1..=1 << 30 } else { -1..=1 << 40 })
+}
+
 /// What is wrong with the name of a variable or a secret of an app, and the way out.
 pub(in crate::config) fn check_variable(name: &str) -> Result<(), (String, String)> {
-    if !is_identifier(name) {
-        let hint = "a name is letters, digits and `_`, and does not start with a digit";
+    let sound = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
+    if !sound {
+        let hint = "a name is letters, digits, `_`, `.` and `-`, and starts with a letter or `_`";
         return Err((format!("`{name}` is not a name for a variable"), hint.to_owned()));
     }
     if name == "PORT" {

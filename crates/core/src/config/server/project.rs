@@ -5,12 +5,27 @@ use std::collections::BTreeMap;
 use super::host::Known;
 use super::secret::read_secret;
 use super::{Checks, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
-use crate::config::reader::{Item, absolute_path, check_variable, host_selector};
+use crate::config::project::{LEAST_MEMORY, MOST_PIDS, capability, network};
+use crate::config::reader::{Item, absolute_path, check_variable, host_selector, ulimit};
 use crate::names::{ProjectName, RepositoryId, StageName};
-use crate::quantity::Duration;
+use crate::quantity::{Duration, Memory};
 
 pub(super) const PROJECT: &[&str] = &["id", "limits", "stages"];
-pub(super) const LIMITS: &[&str] = &["urls", "volumes", "ports", "memory", "cpu", "scale"];
+pub(super) const LIMITS: &[&str] = &[
+    "urls",
+    "volumes",
+    "ports",
+    "memory",
+    "cpu",
+    "scale",
+    "pids",
+    "new-privileges",
+    "capabilities",
+    "drop-capabilities",
+    "ulimits",
+    "networks",
+    "log",
+];
 pub(super) const STAGE: &[&str] = &[
     "branch",
     "deploy-on",
@@ -56,21 +71,40 @@ pub(super) fn read_projects(item: Item<'_>, known: &Known) -> BTreeMap<ProjectNa
 }
 
 fn read_limits(item: Option<Item<'_>>) -> Limits {
-    let default =
-        Limits { urls: Vec::new(), volumes: Vec::new(), ports: Vec::new(), memory: None, cpu: None, scale: 10 };
+    let default = Limits::default();
     let Some(limits) = item.and_then(|item| item.table(&[LIMITS])) else { return default };
     Limits {
         urls: limits.get("urls").and_then(|urls| urls.list(host_pattern)).unwrap_or_default(),
         volumes: limits.get("volumes").and_then(|volumes| volumes.list(volume_source)).unwrap_or_default(),
         ports: limits.get("ports").and_then(|ports| ports.list(|port| port.integer(1..=65535))).unwrap_or_default(),
-        memory: limits.get("memory").and_then(|memory| memory.quantity("1g")),
-        cpu: limits.get("cpu").and_then(|cpu| cpu.positive()),
+        memory: limits.get("memory").and_then(|memory| memory.memory("1g", LEAST_MEMORY)),
+        cpu: limits.get("cpu").and_then(|cpu| cpu.cores()),
         scale: limits.get("scale").and_then(|scale| scale.integer(0..=100)).unwrap_or(default.scale),
+        pids: limits.get("pids").and_then(|pids| pids.integer(1..=MOST_PIDS)).unwrap_or(default.pids),
+        new_privileges: limits.get("new-privileges").and_then(|item| item.boolean()).unwrap_or(false),
+        capabilities: limits.get("capabilities").and_then(|item| item.list(capability)).unwrap_or_default(),
+        drop_capabilities: limits.get("drop-capabilities").and_then(|item| item.list(dropped)).unwrap_or_default(),
+        ulimits: limits.get("ulimits").map(read_ulimits).unwrap_or_default(),
+        networks: limits.get("networks").and_then(|item| item.list(network)).unwrap_or_default(),
+        log: limits.get("log").and_then(|log| log.memory("100m", Memory(16 << 10))).unwrap_or(default.log),
     }
+}
+
+/// A capability, or all of them.
+fn dropped(item: Item<'_>) -> Option<String> {
+    if item.is("ALL") { Some("ALL".to_owned()) } else { capability(item) }
+}
+
+fn read_ulimits(item: Item<'_>) -> BTreeMap<String, i64> {
+    let read = |(name, item): (&str, Item<'_>)| ulimit(name, item).map(|most| (name.to_owned(), most));
+    item.entries().into_iter().filter_map(read).collect()
 }
 
 fn host_pattern(item: Item<'_>) -> Option<String> {
     let text = item.text()?.to_lowercase();
+    if text == "*" {
+        return Some(text);
+    }
     let name = text.strip_prefix("*.").unwrap_or(&text);
     if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
         || name.starts_with('[')
@@ -130,12 +164,16 @@ fn read_stage(name: &StageName, item: Item<'_>, known: &Known) -> Option<StagePo
         checks: stage.get("checks").and_then(read_checks).unwrap_or(Checks::Required),
         ignore_checks: stage.texts("ignore-checks"),
         no_ci: read_no_ci(stage.get("no-ci")),
-        gate_timeout: stage.quantity_or("gate-timeout", Duration::from_secs(2 * 60 * 60)),
+        gate_timeout: stage.duration_or(
+            "gate-timeout",
+            Duration::from_secs(2 * 60 * 60),
+            Duration::from_secs(30 * 24 * 60 * 60),
+        ),
         oidc: read_oidc(stage.get("oidc"), &branch),
         production: flag("production").unwrap_or(name.as_str() == "production"),
         transient: flag("transient").unwrap_or(false),
         secrets: stage.get("secrets").map(read_secrets).unwrap_or_default(),
-        keep: stage.get("keep").and_then(|keep| keep.integer(1..=i64::MAX)).unwrap_or(5),
+        keep: stage.get("keep").and_then(|keep| keep.integer(1..=1000)).unwrap_or(5),
         latest: flag("latest").unwrap_or(false),
         comment: flag("comment").unwrap_or(true),
         branch,
@@ -190,7 +228,7 @@ fn read_no_ci(item: Option<Item<'_>>) -> NoCi {
     let Some(no_ci) = item.and_then(|item| item.table(&[NO_CI])) else { return default };
     let then = [("deny", NoCiThen::Deny), ("allow", NoCiThen::Allow)];
     NoCi {
-        wait: no_ci.quantity_or("wait", default.wait),
+        wait: no_ci.duration_or("wait", default.wait, Duration::from_secs(7 * 24 * 60 * 60)),
         then: no_ci.get("then").and_then(|item| item.choice("way to go on", &then)).unwrap_or(default.then),
         same_tree: no_ci.get("same-tree").and_then(|item| item.boolean()).unwrap_or(default.same_tree),
     }

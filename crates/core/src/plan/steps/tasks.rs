@@ -122,6 +122,7 @@ pub(in crate::plan) fn one_task(
         health: None,
         resources: desired.limits.cap(&config.resources),
         volumes: config.volumes.clone(),
+        sandbox: desired.limits.confine(&config.sandbox),
         stop: config.stop.clone(),
         name,
     }

@@ -33,6 +33,7 @@ pub(super) async fn info(shared: State) -> Json<Value> {
             "Containers": model.containers.len(),
             "ContainersRunning": model.containers.values().filter(|container| container.is_running()).count(),
             "Images": model.images.len(),
+            "LoggingDriver": "json-file",
             "NCPU": 2,
             "MemTotal": 4_000_000_000_u64,
             "OperatingSystem": "Debian GNU/Linux",
