@@ -31,7 +31,7 @@ impl World {
         let fake = FakeGitHub::start().await;
         let shop = fake.add_repository("acme/shop");
         fake.set_webhook("http://localhost:8080/webhooks/github", "secret");
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::private_folder();
         let file = |name: &str, content: &str| {
             let path = folder.path().join(name);
             std::fs::File::create(&path)

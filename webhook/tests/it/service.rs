@@ -48,7 +48,7 @@ impl World {
 
     /// Nobody listens, and nobody is told.
     pub(crate) async fn without_service(signs_in: As) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::private_folder();
         let github = FakeGitHub::start().await;
         let shop = github.add_repository("acme/shop");
         let config = config(folder.path(), &github, shop.id(), signs_in);
