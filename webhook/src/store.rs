@@ -3,6 +3,7 @@
 //! No transaction is held while GitHub, Docker or a gateway is asked: claim, commit, work, commit.
 
 pub(crate) mod audit;
+mod cancel;
 pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
@@ -13,6 +14,7 @@ pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod outbox;
 pub(crate) mod releases;
+mod schema;
 pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
@@ -71,9 +73,6 @@ pub enum StoreError {
     /// The copy before that could not be made.
     #[error("the store could not be copied before its schema is brought forward")]
     Backup(#[source] std::io::Error),
-    /// Its file could not be made.
-    #[error("the store's file could not be made")]
-    File(#[source] std::io::Error),
     /// Another version of Windlass made it what it is.
     #[error("the store has schema {found}, and this version of Windlass knows {known}")]
     OtherSchema {
@@ -98,14 +97,14 @@ pub enum StoreError {
 /// Its file in the data folder.
 pub(crate) const FILE: &str = "windlass.db";
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-
 impl Store {
     /// Opens the store in a folder, which must exist, and brings its schema forward.
     pub(crate) async fn open(folder: &Path, now: Timestamp) -> Result<Self, StoreError> {
-        let file = data_folder::make_file(&folder.join(FILE)).map_err(StoreError::File)?;
+        let file = folder.join(FILE);
+        let file = data_folder::make_file(&file)
+            .map_err(|error| StoreError::Open { why: windlass_core::reason::plain(&error.to_string()), file })?;
         let store = Self::connect(&file).await?;
-        bring_forward(&store.writer, &file).await?;
+        schema::bring_forward(&store.writer, &file).await?;
         store.found_installation(now).await?;
         Ok(store)
     }
@@ -113,10 +112,10 @@ impl Store {
     /// Opens the store of a service that runs. Its schema is that service's: nothing is changed of it.
     pub(crate) async fn open_as_it_is(folder: &Path, patience: Duration) -> Result<Self, StoreError> {
         let store = Self::connect(&folder.join(FILE)).await?;
-        let known = newest_known();
+        let known = schema::newest_known();
         let begun = tokio::time::Instant::now();
         loop {
-            let found = schema(&store.writer).await?;
+            let found = schema::found(&store.writer).await?;
             if found == known
                 && sqlx::query("SELECT 1 FROM installation").fetch_optional(&store.reader).await?.is_some()
             {
@@ -150,7 +149,7 @@ impl Store {
             .before_acquire(|connection, _| Box::pin(std::future::ready(Ok(!connection.is_in_transaction()))))
             .connect_with(options.clone())
             .await
-            .map_err(|error| cannot_open(file, &error))?;
+            .map_err(|error| schema::cannot_open(file, &error))?;
         let reader = pool().max_connections(8).connect_lazy_with(options.read_only(true));
         let (changes, _) = watch::channel(0);
         Ok(Self { writer, reader, changes, trouble: Arc::default() })
@@ -260,74 +259,6 @@ impl Store {
         .execute(&mut *write)
         .await?;
         self.commit(write).await
-    }
-}
-
-/// The database only says that it could not; the system says why.
-fn cannot_open(file: &Path, error: &sqlx::Error) -> StoreError {
-    let folder = file.parent().unwrap_or(file);
-    let opened = std::fs::OpenOptions::new().read(true).write(true).open(file).map(drop);
-    let why = match opened {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        // Beside its file the database keeps others.
-        _ => try_to_make(&folder.join("windlass.db.probe")),
-    };
-    let why = why.err().map_or_else(|| error.to_string(), |why| why.to_string());
-    StoreError::Open { file: file.to_owned(), why: windlass_core::reason::plain(&why) }
-}
-
-fn try_to_make(file: &Path) -> std::io::Result<()> {
-    std::fs::OpenOptions::new().write(true).create_new(true).open(file)?;
-    std::fs::remove_file(file)
-}
-
-/// The schema only goes forward, and the store copies itself first.
-async fn bring_forward(writer: &SqlitePool, file: &Path) -> Result<(), StoreError> {
-    let (found, known) = (schema(writer).await?, newest_known());
-    if found > known {
-        return Err(StoreError::OtherSchema { found, known });
-    }
-    if found > 0 && found < known {
-        copy_whole(writer, &file.with_extension(format!("before-{}.db", found + 1))).await?;
-    }
-    MIGRATIONS.run(writer).await?;
-    Ok(())
-}
-
-/// The number of the newest change that this version knows.
-fn newest_known() -> i64 {
-    MIGRATIONS.iter().map(|change| change.version).max().unwrap_or_default()
-}
-
-/// The number of the newest change that the store has; 0 for a store that has nothing yet.
-async fn schema(writer: &SqlitePool) -> Result<i64, StoreError> {
-    let begun =
-        sqlx::query("SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'").fetch_optional(writer).await?;
-    if begun.is_none() {
-        return Ok(0);
-    }
-    let newest =
-        sqlx::query("SELECT COALESCE(MAX(version), 0) AS newest FROM _sqlx_migrations").fetch_one(writer).await?;
-    Ok(newest.get("newest"))
-}
-
-/// The copy is whole or it is not there: the disk may be full.
-async fn copy_whole(writer: &SqlitePool, copy: &Path) -> Result<(), StoreError> {
-    let fresh = copy.with_extension("new");
-    remove(&fresh).await?;
-    data_folder::make_file(&fresh).map_err(StoreError::Backup)?;
-    let copied = sqlx::query("VACUUM INTO ?").bind(fresh.to_string_lossy().into_owned()).execute(writer).await;
-    if let Err(error) = copied {
-        remove(&fresh).await?;
-        return Err(error.into());
-    }
-    tokio::fs::rename(&fresh, copy).await.map_err(StoreError::Backup)
-}
-
-async fn remove(file: &Path) -> Result<(), StoreError> {
-    match tokio::fs::remove_file(file).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::Backup(error)),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::models::{HostConfig, HostConfigLogConfig, NetworkConnectRequest, ResourcesUlimits};
+use bollard::query_parameters::InspectNetworkOptions;
 use windlass_core::config::{LogBound, Sandbox};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::task::TaskSpec;
@@ -63,11 +64,16 @@ impl Engine {
     }
 
     /// Connects a container that does not run yet to the networks that its role asks for. When a container is made,
-    /// Docker 20.10 takes one network only.
+    /// Docker 20.10 takes one network only; and it connects one that never ran to a network that is not there, so that is
+    /// looked at first.
     pub(crate) async fn connect_networks(&self, task: &TaskSpec) -> Result<(), Failure> {
         for network in &task.sandbox.networks {
             let request = NetworkConnectRequest { container: task.name.clone(), endpoint_config: None };
-            let Err(error) = self.docker().connect_network(network, request).await else { continue };
+            let connected = match self.docker().inspect_network(network, None::<InspectNetworkOptions>).await {
+                Ok(_) => self.docker().connect_network(network, request).await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = connected else { continue };
             if words(&error).contains(CONNECTED) {
                 continue;
             }

@@ -53,7 +53,7 @@ fn what_of_a_valid_file_will_not_do_what_it_seems_to_is_said_wherever_it_is_read
 fn a_gateway_needs_no_name_where_there_is_one_host() {
     // Its folder cannot be made: it came that far.
     let only = place(&FILE.replace("data = \"data\"", "data = \"/proc/nowhere\""));
-    only.run(&["gateway"]).with(1).saying("cannot make the data folder");
+    only.run(&["gateway"]).with(1).saying("the data folder /proc/nowhere cannot be used");
     let several = place(&format!("{FILE}{SECOND}"));
     several.run(&["gateway"]).with(2).saying("the server's file has several hosts: a, b").saying("--host");
 }

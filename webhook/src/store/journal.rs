@@ -7,14 +7,11 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
-use windlass_core::deployment::{
-    Deployment, DeploymentState, EVENT_VERSION, Event, Failure, FailureCode, Outcome, Phase, Wait,
-};
+use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase, Wait};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::Plan;
 use windlass_core::report;
 
-use super::audit::{Deed, record};
 use super::deployments::StoredDeployment;
 use super::leases::hold;
 use super::outbox::{Notice, enqueue};
@@ -51,29 +48,8 @@ impl Store {
         Ok(after)
     }
 
-    /// Asks for the end of a deployment. One that has not begun ends at once, also while another one runs.
-    pub(crate) async fn cancel(
-        &self,
-        deployment: &StoredDeployment,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<Deployment, StoreError> {
-        let mut write = self.begin().await?;
-        let event = Event::CancelRequested { by: by.to_owned() };
-        let mut after = self.append_in(&mut write, deployment, &event, &Effect::None, now).await?;
-        if after.state() == DeploymentState::Waiting {
-            let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
-            let event = Event::Ended { outcome: Outcome::Cancelled, failure: Some(failure) };
-            after = self.append_in(&mut write, deployment, &event, &Effect::None, now).await?;
-        }
-        let id = deployment.id.as_str();
-        let stage = Some(&deployment.stage);
-        record(&mut write, &Deed { actor: by, action: "deployment.cancel", stage, detail: id, at: now }).await?;
-        self.commit(write).await?;
-        Ok(after)
-    }
-
-    async fn append_in(
+    /// The same within a transaction of the caller.
+    pub(super) async fn append_in(
         &self,
         write: &mut Write,
         deployment: &StoredDeployment,

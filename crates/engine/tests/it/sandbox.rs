@@ -139,8 +139,11 @@ async fn an_app_reaches_a_database_on_a_network_of_the_host_and_one_that_listens
     docker(&["rm", "-f", &database, &task.name]);
     docker(&["network", "rm", &network]);
 
-    let bridge = docker(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
-    let listener = TcpListener::bind((bridge.as_str(), 0)).unwrap();
+    let mut task = lab.one_off("hosts", &["print-files", "/etc/hosts"]);
+    task.sandbox.extra_hosts = [("host.docker.internal".to_owned(), HOST_GATEWAY.to_owned())].into();
+    let hosts = lines(&lab, &task, &Secrets::default()).await;
+    let line = hosts.iter().find(|line| line.ends_with("host.docker.internal")).unwrap();
+    let listener = TcpListener::bind((line.split_whitespace().next().unwrap(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let host = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
