@@ -81,17 +81,17 @@ async fn what_cannot_be_recorded_was_not_done() {
     lock("a freeze").send().await.unwrap().error_for_status().unwrap();
     let waiting: serde_json::Value =
         world.post(&format!("{}/deployments", stage_path()), &json!({ "releases": { "default": 2 } })).await;
-    let cancel = || world.request(Method::POST, &format!("/deployments/{}/cancel", waiting["id"].as_str().unwrap()));
+    let cancel = world.request(Method::POST, &format!("/deployments/{}/cancel", waiting["id"].as_str().unwrap()));
     let commit = world.repository.push("main", "third");
     let release = json!({ "commit": commit, "digest": image, "config": world.config() });
-    let requests: Vec<(&str, Box<dyn Fn() -> RequestBuilder>)> = vec![
-        ("release.create", Box::new(|| ask(Method::POST, "/apps/default/releases").json(&release))),
-        ("deployment.create", Box::new(|| ask(Method::POST, "/deployments").json(&json!({ "kind": "redeploy" })))),
-        ("deployment.cancel", Box::new(cancel)),
-        ("task.run", Box::new(|| ask(Method::POST, "/tasks").json(&json!({ "command": ["/sample-app", "--help"] })))),
-        ("lock.take", Box::new(|| lock("another one"))),
-        ("hold.lift", Box::new(|| ask(Method::DELETE, "/hold"))),
-        ("lock.release", Box::new(|| ask(Method::DELETE, "/lock"))),
+    let requests: Vec<(&str, RequestBuilder)> = vec![
+        ("release.create", ask(Method::POST, "/apps/default/releases").json(&release)),
+        ("deployment.create", ask(Method::POST, "/deployments").json(&json!({ "kind": "redeploy" }))),
+        ("deployment.cancel", cancel),
+        ("task.run", ask(Method::POST, "/tasks").json(&json!({ "command": ["/sample-app", "--help"] }))),
+        ("lock.take", lock("another one")),
+        ("hold.lift", ask(Method::DELETE, "/hold")),
+        ("lock.release", ask(Method::DELETE, "/lock")),
     ];
     let audit = Audit::open(&world.path("data/windlass.db")).await;
     // What waits says so within moments; then nothing moves by itself.
@@ -100,7 +100,7 @@ async fn what_cannot_be_recorded_was_not_done() {
 
     audit.refuse().await;
     for (action, request) in &requests {
-        let answer = request().send().await.unwrap();
+        let answer = request.try_clone().unwrap().send().await.unwrap();
         let (status, problem) = (answer.status(), answer.text().await.unwrap());
         assert_eq!(status, 503, "{action}: {problem}");
         assert!(
@@ -111,7 +111,7 @@ async fn what_cannot_be_recorded_was_not_done() {
     assert_eq!(audit.counts().await, before);
     audit.allow().await;
     for (action, request) in &requests {
-        let answer = request().send().await.unwrap();
+        let answer = request.try_clone().unwrap().send().await.unwrap();
         assert!(answer.status().is_success(), "{action}: {}", answer.text().await.unwrap());
     }
     let actions: Vec<&str> = requests.iter().map(|(action, _)| *action).collect();

@@ -44,7 +44,8 @@ impl Engine {
         log: mpsc::Sender<LogLine>,
     ) -> Result<Exit, Failure> {
         let masker = secrets.masker();
-        let placed = self.place(task, secrets, Ended::Fails).await?;
+        // Boxed: what makes a container keeps much, and who waits for the end need not carry it on.
+        let placed = Box::pin(self.place(task, secrets, Ended::Fails)).await?;
         let mut pump = std::pin::pin!(self.pump(&task.name, &masker, log));
         let exit = match placed {
             Placed::Ended(exit) => exit,

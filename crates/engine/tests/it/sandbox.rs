@@ -184,7 +184,7 @@ async fn variables_arrive_as_written_up_to_the_kernels_limit_and_what_is_beyond_
     let mut plain = task.clone();
     plain.secrets.clear();
     plain.env.insert("KEY".to_owned(), fits.clone());
-    assert_eq!(lines(&lab, &plain, &Secrets::default()).await, [fits.clone()]);
+    assert_eq!(lines(&lab, &plain, &Secrets::default()).await, std::slice::from_ref(&fits));
 
     task.name = lab.name("longer");
     let failure = lab.engine.boot(&task, &secret("KEY", &format!("{fits}y"))).await.unwrap_err();

@@ -208,7 +208,7 @@ fn platform(item: Item<'_>) -> Option<String> {
     match platform::check(text) {
         Ok(()) => Some(text.to_owned()),
         Err(error) => {
-            item.refuse(error.to_string(), &error.hint());
+            item.refuse(error.to_string(), error.hint());
             None
         }
     }
