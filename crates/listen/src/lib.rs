@@ -3,7 +3,7 @@
 //! [`Limits`] says how many connections there may be, how long a client may keep us waiting and how much memory it may
 //! hold. [`Seats`] knows all connections of a process: when all seats are taken, whoever has kept us waiting longest gives
 //! way, so that clients who say nothing keep out nobody who has something to say. [`Door`] accepts, and [`serve_client`]
-//! serves one connection on any runtime; [`serve`] is both for a whole server.
+//! serves one connection on any runtime; [`serve()`] is both for a whole server.
 
 mod bodies;
 mod connection;
