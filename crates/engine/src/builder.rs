@@ -31,7 +31,7 @@ pub use lacks::{ContextFolder, Lack, is_pattern};
 pub use progress::BuildEvent;
 pub use push::PushEvent;
 
-use crate::docker::{status, words};
+use crate::docker::{is_unreachable, status, words};
 use crate::images::RegistryCredentials;
 
 /// How long the engine may take to begin an answer, in seconds. A build may take as long as it likes.
@@ -182,16 +182,11 @@ impl Builder {
 
     /// `action` completes "could not …".
     fn error(&self, action: impl Into<String>, error: &bollard::errors::Error) -> BuildError {
-        use bollard::errors::Error;
         let reason = words(error);
-        match error {
-            Error::HyperLegacyError { .. }
-            | Error::HyperResponseError { .. }
-            | Error::IOError { .. }
-            | Error::RequestTimeoutError
-            | Error::SocketNotFoundError(_) => self.no_engine(reason),
-            _ => BuildError::Refused { action: action.into(), reason },
+        if is_unreachable(error) {
+            return self.no_engine(reason);
         }
+        BuildError::Refused { action: action.into(), reason }
     }
 }
 

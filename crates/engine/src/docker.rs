@@ -62,6 +62,18 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
+/// Whether nobody answered: what was asked for may have been done or not.
+pub(crate) const fn is_unreachable(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::HyperLegacyError { .. }
+            | Error::HyperResponseError { .. }
+            | Error::IOError { .. }
+            | Error::RequestTimeoutError
+            | Error::SocketNotFoundError(_)
+    )
+}
+
 pub(crate) const fn status(error: &Error) -> Option<u16> {
     if let Error::DockerResponseServerError { status_code, .. } = error { Some(*status_code) } else { None }
 }
@@ -71,16 +83,10 @@ impl Engine {
     pub(crate) fn error(&self, action: impl Into<String>, error: &Error) -> EngineError {
         let host = self.host().clone();
         let reason = words(error);
-        match error {
-            Error::HyperLegacyError { .. }
-            | Error::HyperResponseError { .. }
-            | Error::IOError { .. }
-            | Error::RequestTimeoutError
-            | Error::SocketNotFoundError(_) => {
-                EngineError::Unreachable { host, endpoint: self.endpoint().to_owned(), reason }
-            }
-            _ => EngineError::Refused { host, action: action.into(), status: status(error), reason },
+        if is_unreachable(error) {
+            return EngineError::Unreachable { host, endpoint: self.endpoint().to_owned(), reason };
         }
+        EngineError::Refused { host, action: action.into(), status: status(error), reason }
     }
 
     /// The same for a request about one container: 404 is a word of its own.
