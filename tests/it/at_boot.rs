@@ -1,4 +1,4 @@
-//! New tasks that do not live: at their boot, never healthy, or dead while they are watched. The old ones serve on.
+//! New tasks that do not live: at their boot, never healthy, or dead or sick while they are watched. The old ones serve on.
 
 use std::process::Output;
 
@@ -67,6 +67,26 @@ async fn rule_092_a_task_that_dies_while_it_is_watched_brings_the_old_release_ba
     let failure = everybody_is_told(&world, commit.as_str(), &command, "exiting with 3").await;
     assert_eq!(failure.code, FailureCode::TaskExited);
     assert!(failure.summary.contains("exit status 3"), "{failure}");
+    only_the_first_is_left(&world, &events, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_092a_a_task_that_sickens_while_it_is_watched_brings_the_old_release_back() {
+    let world = World::start().await;
+    let before = first_release_serves(&world).await;
+    let events = ContainerEvents::of(&world);
+    let image = world.build(&[("SAMPLE_VERSION", "2")]).await;
+    let commit = world.release("bad", &image, &world.config().replace("\"500ms\"", "\"10m\"")).await.commit;
+
+    let sickens = async {
+        world.until_answer("release 2 ").await;
+        let answer = world.app("/sicken").send().await.unwrap();
+        assert_eq!(answer.text().await.unwrap(), "sick\n");
+    };
+    let (command, ()) = tokio::join!(run(&world, &["deploy", "--release", "2"]), sickens);
+    let failure = everybody_is_told(&world, commit.as_str(), &command, "lost the database").await;
+    assert_eq!(failure.code, FailureCode::Unhealthy);
+    assert!(failure.summary.contains("GET /up answered 503"), "{failure}");
     only_the_first_is_left(&world, &events, &before).await;
 }
 

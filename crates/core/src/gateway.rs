@@ -7,6 +7,7 @@
 //! | `POST /v1/discard` | [`Discard`] | 204; forgets targets that were prepared and never switched to |
 //! | `POST /v1/remove` | [`Remove`] | 204; the service's routes are gone |
 //! | `POST /v1/drained` | [`AwaitDrained`] | 200 [`Drained`] when the last request has ended, or the drain's time is over |
+//! | `POST /v1/ailing` | [`AwaitAiling`] | 200 [`TargetStatus`] of the first of them that is unhealthy; waits as long as none is |
 //! | `GET /v1/status` | | 200 [`GatewayStatus`] |
 //!
 //! Errors are [`crate::problem::Problem`]. A write of an older generation than the service has gets 409
@@ -191,6 +192,17 @@ pub struct AwaitDrained {
     pub key: ServiceKey,
     /// Names of the targets. Unknown ones count as drained.
     pub targets: Vec<String>,
+}
+
+/// Answer when one of these targets, which serve, is unhealthy: at once, or whenever it becomes so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitAiling {
+    /// Whose.
+    pub key: ServiceKey,
+    /// Names of the targets.
+    pub targets: Vec<String>,
+    /// They are asked for their health at least so often meanwhile, however seldom their probe would ask.
+    pub every: Duration,
 }
 
 /// The targets are free.

@@ -5,12 +5,13 @@ mod boot;
 mod revert;
 mod switch;
 mod verify;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Instant;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use windlass_core::config::{HostConfig, Stop};
 use windlass_core::deployment::{Failure, FailureCode};
@@ -158,7 +159,7 @@ impl Hosts {
             }
             Step::Verify { tasks, services } => self.verify(tasks, services, context).await,
             Step::Switch { services } => self.switch(services, context).await,
-            Step::Watch { tasks, time } => self.watch(tasks, *time, context).await,
+            Step::Watch { tasks, services, time } => self.watch(tasks, services, *time, context).await,
             Step::Retire { unroute, stop, remove, latest } => {
                 let note = self.retire(unroute, stop, remove, context).await?;
                 // What it is called is no reason to keep what it replaced.
@@ -211,38 +212,6 @@ impl Hosts {
                     .log(engine.last_lines(&task.name, context.masker()).await))
             }
         }
-    }
-
-    /// A container that passes is kept: from the end of the watch on Docker starts it again when it ends. Not before,
-    /// since the watch must see a first end.
-    async fn watch(
-        &self,
-        tasks: &[HostTask],
-        time: Duration,
-        context: &StepContext,
-    ) -> Result<Option<String>, Failure> {
-        let ends = tasks.iter().map(|task| async move {
-            let engine = self.engine(&task.host)?;
-            Err::<(), _>(tokio::select! {
-                biased;
-                failure = engine.unwanted_end(&task.name, context.masker()) => failure,
-                failure = engine.becomes_unhealthy(&task.name, context.masker()) => failure,
-            })
-        });
-        // Otherwise the time is over, or there is nothing to watch.
-        if let Ok(Err(failure)) = tokio::time::timeout(time.0, try_join_all(ends)).await {
-            return Err(failure);
-        }
-        let keep = tasks.iter().map(|task| async move {
-            let engine = self.engine(&task.host)?;
-            engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::TaskExited))?;
-            match engine.exit(&task.name).await {
-                Ok(None) => Ok(()),
-                Ok(Some(exit)) => Err(engine.exited(&task.name, exit, context.masker()).await),
-                Err(error) => Err(error.into_failure(FailureCode::TaskExited)),
-            }
-        });
-        all(keep).await.map(|_| None)
     }
 
     /// Each host by itself: what is old on the others does not wait for one that does not answer.

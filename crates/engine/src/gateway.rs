@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use windlass_core::gateway::{
-    AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, Switch, Switched,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, Switch, Switched,
+    TargetStatus,
 };
 use windlass_core::problem::Problem;
 
@@ -82,6 +83,15 @@ impl GatewayClient {
     /// See [`GatewayError`].
     pub async fn drained(&self, request: &AwaitDrained) -> Result<Drained, GatewayError> {
         self.post("/v1/drained", request, None).await
+    }
+
+    /// Waits until one of these targets is unhealthy, and gives that one. Waits for ever if none ever is.
+    ///
+    /// # Errors
+    ///
+    /// See [`GatewayError`].
+    pub async fn ailing(&self, request: &AwaitAiling) -> Result<TargetStatus, GatewayError> {
+        self.post("/v1/ailing", request, None).await
     }
 
     /// What the gateway knows.

@@ -142,6 +142,7 @@ async fn obey(board: &Switchboard, request: Request<Incoming>) -> Result<Respons
         (&Method::POST, "/v1/prepare") => json(&board.prepare(read(request).await?).await?),
         (&Method::POST, "/v1/switch") => json(&board.switch(read(request).await?).await?),
         (&Method::POST, "/v1/drained") => json(&board.drained(read(request).await?).await?),
+        (&Method::POST, "/v1/ailing") => json(&board.ailing(read(request).await?).await?),
         (&Method::POST, "/v1/discard") => {
             board.discard(read(request).await?).await;
             Ok(no_content())

@@ -145,6 +145,12 @@ impl Entry {
         self.active.as_ref().is_some_and(|active| active.members.iter().any(|member| member.target.name == name))
     }
 
+    /// Those of these names that serve.
+    pub(crate) fn serving(&self, names: &[String]) -> Vec<Arc<Target>> {
+        let targets = self.active.iter().flat_map(|active| &active.members).map(|member| &member.target);
+        targets.filter(|target| names.contains(&target.name)).cloned().collect()
+    }
+
     pub(crate) fn draining_names(&self) -> Vec<String> {
         self.draining.iter().map(|drain| drain.target.name.clone()).collect()
     }

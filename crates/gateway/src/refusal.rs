@@ -33,6 +33,13 @@ pub(crate) fn superseded() -> Refusal {
         .into()
 }
 
+pub(crate) fn not_serving(key: &ServiceKey) -> Refusal {
+    Problem::new(409, "not_serving", "Not all of the targets serve")
+        .detail(format!("{key} sends its requests elsewhere"))
+        .hint("Read the status, or ask again when they have been switched to.")
+        .into()
+}
+
 pub(crate) fn route_taken(route: &Route, owner: &ServiceKey) -> Refusal {
     Problem::new(409, "route_taken", "Another service has the route")
         .detail(format!("{}{} belongs to {owner}", route.host, route.path))

@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::select_all;
 use tokio::sync::Mutex;
 use windlass_core::gateway::{
-    AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, ServiceKey, ServiceSpec, ServiceStatus,
-    Switch, Switched,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, ServiceKey, ServiceSpec,
+    ServiceStatus, Switch, Switched, TargetStatus,
 };
 
 use crate::drain::Drain;
@@ -100,6 +101,21 @@ impl Switchboard {
             cut += outcome.wait().await.ok_or_else(|| refusal::in_use("one of them"))?;
         }
         Ok(Drained { cut })
+    }
+
+    pub(crate) async fn ailing(&self, request: AwaitAiling) -> Result<TargetStatus, Refusal> {
+        let AwaitAiling { key, targets, every } = request;
+        let watched = {
+            let entries = self.entries.lock().await;
+            let serving = entries.get(&key).map(|entry| entry.serving(&targets)).unwrap_or_default();
+            if serving.len() < targets.len() || targets.is_empty() {
+                return Err(refusal::not_serving(&key));
+            }
+            serving
+        };
+        let ailing = watched.iter().map(|target| Box::pin(target.ailing(every.0)));
+        let ((), place, _) = select_all(ailing).await;
+        Ok(watched[place].status())
     }
 
     pub(crate) async fn status(&self) -> GatewayStatus {

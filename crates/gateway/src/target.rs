@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -119,6 +120,21 @@ impl Target {
     /// Waits until the target is healthy.
     pub(crate) async fn healthy(&self) {
         wait_until(&self.state_changed, || self.state() == TargetState::Healthy).await;
+    }
+
+    /// Waits until the target is unhealthy, and has it asked for its health at least this often.
+    pub(crate) async fn ailing(&self, every: Duration) {
+        let ailing = wait_until(&self.state_changed, || self.state() == TargetState::Unhealthy);
+        let ask = async {
+            loop {
+                tokio::time::sleep(every).await;
+                self.doubt.notify_one();
+            }
+        };
+        tokio::select! {
+            () = ailing => {}
+            () = ask => {}
+        }
     }
 
     /// Waits until a draining target has nothing under way.

@@ -59,10 +59,13 @@ pub enum Step {
         /// One per host and app with URLs.
         services: Vec<HostService>,
     },
-    /// A container that dies now brings the old release back.
+    /// A container that dies or sickens now brings the old release back.
     Watch {
         /// Names of containers by host.
         tasks: Vec<HostTask>,
+        /// Those of them whose health the gateways know.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        services: Vec<HostService>,
         /// How long.
         time: Duration,
     },
@@ -318,7 +321,7 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::Watch { tasks, time } => {
+            Self::Watch { tasks, time, .. } => {
                 write!(formatter, "watch {} for {time}", counted(tasks.len(), "task"))
             }
             Self::Retire { unroute, stop, remove, latest } => {

@@ -41,7 +41,7 @@ pub(super) fn plan(desired: &DesiredState<'_>, observed: &[ObservedTask]) -> Res
     for together in [order.behind, order.exchanged] {
         steps.extend(boot_and_verify(desired, &together));
     }
-    steps.push(Step::Watch { tasks: new.clone(), time: watch });
+    steps.push(Step::Watch { tasks: new.clone(), services: services.clone(), time: watch });
     steps.push(retire::retire(desired, observed, &parts));
 
     let (switch, unroute) = back::way_back(desired, observed, &services, &held);

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_core::gateway::{
-    AwaitDrained, Drained, GatewayStatus, Hold, Prepare, Prepared, Probe, Remove, Route, ServiceKey, ServiceSpec,
-    Switch, Switched, TargetState, TargetStatus,
+    AwaitAiling, AwaitDrained, Drained, GatewayStatus, Hold, Prepare, Prepared, Probe, Remove, Route, ServiceKey,
+    ServiceSpec, Switch, Switched, TargetState, TargetStatus,
 };
 use windlass_core::names::{Generation, ReleaseNumber};
 use windlass_core::problem::Problem;
@@ -116,6 +116,11 @@ impl Control {
     pub(crate) async fn drained(&self, service: &ServiceSpec, targets: &[&str]) -> Result<Drained, Problem> {
         let targets = targets.iter().map(|name| (*name).to_owned()).collect();
         self.post("/v1/drained", &AwaitDrained { key: service.key.clone(), targets }).await
+    }
+
+    pub(crate) async fn ailing(&self, service: &ServiceSpec, every: Span) -> Result<TargetStatus, Problem> {
+        let targets = service.targets.iter().map(|target| target.name.clone()).collect();
+        self.post("/v1/ailing", &AwaitAiling { key: service.key.clone(), targets, every }).await
     }
 
     pub(crate) async fn status(&self) -> GatewayStatus {

@@ -64,3 +64,35 @@ async fn without_a_path_a_target_that_accepts_is_healthy() {
     assert_eq!(app.knobs.probes.load(Ordering::SeqCst), 0);
     assert_eq!(front.control.targets().await[0].last_probe.as_deref(), Some("connection accepted"));
 }
+
+#[tokio::test]
+async fn whoever_waits_for_an_illness_hears_of_it_when_it_is_one() {
+    let front = Front::start().await;
+    let (good, bad) = (Backend::start("good").await, Backend::start("bad").await);
+    let mut service = spec(1, &[&good, &bad]);
+    service.probe.interval = Span::from_secs(3600);
+    front.control.switch(service.clone()).await.unwrap();
+    let waits = front.control.ailing(&service, Span::from_millis(50));
+    let sickens = async {
+        // Asked again and again, although its interval is an hour, and healthy: nobody hears of anything.
+        let before = bad.knobs.probes.load(Ordering::SeqCst);
+        eventually("it is asked", async || bad.knobs.probes.load(Ordering::SeqCst) >= before + 3).await;
+        bad.set_healthy(false);
+    };
+    let (ailing, ()) = tokio::join!(waits, sickens);
+    let ailing = ailing.unwrap();
+    assert_eq!((ailing.name.as_str(), ailing.state), ("bad", TargetState::Unhealthy));
+    assert_eq!(ailing.last_probe.as_deref(), Some("HTTP 503"));
+    assert_eq!(front.control.ailing(&service, Span::from_secs(3600)).await.unwrap().name, "bad", "and at once by then");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_illness_of_what_does_not_serve() {
+    let front = Front::start().await;
+    let (serves, other) = (Backend::start("serves").await, Backend::start("other").await);
+    let before = front.control.ailing(&spec(1, &[&serves]), Span::from_secs(1)).await.unwrap_err();
+    assert_eq!(before.code, "not_serving");
+    front.control.switch(spec(1, &[&serves])).await.unwrap();
+    let other = front.control.ailing(&spec(1, &[&serves, &other]), Span::from_secs(1)).await.unwrap_err();
+    assert_eq!(other.code, "not_serving");
+}
