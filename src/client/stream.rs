@@ -43,8 +43,8 @@ pub(super) fn messages<T: DeserializeOwned + Send + 'static>(response: Response,
 pub(crate) fn is_transient(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } | ClientError::BrokenOff { .. } => true,
-        ClientError::Problem(problem) => problem.status >= 500,
-        ClientError::Foreign { status, .. } => status.is_server_error(),
+        ClientError::Problem(problem) => problem.status >= 500 || problem.status == 429,
+        ClientError::Foreign { status, .. } => status.is_server_error() || status.as_u16() == 429,
         ClientError::Garbled { .. } => false,
     }
 }

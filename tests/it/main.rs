@@ -29,6 +29,7 @@ mod migrations;
 mod operate;
 mod order;
 mod outage;
+mod readers;
 mod reconcile;
 mod registry;
 mod rollback;

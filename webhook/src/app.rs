@@ -12,6 +12,7 @@ use windlass_core::config::{ServerProject, StagePolicy};
 use windlass_core::names::{DeploymentId, InstallationId, ProjectName, RepositoryId, TaskId};
 use windlass_engine::Hosts;
 
+use crate::audience::Audience;
 use crate::background::Wake;
 use crate::catch_up::Unseen;
 use crate::config::Settings;
@@ -20,6 +21,7 @@ use crate::github::GitHub;
 use crate::intake::Intake;
 use crate::oidc::Issuer;
 use crate::readiness;
+use crate::server::Readings;
 use crate::sight::Sights;
 use crate::stage::StageKey;
 use crate::store::{Store, StoreError};
@@ -53,6 +55,10 @@ pub(crate) struct App {
     pub(crate) cancelled: Notify,
     /// Hosts that the store was not compared with yet.
     pub(crate) unseen: Unseen,
+    /// How many follow what happens.
+    pub(crate) audience: Arc<Audience>,
+    /// What they follow.
+    pub(crate) readings: Readings,
     /// Whether writes succeed.
     pub(crate) readiness: readiness::Look,
 }

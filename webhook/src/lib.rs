@@ -2,6 +2,7 @@
 //! tells GitHub, and answers people and programs.
 
 mod app;
+mod audience;
 mod background;
 mod bounded_log;
 mod catch_up;

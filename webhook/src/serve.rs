@@ -18,6 +18,7 @@ use windlass_engine::{EngineError, Hosts};
 use windlass_listen::{Limits, Seats, open_files};
 
 use crate::app::{App, AtWork};
+use crate::audience::Audience;
 use crate::background::{
     Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, recovery,
     retention, sessions, stages, tasks,
@@ -29,7 +30,7 @@ use crate::github::{GitHub, GitHubError};
 use crate::intake::Intake;
 use crate::oidc::Issuer;
 use crate::readiness::Look;
-use crate::server;
+use crate::server::{self, Readings};
 use crate::sight::Sights;
 use crate::store::{Store, StoreError};
 
@@ -169,6 +170,8 @@ pub(crate) async fn wire(
         looks: Mutex::new(HashMap::new()),
         cancelled: Notify::new(),
         readiness: Look::default(),
+        audience: Audience::new(Limits::service().connections_with(open_files())),
+        readings: Readings::default(),
         unseen: Unseen::all(settings.server.hosts.keys().cloned()),
         settings,
     });

@@ -30,8 +30,9 @@ use crate::app::App;
 use crate::pages;
 use crate::readiness::Readiness;
 
-pub(crate) use deployments::{as_text as log_as_text, find as find_deployment};
+pub(crate) use deployments::{Reads, as_text as log_as_text, find as find_deployment};
 pub(crate) use error::ApiError;
+pub(crate) use stream::Readings;
 
 /// Releases carry a configuration file, nothing larger.
 const BODY_LIMIT: usize = 1024 * 1024;

@@ -53,6 +53,15 @@ struct Trouble {
     bell: Arc<Notify>,
 }
 
+/// How far something has come of which messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Nothing comes any more.
+    pub(crate) ended: bool,
+    /// The newest message's place; 0 where there is none.
+    pub(crate) newest: u64,
+}
+
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

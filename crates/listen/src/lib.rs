@@ -18,6 +18,6 @@ pub use bodies::{Arriving, Leaving};
 pub use connection::Connection;
 pub use door::Door;
 pub use limits::{Limits, Patience, open_files};
-pub use seats::{Seats, Share};
+pub use seats::{Seats, Share, group};
 pub use seldom::Seldom;
 pub use serve::{Peer, serve, serve_client};

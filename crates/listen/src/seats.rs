@@ -181,8 +181,9 @@ async fn look_after(seats: Weak<Seats>) {
     }
 }
 
-/// Whoever has one IPv6 address has 2⁶⁴ of them.
-fn group(address: IpAddr) -> IpAddr {
+/// Whose an address is, as far as that can be told: whoever has one IPv6 address has 2⁶⁴ of them.
+#[must_use]
+pub fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))

@@ -13,24 +13,32 @@
   document.querySelectorAll("time[datetime]").forEach(localize);
 
   const log = document.getElementById("log");
-  const last = log.lastElementChild ? Number(log.lastElementChild.dataset.seq) : 0;
+  let last = log.lastElementChild ? Number(log.lastElementChild.dataset.seq) : 0;
   const final = ["succeeded", "failed", "refused", "cancelled", "superseded"];
   if (final.includes(document.body.dataset.state)) return;
 
-  async function refresh() {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["steps", "state"]) {
-      document.getElementById(id).replaceWith(fresh.getElementById(id));
-    }
-    document.body.dataset.state = fresh.body.dataset.state;
-    if (final.includes(fresh.body.dataset.state)) location.reload();
+  // Events come in bursts, and to many readers at once: each of them asks once, and not all in the same moment.
+  let asking = false;
+  function refresh() {
+    if (asking) return;
+    asking = true;
+    setTimeout(async () => {
+      asking = false;
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const id of ["steps", "state"]) {
+        document.getElementById(id).replaceWith(fresh.getElementById(id));
+      }
+      document.body.dataset.state = fresh.body.dataset.state;
+      if (final.includes(fresh.body.dataset.state)) location.reload();
+    }, 100 + Math.random() * 400);
   }
 
   function append(event, line) {
     const message = JSON.parse(event.data);
     if (message.seq <= last) return;
+    last = message.seq;
     const span = document.createElement("span");
     const time = document.createElement("time");
     time.dateTime = message.at;
@@ -42,13 +50,22 @@
     return span;
   }
 
-  const source = new EventSource(location.pathname + "/events");
-  source.addEventListener("log", (event) => append(event, (m) => m.source + ": " + m.line));
-  source.addEventListener("event", (event) => {
-    const span = append(event, (m) => m.text);
-    if (!span) return;
-    span.className = "event";
-    refresh();
-    if (JSON.parse(event.data).body.event === "ended") source.close();
-  });
+  function follow() {
+    const source = new EventSource(location.pathname + "/events?after=" + last);
+    source.addEventListener("log", (event) => append(event, (m) => m.source + ": " + m.line));
+    source.addEventListener("event", (event) => {
+      const span = append(event, (m) => m.text);
+      if (!span) return;
+      span.className = "event";
+      refresh();
+      if (JSON.parse(event.data).body.event === "ended") source.close();
+    });
+    // A stream that breaks off comes back by itself; one that was refused, since too many follow, does not.
+    source.addEventListener("error", () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      refresh();
+      setTimeout(() => { if (!final.includes(document.body.dataset.state)) follow(); }, 15000 + Math.random() * 15000);
+    });
+  }
+  follow();
 })();

@@ -53,10 +53,12 @@ const LINE: usize = 8 * 1024;
 /// The log as it is kept, as text.
 pub(crate) async fn log(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, server::ApiError> {
     let deployment = server::find_deployment(&app, &id).await?;
-    Ok(server::log_as_text(app, deployment.id).await?)
+    Ok(server::log_as_text(app, deployment.id, server::Reads::InTurn).await?)
 }
 
 async fn content(app: &App, id: &str) -> Result<Content, server::ApiError> {
+    // Strangers' pages leave the store's readers to others.
+    let _turn = app.audience.page().await;
     let deployment = server::find_deployment(app, id).await?;
     let plan = app.store.plan(&deployment.id).await?;
     let messages = app.store.messages(&deployment.id, 0, plan.as_ref()).await?;

@@ -4,23 +4,25 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::Event as SseEvent;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::Stream;
 use serde::Deserialize;
 use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plain::plain;
 use windlass_core::plan::DeploymentKind;
+use windlass_listen::Peer;
 
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
-use super::stream::{self, Events};
+use super::stream::{self, Events, Followed};
 use crate::app::App;
+use crate::audience::{self, Follower};
 use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Request, Source, StoredDeployment};
@@ -153,17 +155,29 @@ pub(crate) async fn events(
 ) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
     let deployment = find(&app, &id).await?;
     actor.may(Scope::Read, &deployment.stage)?;
-    Ok(stream::deployment(app, deployment.id, stream::last_event_id(&headers)))
+    let place = app.audience.take(Follower::Known)?;
+    let after = stream::last_event_id(&headers).unwrap_or(0);
+    Ok(stream::follow(app, Followed::Deployment(deployment.id), after, place))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PageEventsQuery {
+    /// What the page has already.
+    after: Option<u64>,
 }
 
 /// The same for the deployment's page: whoever has the address, which cannot be guessed, may look.
 pub(crate) async fn page_events(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Query(query): Query<PageEventsQuery>,
     headers: HeaderMap,
 ) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
+    let place = app.audience.take(Follower::Stranger(audience::address_of(peer.ip(), &headers)))?;
     let deployment = find(&app, &id).await?;
-    Ok(stream::deployment(app, deployment.id, stream::last_event_id(&headers)))
+    let after = stream::last_event_id(&headers).or(query.after).unwrap_or(0);
+    Ok(stream::follow(app, Followed::Deployment(deployment.id), after, place))
 }
 
 /// The whole log so far, as text.
@@ -174,15 +188,23 @@ pub(crate) async fn log(
 ) -> Result<Response, ApiError> {
     let deployment = find(&app, &id).await?;
     actor.may(Scope::Read, &deployment.stage)?;
-    Ok(as_text(app, deployment.id).await?)
+    Ok(as_text(app, deployment.id, Reads::AtOnce).await?)
+}
+
+/// Whether somebody's reads wait for those of other strangers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    AtOnce,
+    InTurn,
 }
 
 /// A deployment's log, read as it is sent.
-pub(crate) async fn as_text(app: Arc<App>, id: DeploymentId) -> Result<Response, StoreError> {
+pub(crate) async fn as_text(app: Arc<App>, id: DeploymentId, reads: Reads) -> Result<Response, StoreError> {
     let plan = app.store.plan(&id).await?;
     let pieces = futures_util::stream::try_unfold(0, move |after| {
         let (app, id, plan) = (Arc::clone(&app), id.clone(), plan.clone());
         async move {
+            let _turn = if reads == Reads::InTurn { app.audience.page().await } else { None };
             let messages = app.store.messages(&id, after, plan.as_ref()).await?;
             let Some(last) = messages.last() else { return Ok::<_, StoreError>(None) };
             let lines = messages.iter().map(|message| match &message.body {

@@ -6,29 +6,42 @@ use axum::response::{IntoResponse, Response};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::problem::{MEDIA_TYPE, Problem};
 
+use crate::audience::Full;
 use crate::planning::PlanningError;
 use crate::stage::StageKey;
 use crate::store::StoreError;
 
+/// In seconds.
+const READERS_COME_AGAIN: u64 = 15;
+
 /// An answer that is not a success.
 #[derive(Debug)]
-pub(crate) struct ApiError(Box<Problem>);
+pub(crate) struct ApiError {
+    problem: Box<Problem>,
+    /// In seconds.
+    retry_after: Option<u64>,
+}
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
-        Self(Box::new(Problem::new(status.as_u16(), code, title)))
+        Self { problem: Box::new(Problem::new(status.as_u16(), code, title)), retry_after: None }
     }
 
     pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
-        Self(Box::new(self.0.detail(detail)))
+        Self { problem: Box::new(self.problem.detail(detail)), ..self }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
-        Self(Box::new(self.0.hint(hint)))
+        Self { problem: Box::new(self.problem.hint(hint)), ..self }
     }
 
     pub(crate) fn errors(self, errors: Vec<String>) -> Self {
-        Self(Box::new(self.0.errors(errors)))
+        Self { problem: Box::new(self.problem.errors(errors)), ..self }
+    }
+
+    /// It may be asked again after so many seconds.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub(crate) fn stage_unknown(stage: &StageKey) -> Self {
@@ -53,7 +66,7 @@ impl ApiError {
 
 impl std::fmt::Display for ApiError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(formatter)
+        self.problem.fmt(formatter)
     }
 }
 
@@ -62,6 +75,18 @@ impl From<StoreError> for ApiError {
         tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the store failed a request");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the service cannot read or write its store")
             .hint("nothing was changed; try again, and look into the service's log if it stays so")
+    }
+}
+
+impl From<Full> for ApiError {
+    fn from(full: Full) -> Self {
+        let (status, title) = match full {
+            Full::Address => (StatusCode::TOO_MANY_REQUESTS, "too many follow from this address already"),
+            Full::All => (StatusCode::SERVICE_UNAVAILABLE, "too many follow what happens already"),
+        };
+        Self::new(status, "too_many_readers", title)
+            .hint("try again later; the page itself, and `windlass status`, show how it stands")
+            .retry_after(READERS_COME_AGAIN)
     }
 }
 
@@ -104,9 +129,12 @@ impl From<PlanningError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.0)).into_response();
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }

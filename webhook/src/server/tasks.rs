@@ -22,11 +22,13 @@ use windlass_core::plan::{DeploymentKind, DesiredState, one_off};
 use windlass_core::task::{ObservedTask, TaskSpec};
 use windlass_engine::{LogOptions, Masker};
 
+use super::KEEP_ALIVE;
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
-use super::{KEEP_ALIVE, stream};
+use super::stream::{self, Followed};
 use crate::app::App;
+use crate::audience::{Follower, Place};
 use crate::planning::Intent;
 use crate::sight::PATIENCE;
 use crate::stage::StageKey;
@@ -191,9 +193,13 @@ pub(crate) async fn log(
 ) -> Result<Response, ApiError> {
     let found = find(&app, &actor, &id).await?;
     actor.may(Scope::Read, found.stage())?;
+    let place = app.audience.take(Follower::Known)?;
     match found {
-        Found::OneOff(task) => Ok(stream::task(app, task.id, stream::last_event_id(&headers)).into_response()),
-        Found::Container(task, stage) => Ok(container_log(&app, &task, &stage, &query)?),
+        Found::OneOff(task) => {
+            let after = stream::last_event_id(&headers).unwrap_or(0);
+            Ok(stream::follow(app, Followed::Task(task.id), after, place).into_response())
+        }
+        Found::Container(task, stage) => Ok(container_log(&app, &task, &stage, &query, place)?),
     }
 }
 
@@ -202,6 +208,7 @@ fn container_log(
     task: &ObservedTask,
     stage: &StageKey,
     query: &LogQuery,
+    place: Place,
 ) -> Result<Response, ApiError> {
     let host = app.hosts.get(&task.host).ok_or_else(|| {
         ApiError::not_found("host_unknown", format!("host {} is not in the server's file any more", task.host))
@@ -211,7 +218,9 @@ fn container_log(
     let options = LogOptions { follow: query.follow, tail: query.lines.map(u64::from), since: query.since };
     let lines = host.engine.logs(&task.name, options, &masker);
     let shutdown = app.shutdown.clone();
-    let events = lines.filter_map(|line| {
+    let events = lines.filter_map(move |line| {
+        // It is taken as long as there may be another line.
+        let _ = &place;
         let event = line.ok().and_then(|line| stream::task_event(None, &TaskMessage::Line(line)));
         async move { event.map(Ok::<SseEvent, Infallible>) }
     });

@@ -13,7 +13,7 @@ use windlass_core::report;
 
 use super::outbox::{Notice, enqueue};
 use super::{
-    Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
+    Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
 use crate::github::DeploymentState as GitHubState;
 use crate::stage::StageKey;
@@ -79,6 +79,19 @@ impl Store {
     /// One deployment.
     pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<Option<StoredDeployment>, StoreError> {
         Ok(self.find_deployments("id = ?", &[id.as_str()], 1).await?.pop())
+    }
+
+    /// How far a deployment has come.
+    pub(crate) async fn deployment_progress(&self, id: &DeploymentId) -> Result<Option<Progress>, StoreError> {
+        let row = sqlx::query(
+            "SELECT ended_at IS NOT NULL AS ended,
+             (SELECT COALESCE(MAX(seq), 0) FROM deployment_events WHERE deployment = deployments.id) AS newest
+             FROM deployments WHERE id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(row.map(|row| Progress { ended: row.get("ended"), newest: unsigned(row.get("newest")) }))
     }
 
     /// A stage's deployments below a number (all where there is none), newest first.

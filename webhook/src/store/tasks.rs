@@ -9,7 +9,9 @@ use windlass_core::names::TaskId;
 use windlass_core::task::TaskSpec;
 
 use super::audit::{Deed, record};
-use super::{Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word};
+use super::{
+    Progress, Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word,
+};
 use crate::stage::StageKey;
 
 /// A one-off task.
@@ -108,6 +110,19 @@ impl Store {
     pub(crate) async fn last_of_task_log(&self, id: &TaskId) -> Result<u64, StoreError> {
         let sql = "SELECT COALESCE(MAX(seq), 0) AS last FROM task_log WHERE task = ?";
         Ok(unsigned(sqlx::query(sql).bind(id.as_str()).fetch_one(&self.reader).await?.get("last")))
+    }
+
+    /// How far a one-off task has come.
+    pub(crate) async fn task_progress(&self, id: &TaskId) -> Result<Option<Progress>, StoreError> {
+        let row = sqlx::query(
+            "SELECT ended_at IS NOT NULL AS ended,
+             (SELECT COALESCE(MAX(seq), 0) FROM task_log WHERE task = one_off_tasks.id) AS newest
+             FROM one_off_tasks WHERE id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(row.map(|row| Progress { ended: row.get("ended"), newest: unsigned(row.get("newest")) }))
     }
 
     /// What it wrote after a place in the sequence.
