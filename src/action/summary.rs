@@ -55,7 +55,11 @@ pub(super) fn deployment(deployment: &DeploymentView) -> String {
     let links =
         [Some(("deployment", &deployment.url)), deployment.environment_url.as_ref().map(|url| ("environment", url))];
     let links: Vec<String> = links.into_iter().flatten().map(|(name, url)| format!("[{name}]({url})")).collect();
-    let _ = write!(text, "{} · commit `{}`\n\n", links.join(" · "), deployment.commit);
+    let commits = match report::commits(&deployment.commits) {
+        Some(several) => format!("commits `{several}`"),
+        None => format!("commit `{}`", deployment.commit),
+    };
+    let _ = write!(text, "{} · {commits}\n\n", links.join(" · "));
     if !deployment.steps.is_empty() {
         text.push_str("| step | | took |\n|---|---|---|\n");
         for step in &deployment.steps {

@@ -1,5 +1,7 @@
 //! `windlass status`
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use windlass_core::Timestamp;
 use windlass_core::api::{AppView, DeploymentView, StageView, StepState};
@@ -21,9 +23,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Status, CommandError> {
     if let Some(app) = target.named_app() {
         stage.apps.retain(|name, _| name == app);
     }
-    let verdict = match judged(&stage).filter(|_| why) {
-        Some(commit) => Some(target.client.gate(&target.stage, commit).await?),
-        None => None,
+    let verdict = match judged(&stage) {
+        commits if commits.is_empty() || !why => None,
+        commits => {
+            let mut verdicts = Vec::new();
+            for commit in commits {
+                verdicts.push((commit.clone(), target.client.gate(&target.stage, commit).await?));
+            }
+            Some(Verdict::of_several(verdicts))
+        }
     };
     let newest = if why { target.client.newest_deployment(&target.stage).await? } else { None };
     let not_run = newest.filter(did_not_run);
@@ -53,10 +61,13 @@ fn did_not_run(deployment: &DeploymentView) -> bool {
     matches!(deployment.state, Refused | Superseded | Cancelled)
 }
 
-/// The commit that people ask about: the one under way, else the one that the branch wants.
-fn judged(stage: &StageView) -> Option<&CommitSha> {
-    let under_way = stage.deployment.as_ref().map(|deployment| &deployment.commit);
-    under_way.or_else(|| stage.apps.values().find_map(|app| app.wanted_commit.as_ref()))
+/// The commits that people ask about: those under way, else the one that the branch wants.
+fn judged(stage: &StageView) -> BTreeSet<&CommitSha> {
+    match &stage.deployment {
+        Some(deployment) if deployment.commits.is_empty() => [&deployment.commit].into(),
+        Some(deployment) => deployment.commits.values().collect(),
+        None => stage.apps.values().find_map(|app| app.wanted_commit.as_ref()).into_iter().collect(),
+    }
 }
 
 fn show(
@@ -116,6 +127,9 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
     let title = report::title(deployment.kind, &deployment.releases);
     let asked = format!("asked for by {}, {}", deployment.requested_by, ago(deployment.created_at, now));
     output::result(&format!("\n{BOLD}{title}: {}{BOLD:#} ({asked})", deployment.state))?;
+    if let Some(commits) = report::commits(&deployment.commits) {
+        output::result(&format!("  from {commits}"))?;
+    }
     if let Some(why) = &deployment.why {
         output::result(&format!("  {YELLOW}{why}{YELLOW:#}"))?;
     }
@@ -135,7 +149,8 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
 
 fn show_not_run(deployment: &DeploymentView, now: Timestamp) -> Result<(), CommandError> {
     let title = report::title(deployment.kind, &deployment.releases);
-    let when = deployment.ended_at.map(|ended| format!(" ({} {})", deployment.commit.short(), ago(ended, now)));
+    let commits = report::commits(&deployment.commits).unwrap_or_else(|| deployment.commit.short().to_owned());
+    let when = deployment.ended_at.map(|ended| format!(" ({commits} {})", ago(ended, now)));
     output::result(&format!("\n{BOLD}{title}: {}{BOLD:#}{}", deployment.state, when.unwrap_or_default()))?;
     if let Some(failure) = &deployment.failure {
         output::result(&format!("  {YELLOW}{}{YELLOW:#}", failure.summary))?;
@@ -147,7 +162,7 @@ fn show_verdict(verdict: &Verdict) -> Result<(), CommandError> {
     output::result(&format!("\n{BOLD}gate{BOLD:#} {}", verdict.summary()))?;
     let mut table = Table::new(&["", "CHECK", "WHY"]);
     for item in &verdict.items {
-        table.row([word(item.state).to_owned(), item.name.clone(), item.why.clone()]);
+        table.row([word(item.state).to_owned(), item.title(), item.why.clone()]);
     }
     if table.is_empty() { Ok(()) } else { output::result(&table.to_string()) }
 }

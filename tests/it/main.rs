@@ -36,6 +36,7 @@ mod rollback;
 mod rules;
 mod runner;
 mod secrets;
+mod several_commits;
 mod sign_in;
 mod silent_hosts;
 mod which_commit;

@@ -55,10 +55,11 @@ fn table_head(commit: &CommitSha) -> String {
 fn row(it: &DeploymentView) -> String {
     let app = it.environment_url.as_deref().and_then(|url| link("app", url)).map(|app| format!(" · {app}"));
     format!(
-        "| {} | {} | {} | {} | {}{} |\n",
+        "| {} | {} | {}{} | {} | {}{} |\n",
         code(it.stage.as_str()),
         it.state,
         code(&report::title(it.kind, &it.releases)),
+        report::commits(&it.commits).map(|commits| format!(" from {}", code(&commits))).unwrap_or_default(),
         total(it),
         link("steps and log", &it.url).unwrap_or_default(),
         app.unwrap_or_default()

@@ -99,9 +99,7 @@ impl App {
                 let failure = Failure::new(FailureCode::Superseded, why);
                 return Ok(Decision::End { outcome: Outcome::Superseded, failure });
             }
-            Ok(Reach::OnBranch) => {
-                Box::pin(self.judge(&deployment.stage, &deployment.commit, Some(deployment.created_at))).await?
-            }
+            Ok(Reach::OnBranch) => Box::pin(self.judge_all(deployment)).await?,
             Ok(Reach::Unsettled(why)) => Judged { verdict: Verdict::unavailable(why), next_look: None },
             Err(error) => Judged::unavailable(error),
         };

@@ -62,6 +62,7 @@ impl App {
             failure: standing.failure().cloned(),
             releases: deployment.releases.clone(),
             commit: deployment.commit.clone(),
+            commits: deployment.commits.clone(),
             requested_by: deployment.requested_by.clone(),
             created_at: deployment.created_at,
             ended_at: deployment.ended_at,

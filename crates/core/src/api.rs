@@ -171,8 +171,11 @@ pub struct DeploymentView {
     pub failure: Option<Failure>,
     /// What becomes active.
     pub releases: BTreeMap<AppName, ReleaseNumber>,
-    /// The commit of it.
+    /// The commit of it; where its apps were built from several, the newest.
     pub commit: CommitSha,
+    /// By app.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commits: BTreeMap<AppName, CommitSha>,
     /// Who or what asked.
     pub requested_by: String,
     /// When.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::deployment::{Event, Failure, Outcome, Wait};
-use crate::names::{AppName, ReleaseNumber};
+use crate::names::{AppName, CommitSha, ReleaseNumber};
 use crate::plan::{DeploymentKind, Plan};
 
 /// `release 12`, or `api 12, web 7` where a deployment has several apps.
@@ -25,6 +25,18 @@ pub fn title(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) -
         DeploymentKind::Rollback => format!("Roll back to {what}"),
         DeploymentKind::Redeploy => format!("Deploy {what} again"),
     }
+}
+
+/// `api a030e72, web 5b6c7d8` where the apps of a deployment were built from different commits; `None` where all were built
+/// from one.
+#[must_use]
+pub fn commits(commits: &BTreeMap<AppName, CommitSha>) -> Option<String> {
+    let first = commits.values().next()?;
+    if commits.values().all(|commit| commit == first) {
+        return None;
+    }
+    let each: Vec<String> = commits.iter().map(|(app, commit)| format!("{app} {}", commit.short())).collect();
+    Some(each.join(", "))
 }
 
 /// What GitHub is told while it waits.

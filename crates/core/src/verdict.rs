@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::config::server::{Checks, NoCi};
+use crate::names::CommitSha;
 
 mod deploying;
 mod facts;
 mod findings;
+mod several;
 #[cfg(test)]
 mod tests;
 
@@ -56,6 +58,20 @@ pub struct Item {
     pub state: VerdictKind,
     /// In words.
     pub why: String,
+    /// Of which commit it is, where several are deployed together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<CommitSha>,
+}
+
+impl Item {
+    /// Its name, and of which commit it is where it says that: `test`, `test of a030e72`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.commit {
+            Some(commit) => format!("{} of {}", self.name, commit.short()),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// What the stage asks of a commit.
@@ -90,7 +106,7 @@ impl Verdict {
     /// The answer when GitHub could not be read, or not in full; `why` is a sentence of its own.
     #[must_use]
     pub fn unavailable(why: impl Into<String>) -> Self {
-        let item = Item { name: "GitHub".to_owned(), state: VerdictKind::Unavailable, why: why.into() };
+        let item = Item { name: "GitHub".to_owned(), state: VerdictKind::Unavailable, why: why.into(), commit: None };
         Self { verdict: VerdictKind::Unavailable, items: vec![item] }
     }
 
@@ -99,7 +115,7 @@ impl Verdict {
     pub fn summary(&self) -> String {
         let deciding: Vec<&Item> = self.items.iter().filter(|item| item.state == self.verdict).collect();
         let in_full = |items: &[&Item]| {
-            items.iter().map(|item| format!("{} {}", item.name, item.why)).collect::<Vec<_>>().join("; ")
+            items.iter().map(|item| format!("{} {}", item.title(), item.why)).collect::<Vec<_>>().join("; ")
         };
         match self.verdict {
             VerdictKind::Green => match deciding.as_slice() {
@@ -107,13 +123,14 @@ impl Verdict {
                 all => format!("green: all {} checks passed", all.len()),
             },
             VerdictKind::Waiting => {
-                let mut names: Vec<&str> = deciding.iter().map(|item| item.name.as_str()).collect();
+                let mut names: Vec<String> = deciding.iter().map(|item| item.title()).collect();
                 names.dedup();
                 format!("waiting for {}", names.join(", "))
             }
             VerdictKind::Blocked => format!("blocked: {}", in_full(&deciding)),
             VerdictKind::Unavailable => {
-                let why: Vec<&str> = deciding.iter().map(|item| item.why.as_str()).collect();
+                let mut why: Vec<&str> = deciding.iter().map(|item| item.why.as_str()).collect();
+                why.dedup();
                 format!("unavailable: {}", why.join("; "))
             }
         }

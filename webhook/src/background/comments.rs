@@ -73,6 +73,8 @@ async fn comment_on(app: Arc<App>, project: ProjectName) {
 
 async fn write_all(app: &App, project: &ProjectName) -> Result<(), Unwritten> {
     let mut first_failure = None;
+    // One deployment may have several commits: it is told once all of their pull requests have it.
+    let (mut told, mut untold) = (Vec::new(), BTreeSet::new());
     for commit in app.store.commits_to_comment(project).await? {
         let deployments = app.store.deployments_of_commit(project, &commit).await?;
         match write(app, project, &commit, &deployments).await {
@@ -80,6 +82,7 @@ async fn write_all(app: &App, project: &ProjectName) -> Result<(), Unwritten> {
             Err(Unwritten::GitHub(error)) if error.is_temporary() && is_fresh(app, &deployments) => {
                 // Another pull request may be luckier.
                 first_failure.get_or_insert(Unwritten::GitHub(error));
+                untold.extend(deployments.into_iter().map(|it| it.id));
                 continue;
             }
             Err(Unwritten::GitHub(error)) => {
@@ -89,10 +92,21 @@ async fn write_all(app: &App, project: &ProjectName) -> Result<(), Unwritten> {
                     app.store.end_comment(project, merged.pull_request, &error).await?;
                 }
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                first_failure = Some(error);
+                untold.extend(deployments.into_iter().map(|it| it.id));
+                break;
+            }
         }
-        app.store.commented(&deployments).await?;
+        for deployment in deployments {
+            // The first that was read of it: what has happened since is in one of the comments only.
+            if told.iter().all(|it: &StoredDeployment| it.id != deployment.id) {
+                told.push(deployment);
+            }
+        }
     }
+    told.retain(|deployment| !untold.contains(&deployment.id));
+    app.store.commented(&told).await?;
     first_failure.map_or(Ok(()), Err)
 }
 

@@ -193,11 +193,14 @@ impl Outbox {
 
     fn new_deployment(&self, deployment: &StoredDeployment) -> NewDeployment {
         let policy = self.app.policy(&deployment.stage);
+        let title = report::title(deployment.kind, &deployment.releases);
+        let several = report::commits(&deployment.commits);
         NewDeployment {
             commit: deployment.commit.clone(),
+            commits: several.as_ref().map(|_| deployment.commits.clone()).unwrap_or_default(),
             task: deployment.kind.as_str().to_owned(),
             environment: deployment.stage.stage.clone(),
-            description: report::title(deployment.kind, &deployment.releases),
+            description: several.map_or_else(|| title.clone(), |commits| format!("{title} from {commits}")),
             deployment: deployment.id.clone(),
             production: policy.is_some_and(|policy| policy.production),
             transient: policy.is_some_and(|policy| policy.transient),

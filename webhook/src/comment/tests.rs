@@ -1,5 +1,6 @@
 use serde_json::json;
 use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::names::ReleaseNumber;
 
 use super::*;
 
@@ -98,4 +99,19 @@ fn an_address_that_is_none_of_the_web_is_no_link() {
     ] {
         assert_eq!(super::link("app", address).as_deref(), link);
     }
+}
+
+#[test]
+fn rule_101_apps_from_different_commits_are_told_with_theirs() {
+    let mut several = deployment("production", None);
+    several.releases =
+        [("api", 2), ("web", 5)].map(|(app, number)| (app.parse().unwrap(), ReleaseNumber(number))).into();
+    several.commits = [("api", "a"), ("web", "b")]
+        .map(|(app, commit)| (app.parse().unwrap(), commit.repeat(40).parse().unwrap()))
+        .into();
+    let text = body(installation(), &commit(), &[several.clone()]);
+    assert!(text.contains("| `Deploy api 2, web 5` from `api aaaaaaa, web bbbbbbb` | 8.2 s |"), "{text}");
+    several.commits.insert("api".parse().unwrap(), "b".repeat(40).parse().unwrap());
+    let text = body(installation(), &commit(), &[several]);
+    assert!(text.contains("| `Deploy api 2, web 5` | 8.2 s |"), "{text}");
 }

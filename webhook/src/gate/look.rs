@@ -1,5 +1,6 @@
 //! Looks at GitHub: what it says of a commit now, and when it is worth asking again.
 
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::deployment::FailureCode;
 use windlass_core::names::CommitSha;
@@ -89,11 +90,37 @@ impl App {
         Ok(Judged { verdict, next_look })
     }
 
-    /// GitHub is asked when something was heard of the commit or the branch has moved, and else once in a while.
+    /// The verdict on all commits of a deployment.
+    pub(super) async fn judge_all(&self, deployment: &StoredDeployment) -> Result<Judged, StoreError> {
+        let judge = async |commit: &CommitSha| {
+            let judged = Box::pin(self.judge(&deployment.stage, commit, Some(deployment.created_at))).await?;
+            Ok::<_, StoreError>((commit.clone(), judged))
+        };
+        let mut judged = try_join_all(deployment.distinct_commits().into_iter().map(judge)).await?;
+        let next_look = judged.iter().filter_map(|(_, judged)| judged.next_look).min();
+        let verdict = Verdict::of_several(judged.drain(..).map(|(commit, judged)| (commit, judged.verdict)));
+        Ok(Judged { verdict, next_look })
+    }
+
+    /// Whether something was heard of a deployment's commits since then.
+    async fn heard_since(
+        &self,
+        deployment: &StoredDeployment,
+        since: impl Fn(Timestamp) -> bool,
+    ) -> Result<bool, StoreError> {
+        for commit in deployment.distinct_commits() {
+            let times = self.store.commit_times(&deployment.stage.project, commit).await?;
+            if times.and_then(|times| times.checks_changed_at).is_some_and(&since) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// GitHub is asked when something was heard of the commits or the branch has moved, and else once in a while.
     pub(super) async fn look_is_due(&self, deployment: &StoredDeployment, now: Timestamp) -> Result<bool, StoreError> {
         let Some(last) = self.last_look(deployment) else { return Ok(true) };
-        let times = self.store.commit_times(&deployment.stage.project, &deployment.commit).await?;
-        let heard = times.and_then(|times| times.checks_changed_at).is_some_and(|heard| heard >= last.at);
+        let heard = self.heard_since(deployment, |heard| heard >= last.at).await?;
         Ok(heard || now >= last.next || self.wanted(deployment).await? != last.wanted)
     }
 
@@ -105,17 +132,15 @@ impl App {
         if standing.failure().is_none_or(|failure| failure.code != FailureCode::GateBlocked) {
             return Ok(false);
         }
-        let times = self.store.commit_times(&refused.stage.project, &refused.commit).await?;
         let now = self.now();
         let last = self.last_look(refused);
         // What changed while the refusing look was under way was not seen by it.
         let looked = last.as_ref().map_or(ended_at, |look| look.at);
-        let changed = times.and_then(|times| times.checks_changed_at).is_some_and(|changed| changed > looked);
+        let changed = self.heard_since(refused, |changed| changed > looked).await?;
         if !changed && !last.is_some_and(|look| look.open && now >= look.next) {
             return Ok(false);
         }
-        let Judged { verdict, next_look } =
-            Box::pin(self.judge(&refused.stage, &refused.commit, Some(refused.created_at))).await?;
+        let Judged { verdict, next_look } = self.judge_all(refused).await?;
         self.remember_look(refused, now, [next_look, None], &verdict).await?;
         Ok(verdict.verdict == VerdictKind::Green)
     }

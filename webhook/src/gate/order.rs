@@ -1,12 +1,14 @@
 //! The order of commits: who is older, and what is no longer part of its branch. Older is decided by ancestry, where there is
 //! none by the releases' numbers, and never by a clock.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
-use windlass_core::names::{AppName, CommitSha, ProjectName, ReleaseNumber};
+use windlass_core::names::{CommitSha, ProjectName, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 
 use super::{Decision, wait};
@@ -17,6 +19,8 @@ use crate::store::deployments::{Source, StoredDeployment};
 
 /// For so long GitHub may say that a branch is where it was before the push that we were told of.
 const SETTLES: SignedDuration = SignedDuration::from_secs(30);
+/// For so long whoever asks for a deployment waits for GitHub to say which of its commits is the newest.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Whether a commit is still part of its branch.
 #[derive(Debug)]
@@ -56,17 +60,34 @@ impl App {
         if !of_branch || deployment.kind != DeploymentKind::Deploy {
             return Ok(Reach::OnBranch);
         }
-        let (project, commit) = (&deployment.stage.project, &deployment.commit);
         let settled = now.duration_since(deployment.created_at) >= SETTLES;
-        let Some(head) = self.github.branch_head(project, branch).await? else {
-            let gone = format!("the branch {branch} is gone, and {} with it", commit.short());
+        let Some(head) = self.github.branch_head(&deployment.stage.project, branch).await? else {
+            let gone = format!("the branch {branch} is gone, and {} with it", deployment.commit.short());
             return Ok(if settled { Reach::Gone(gone) } else { Reach::OnBranch });
         };
-        if head == *commit {
+        let mut reach = Reach::OnBranch;
+        for commit in deployment.distinct_commits() {
+            match self.reachable_from(&deployment.stage.project, commit, (branch, &head), settled).await? {
+                gone @ Reach::Gone(_) => return Ok(gone),
+                unsettled @ Reach::Unsettled(_) => reach = unsettled,
+                Reach::OnBranch => {}
+            }
+        }
+        Ok(reach)
+    }
+
+    async fn reachable_from(
+        &self,
+        project: &ProjectName,
+        commit: &CommitSha,
+        (branch, head): (&str, &CommitSha),
+        settled: bool,
+    ) -> Result<Reach, GitHubError> {
+        if head == commit {
             return Ok(Reach::OnBranch);
         }
         let gone = || Reach::Gone(format!("{} is not part of {branch} any more: the branch was moved", commit.short()));
-        let stands = match self.github.compare(project, commit, &head).await {
+        let stands = match self.github.compare(project, commit, head).await {
             // A commit that no branch has any more is forgotten in the end.
             Err(GitHubError::NotFound { .. }) if settled => return Ok(gone()),
             stands => stands?,
@@ -86,69 +107,76 @@ impl App {
         })
     }
 
-    /// An older commit that turns green late never replaces a newer one. A person may.
+    /// An older commit that turns green late never replaces a newer one, of no app. A person may.
     pub(super) async fn decide_by_order(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
         if !deployment.source.is_automatic() {
             return Ok(Decision::Go);
         }
         let stage = &deployment.stage;
-        for active in self.store.active_releases(stage).await? {
+        let active = self.store.active_releases(stage).await?;
+        let mut orders = Orders::of(self, &stage.project);
+        let mut the_same = None;
+        let mut newer = deployment.releases.keys().any(|app| active.iter().all(|it| it.app != *app));
+        for active in active {
             let Some(release) = deployment.releases.get(&active.app) else { continue };
-            let Some(commit) = self.commit_of(stage, &active).await? else { continue };
-            let newer = match self.order(&stage.project, &deployment.commit, &commit).await {
-                Ok(Order::Newer) => true,
-                Ok(Order::Older) => false,
-                // Of the same commit the higher number is the newer: it was built again, or of another app.
-                Ok(Order::Same) => self.is_rebuilt(deployment).await?,
-                Ok(Order::Unrelated) => *release > active.release,
+            let Some(serves) = self.commit_of(stage, &active).await? else { continue };
+            let commit = deployment.commit_of(&active.app);
+            let stands = match orders.of_release((commit, *release), (&serves, active.release)).await {
+                Ok(stands) => stands,
                 Err(error) => {
                     let why = format!("GitHub does not say how it stands to what is active: {error}");
                     return Ok(wait(Wait::Gate, why));
                 }
             };
-            if !newer {
-                let why = format!(
-                    "{} is not newer than {}, which is active as release {}",
-                    deployment.commit.short(),
+            let not_newer = || {
+                let of_app = if deployment.releases.len() > 1 { format!(" of {}", active.app) } else { String::new() };
+                format!(
+                    "{}{of_app} is not newer than {}, which is active as release {}",
                     commit.short(),
+                    serves.short(),
                     active.release
-                );
-                let failure = Failure::new(FailureCode::NotNewer, why);
-                return Ok(Decision::End { outcome: Outcome::Superseded, failure });
+                )
+            };
+            match stands {
+                Ordering::Less => return Ok(superseded(not_newer())),
+                Ordering::Equal => the_same = the_same.or_else(|| Some(not_newer())),
+                Ordering::Greater => newer = true,
             }
         }
-        Ok(Decision::Go)
+        Ok(the_same.filter(|_| !newer).map_or(Decision::Go, superseded))
     }
 
-    async fn is_rebuilt(&self, deployment: &StoredDeployment) -> Result<bool, StoreError> {
-        let active = self.store.active_releases(&deployment.stage).await?;
-        let serves = |app: &AppName| active.iter().find(|it| it.app == *app).map(|it| it.release);
-        Ok(deployment.releases.iter().any(|(app, release)| serves(app) < Some(*release)))
-    }
-
-    /// Of the automatic deployments that wait, the one that makes another needless: of a newer commit, and of all its apps.
+    /// Of the automatic deployments that wait, the one that makes another needless: all of its apps are at least as new
+    /// there, and one of them is newer.
     pub(crate) async fn replacement<'a>(
         &self,
         deployment: &StoredDeployment,
         others: &'a [StoredDeployment],
     ) -> Option<&'a StoredDeployment> {
+        let mut orders = Orders::of(self, &deployment.stage.project);
         for other in others.iter().filter(|other| other.id != deployment.id && may_replace(other, deployment)) {
-            let order = self.order(&deployment.stage.project, &deployment.commit, &other.commit).await;
-            let older = match order {
-                Ok(Order::Older) => true,
-                Ok(Order::Newer) => false,
-                Ok(Order::Same | Order::Unrelated) => {
-                    (numbers(&deployment.releases, &other.releases), deployment.number)
-                        < (numbers(&other.releases, &deployment.releases), other.number)
-                }
-                // The next look asks again, and neither runs before it is known how it stands to what is active.
-                Err(_) => false,
-            };
-            if older {
+            // Where GitHub does not say it, the next look asks again, and neither runs before it is known how it stands to
+            // what is active.
+            if orders.replaces(other, deployment).await.unwrap_or(false) {
                 return Some(other);
             }
         }
         None
+    }
+
+    /// The newest of some commits, of which the one that was heard of last comes last: it is taken for the newest where
+    /// GitHub does not say soon how they stand.
+    pub(crate) async fn newest(&self, project: &ProjectName, commits: &[CommitSha]) -> Option<CommitSha> {
+        let (last, others) = commits.split_last()?;
+        let mut newest = last;
+        let deadline = tokio::time::Instant::now() + SOON;
+        for other in others.iter().rev() {
+            let order = tokio::time::timeout_at(deadline, self.order(project, other, newest)).await;
+            if matches!(order, Ok(Ok(Order::Newer))) {
+                newest = other;
+            }
+        }
+        Some(newest.clone())
     }
 
     /// How `commit` stands to another one.
@@ -166,16 +194,62 @@ impl App {
     }
 }
 
+/// How commits stand to each other: GitHub is asked once for each two of them.
+struct Orders<'a> {
+    app: &'a App,
+    project: &'a ProjectName,
+    known: BTreeMap<(CommitSha, CommitSha), Order>,
+}
+
+impl<'a> Orders<'a> {
+    const fn of(app: &'a App, project: &'a ProjectName) -> Self {
+        Self { app, project, known: BTreeMap::new() }
+    }
+
+    async fn order(&mut self, commit: &CommitSha, other: &CommitSha) -> Result<Order, GitHubError> {
+        let both = (commit.clone(), other.clone());
+        if let Some(known) = self.known.get(&both) {
+            return Ok(*known);
+        }
+        let order = self.app.order(self.project, commit, other).await?;
+        self.known.insert(both, order);
+        Ok(order)
+    }
+
+    /// How one release of an app stands to another. Of the same commit the higher number is the newer: it was built again.
+    async fn of_release(
+        &mut self,
+        (commit, release): (&CommitSha, ReleaseNumber),
+        (other, other_release): (&CommitSha, ReleaseNumber),
+    ) -> Result<Ordering, GitHubError> {
+        Ok(match self.order(commit, other).await? {
+            Order::Older => Ordering::Less,
+            Order::Newer => Ordering::Greater,
+            Order::Same | Order::Unrelated => release.cmp(&other_release),
+        })
+    }
+
+    /// Whether a deployment makes another needless. Of an app that it does not have it would have its own commit.
+    async fn replaces(&mut self, newer: &StoredDeployment, older: &StoredDeployment) -> Result<bool, GitHubError> {
+        let mut replaces = None;
+        for (app, release) in &older.releases {
+            let other = newer.releases.get(app).unwrap_or(release);
+            match self.of_release((older.commit_of(app), *release), (newer.commit_of(app), *other)).await? {
+                Ordering::Less => replaces = Some(true),
+                Ordering::Equal => {}
+                Ordering::Greater => return Ok(false),
+            }
+        }
+        Ok(replaces.unwrap_or(older.number < newer.number))
+    }
+}
+
+fn superseded(why: String) -> Decision {
+    Decision::End { outcome: Outcome::Superseded, failure: Failure::new(FailureCode::NotNewer, why) }
+}
+
 /// A merge means all of a stage's apps; a job may mean some of them.
 fn may_replace(newer: &StoredDeployment, older: &StoredDeployment) -> bool {
     let all_of_it = || older.releases.keys().all(|app| newer.releases.contains_key(app));
     newer.source.is_automatic() && older.source.is_automatic() && (newer.source != Source::Job || all_of_it())
-}
-
-/// The releases' numbers of the apps that two deployments share.
-fn numbers(
-    of: &BTreeMap<AppName, ReleaseNumber>,
-    shared_with: &BTreeMap<AppName, ReleaseNumber>,
-) -> Vec<ReleaseNumber> {
-    of.iter().filter(|(app, _)| shared_with.contains_key(*app)).map(|(_, release)| *release).collect()
 }

@@ -1,8 +1,10 @@
 //! What GitHub is told about a deployment.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
-use windlass_core::names::{CommitSha, DeploymentId, ProjectName, StageName};
+use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
 
 use super::connection::Connection;
 use super::error::GitHubError;
@@ -14,6 +16,8 @@ use super::route::Route;
 pub struct NewDeployment {
     /// What is deployed.
     pub commit: CommitSha,
+    /// By app, where they were built from several: kept in GitHub's payload.
+    pub commits: BTreeMap<AppName, CommitSha>,
     /// `deploy`, `rollback`, …
     pub task: String,
     /// GitHub's environment.
@@ -106,6 +110,8 @@ struct DeploymentBody<'a> {
 #[derive(Serialize)]
 struct Payload<'a> {
     windlass_deployment: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    commits: &'a BTreeMap<AppName, CommitSha>,
 }
 
 #[derive(Serialize)]
@@ -135,7 +141,7 @@ pub(super) async fn create(
         task: &deployment.task,
         environment: deployment.environment.as_str(),
         description: fit_description(&deployment.description),
-        payload: Payload { windlass_deployment: deployment.deployment.as_str() },
+        payload: Payload { windlass_deployment: deployment.deployment.as_str(), commits: &deployment.commits },
         auto_merge: false,
         required_contexts: [],
         production_environment: deployment.production,

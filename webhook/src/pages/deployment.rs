@@ -108,7 +108,9 @@ fn layout(content: &Content, nonce: &str) -> Markup {
 fn summary(view: &DeploymentView) -> Markup {
     html! {
         dl {
-            dt { "Commit" } dd { code { (view.commit) } }
+            @if report::commits(&view.commits).is_some() {
+                dt { "Commits" } dd { @for (app, commit) in &view.commits { p { (app) " " code { (commit) } } } }
+            } @else { dt { "Commit" } dd { code { (view.commit) } } }
             dt { "Asked for by" } dd { (view.requested_by) }
             dt { "At" } dd { time datetime=(datetime(view.created_at)) data-day { (view.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")) } }
             @if let Some(url) = &view.environment_url { dt { "URL" } dd { a href=(url) { (url) } } }

@@ -12,7 +12,7 @@ use axum::{Extension, Json};
 use futures_util::Stream;
 use serde::Deserialize;
 use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
-use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
+use windlass_core::names::{AppName, CommitSha, DeploymentId, ReleaseNumber};
 use windlass_core::plain::plain;
 use windlass_core::plan::DeploymentKind;
 use windlass_listen::Peer;
@@ -42,8 +42,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     actor.may(Scope::Deploy, &stage)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
-    let (name, number) = releases.iter().next().ok_or_else(|| nothing_to(new.kind, &stage))?;
-    let release = app.store.release(&stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
+    let commit = newest_commit(&app, &stage, &releases).await?.ok_or_else(|| nothing_to(new.kind, &stage))?;
     let request = Request {
         id: app.new_deployment_id(),
         stage: stage.clone(),
@@ -51,7 +50,7 @@ pub(crate) async fn create(
         source: source_of(&actor),
         requested_by: actor.name().to_owned(),
         reason: new.reason,
-        commit: release.commit,
+        commit,
         environment_url: app.environment_url(&stage, &releases).await?,
         releases,
     };
@@ -61,6 +60,25 @@ pub(crate) async fn create(
     app.wake.outbox.notify_one();
     let view = app.deployment_view(&deployment).await.map_err(ApiError::after_the_change)?;
     Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+/// The newest of the commits that they were built from: the one that GitHub is told of.
+async fn newest_commit(
+    app: &App,
+    stage: &StageKey,
+    releases: &BTreeMap<AppName, ReleaseNumber>,
+) -> Result<Option<CommitSha>, ApiError> {
+    let mut found = Vec::new();
+    for (name, number) in releases {
+        found.push(app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?);
+    }
+    found.sort_by(|a, b| (a.created_at, a.number).cmp(&(b.created_at, b.number)));
+    let mut commits: Vec<CommitSha> = Vec::new();
+    for release in found {
+        commits.retain(|commit| *commit != release.commit);
+        commits.push(release.commit);
+    }
+    Ok(app.newest(&stage.project, &commits).await)
 }
 
 /// Who starts a workflow by hand means it; other jobs do what somebody has set up.

@@ -38,8 +38,9 @@ impl Store {
     /// The commits of it whose comment tells less than there is, the oldest first.
     pub(crate) async fn commits_to_comment(&self, project: &ProjectName) -> Result<Vec<CommitSha>, StoreError> {
         let sql = format!(
-            "SELECT d.commit_sha, MIN(d.number) AS first FROM deployments d WHERE d.project = ? AND {TOLD}
-             GROUP BY d.commit_sha ORDER BY first"
+            "SELECT r.commit_sha, MIN(d.number) AS first FROM deployments d
+             JOIN deployment_releases r ON r.deployment = d.id WHERE d.project = ? AND {TOLD}
+             GROUP BY r.commit_sha ORDER BY first"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.as_str()).fetch_all(&self.reader).await?;
         rows.iter().map(|row| word("a commit", row.get("commit_sha"))).collect()

@@ -1,6 +1,6 @@
 //! Deployments: what was asked for. What became of it is in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,12 +50,27 @@ pub(crate) struct StoredDeployment {
     pub(crate) source: Source,
     pub(crate) requested_by: String,
     pub(crate) reason: Option<String>,
+    /// Where its apps were built from several, the newest of them: what GitHub is told of.
     pub(crate) commit: CommitSha,
     pub(crate) environment_url: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) state: DeploymentState,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) releases: BTreeMap<AppName, ReleaseNumber>,
+    /// What each of them was built from.
+    pub(crate) commits: BTreeMap<AppName, CommitSha>,
+}
+
+impl StoredDeployment {
+    /// What it deploys of an app; of one that it does not have, what it would.
+    pub(crate) fn commit_of(&self, app: &AppName) -> &CommitSha {
+        self.commits.get(app).unwrap_or(&self.commit)
+    }
+
+    /// Each of its commits once.
+    pub(crate) fn distinct_commits(&self) -> BTreeSet<&CommitSha> {
+        self.releases.keys().map(|app| self.commit_of(app)).collect()
+    }
 }
 
 /// A deployment to be asked for.
@@ -112,7 +127,8 @@ impl Store {
         project: &ProjectName,
         commit: &CommitSha,
     ) -> Result<Vec<StoredDeployment>, StoreError> {
-        self.find_deployments("project = ? AND commit_sha = ?", &[project.as_str(), commit.as_str()], 1000).await
+        let found = "project = ? AND id IN (SELECT deployment FROM deployment_releases WHERE commit_sha = ?)";
+        self.find_deployments(found, &[project.as_str(), commit.as_str()], 1000).await
     }
 
     /// Deployments that have not said their last word, of all stages, newest first.
@@ -185,19 +201,18 @@ impl Store {
         let rows = query.fetch_all(&self.reader).await?;
         let mut deployments = rows.iter().map(deployment).collect::<Result<Vec<_>, _>>()?;
         for deployment in &mut deployments {
-            deployment.releases = self.releases_of(&deployment.id).await?;
+            let rows =
+                sqlx::query("SELECT app, release_number, commit_sha FROM deployment_releases WHERE deployment = ?")
+                    .bind(deployment.id.as_str())
+                    .fetch_all(&self.reader)
+                    .await?;
+            for row in &rows {
+                let app: AppName = word("an app's name", row.get("app"))?;
+                deployment.commits.insert(app.clone(), word("a commit", row.get("commit_sha"))?);
+                deployment.releases.insert(app, ReleaseNumber(unsigned(row.get("release_number"))));
+            }
         }
         Ok(deployments)
-    }
-
-    async fn releases_of(&self, id: &DeploymentId) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
-        let rows = sqlx::query("SELECT app, release_number FROM deployment_releases WHERE deployment = ?")
-            .bind(id.as_str())
-            .fetch_all(&self.reader)
-            .await?;
-        rows.iter()
-            .map(|row| Ok((word("an app's name", row.get("app"))?, ReleaseNumber(unsigned(row.get("release_number"))))))
-            .collect()
     }
 }
 
@@ -208,7 +223,7 @@ pub(super) async fn insert_deployment(
     now: Timestamp,
 ) -> Result<StoredDeployment, StoreError> {
     let number = count_up(write, "deployment", 1).await?;
-    let deployment = StoredDeployment {
+    let mut deployment = StoredDeployment {
         id: request.id.clone(),
         number: unsigned(number),
         stage: request.stage.clone(),
@@ -222,6 +237,7 @@ pub(super) async fn insert_deployment(
         state: DeploymentState::Waiting,
         ended_at: None,
         releases: request.releases.clone(),
+        commits: BTreeMap::new(),
     };
     sqlx::query(
         "INSERT INTO deployments (id, number, project, stage, kind, source, requested_by, reason, commit_sha,
@@ -241,12 +257,28 @@ pub(super) async fn insert_deployment(
     .execute(&mut **write)
     .await?;
     for (app, release) in &deployment.releases {
-        sqlx::query("INSERT INTO deployment_releases (deployment, app, release_number) VALUES (?, ?, ?)")
-            .bind(deployment.id.as_str())
-            .bind(app.as_str())
-            .bind(signed(release.0))
-            .execute(&mut **write)
-            .await?;
+        let built =
+            sqlx::query("SELECT commit_sha FROM releases WHERE project = ? AND stage = ? AND app = ? AND number = ?")
+                .bind(deployment.stage.project.as_str())
+                .bind(deployment.stage.stage.as_str())
+                .bind(app.as_str())
+                .bind(signed(release.0))
+                .fetch_optional(&mut **write)
+                .await?;
+        let commit: CommitSha = match built {
+            Some(row) => word("a commit", row.get("commit_sha"))?,
+            None => deployment.commit.clone(),
+        };
+        sqlx::query(
+            "INSERT INTO deployment_releases (deployment, app, release_number, commit_sha) VALUES (?, ?, ?, ?)",
+        )
+        .bind(deployment.id.as_str())
+        .bind(app.as_str())
+        .bind(signed(release.0))
+        .bind(commit.as_str())
+        .execute(&mut **write)
+        .await?;
+        deployment.commits.insert(app.clone(), commit);
     }
     let description = report::queued(deployment.kind, &deployment.releases);
     enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
@@ -268,5 +300,6 @@ fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {
         state: from_json("a state", &format!("\"{}\"", row.get::<&str, _>("state")))?,
         ended_at: optional_time(row.get("ended_at"))?,
         releases: BTreeMap::new(),
+        commits: BTreeMap::new(),
     })
 }

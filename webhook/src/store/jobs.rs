@@ -71,14 +71,16 @@ impl Store {
         if let Some(job) = job {
             let project = &request.stage.project;
             remember_job(&mut write, &deployment.id, job).await?;
-            remember_deploying_job(&mut write, &request.stage, &request.commit, job, Did::Ask).await?;
-            // One check less counts, so the verdict may be another.
-            sqlx::query("UPDATE commits SET checks_changed_at = ? WHERE project = ? AND commit_sha = ?")
-                .bind(text(now))
-                .bind(project.as_str())
-                .bind(deployment.commit.as_str())
-                .execute(&mut *write)
-                .await?;
+            for commit in deployment.distinct_commits() {
+                remember_deploying_job(&mut write, &request.stage, commit, job, Did::Ask).await?;
+                // One check less counts, so the verdict may be another.
+                sqlx::query("UPDATE commits SET checks_changed_at = ? WHERE project = ? AND commit_sha = ?")
+                    .bind(text(now))
+                    .bind(project.as_str())
+                    .bind(commit.as_str())
+                    .execute(&mut *write)
+                    .await?;
+            }
         }
         self.commit(write).await?;
         Ok(asked)
@@ -120,7 +122,8 @@ impl Store {
     ) -> Result<DeployingJobs, StoreError> {
         let waiting = sqlx::query(
             "SELECT DISTINCT j.check_run_id FROM deployment_jobs j JOIN deployments d ON d.id = j.deployment
-             WHERE d.project = ? AND d.stage = ? AND d.commit_sha = ? AND j.check_run_id IS NOT NULL",
+             JOIN deployment_releases r ON r.deployment = d.id
+             WHERE d.project = ? AND d.stage = ? AND r.commit_sha = ? AND j.check_run_id IS NOT NULL",
         )
         .bind(stage.project.as_str())
         .bind(stage.stage.as_str())

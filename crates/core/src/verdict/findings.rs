@@ -19,7 +19,7 @@ pub(super) struct Finding {
 
 impl Finding {
     fn new(name: &str, state: VerdictKind, why: impl Into<String>) -> Self {
-        Self { item: Item { name: name.to_owned(), state, why: why.into() }, until: None }
+        Self { item: Item { name: name.to_owned(), state, why: why.into(), commit: None }, until: None }
     }
 
     fn until(self, deadline: Timestamp) -> Self {

@@ -77,6 +77,7 @@ fn commit() -> CommitSha {
 fn deployment() -> NewDeployment {
     NewDeployment {
         commit: commit(),
+        commits: std::collections::BTreeMap::new(),
         task: "deploy".to_owned(),
         environment: "production".parse().unwrap(),
         description: String::new(),

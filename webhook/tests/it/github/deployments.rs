@@ -12,6 +12,7 @@ impl World {
     fn new_deployment(&self) -> NewDeployment {
         NewDeployment {
             commit: self.head(),
+            commits: std::collections::BTreeMap::new(),
             task: "deploy".to_owned(),
             environment: "staging".parse().unwrap(),
             description: "Release 3".to_owned(),

@@ -46,6 +46,7 @@ async fn work(world: &World, github: &GitHub) {
 
     let deployment = NewDeployment {
         commit: merge,
+        commits: std::collections::BTreeMap::new(),
         task: "deploy".to_owned(),
         environment: "production".parse().unwrap(),
         description: "Release 3".to_owned(),
