@@ -40,6 +40,7 @@ mod several_commits;
 mod sign_in;
 mod silent_hosts;
 mod which_commit;
+mod who_may;
 mod workflows;
 mod world;
 mod writes;

@@ -2,6 +2,7 @@
 //! commits. Decides nothing about how; that is the plan's.
 
 mod alike;
+mod jobs_tasks;
 mod look;
 mod order;
 

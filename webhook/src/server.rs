@@ -1,5 +1,6 @@
 //! The route table, and what all handlers share.
 
+mod act;
 mod auth;
 mod compatibility;
 mod delivery_body;

@@ -19,8 +19,8 @@ pub use project::{
     ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs, Ulimit, Volume,
 };
 pub use server::{
-    Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, Limits, NoCi, NoCiThen, OidcPolicy,
-    RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy, TriggerKind,
+    Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, JobMay, Limits, NoCi, NoCiThen,
+    OidcPolicy, RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy, TriggerKind,
 };
 
 /// Every key of `windlass.toml`, annotated.

@@ -63,6 +63,17 @@ impl App {
         commit: &CommitSha,
         asked: Option<Timestamp>,
     ) -> Result<Judged, StoreError> {
+        self.judge_for(stage, commit, asked, None).await
+    }
+
+    /// For a job that waits for the answer: its own check run has no last word before it.
+    pub(super) async fn judge_for(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        asked: Option<Timestamp>,
+        job: Option<u64>,
+    ) -> Result<Judged, StoreError> {
         let Some(policy) = self.policy(stage) else {
             return Ok(Judged { verdict: Verdict::unavailable("the stage is unknown"), next_look: None });
         };
@@ -79,6 +90,7 @@ impl App {
         let jobs = self.store.deploying_jobs(stage, commit).await?;
         (facts.waiting_jobs, facts.registering_jobs, facts.deploying_runs) =
             (jobs.waiting, jobs.registering, jobs.runs);
+        facts.waiting_jobs.extend(job);
         if needs_alike(&facts, &gate, now) {
             match self.alike(project, commit, first_seen).await {
                 Ok(alike) => facts.alike = alike,

@@ -2,7 +2,7 @@
 //! none by the releases' numbers, and never by a clock.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -61,13 +61,25 @@ impl App {
             return Ok(Reach::OnBranch);
         }
         let settled = now.duration_since(deployment.created_at) >= SETTLES;
-        let Some(head) = self.github.branch_head(&deployment.stage.project, branch).await? else {
-            let gone = format!("the branch {branch} is gone, and {} with it", deployment.commit.short());
+        self.on_branch(&deployment.stage.project, deployment.distinct_commits(), branch, settled).await
+    }
+
+    /// Whether commits are part of a branch, all of them. `settled`: GitHub has had its time to see the last push to it.
+    pub(super) async fn on_branch(
+        &self,
+        project: &ProjectName,
+        commits: BTreeSet<&CommitSha>,
+        branch: &str,
+        settled: bool,
+    ) -> Result<Reach, GitHubError> {
+        let Some(head) = self.github.branch_head(project, branch).await? else {
+            let which: Vec<&str> = commits.iter().map(|commit| commit.short()).collect();
+            let gone = format!("the branch {branch} is gone, and {} with it", which.join(", "));
             return Ok(if settled { Reach::Gone(gone) } else { Reach::OnBranch });
         };
         let mut reach = Reach::OnBranch;
-        for commit in deployment.distinct_commits() {
-            match self.reachable_from(&deployment.stage.project, commit, (branch, &head), settled).await? {
+        for commit in commits {
+            match self.reachable_from(project, commit, (branch, &head), settled).await? {
                 gone @ Reach::Gone(_) => return Ok(gone),
                 unsettled @ Reach::Unsettled(_) => reach = unsettled,
                 Reach::OnBranch => {}

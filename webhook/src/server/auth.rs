@@ -1,4 +1,4 @@
-//! Who asks, and what they may do. Every handler of the API but `version` asks for an [`Actor`].
+//! Who asks, and whether they may. Every handler of the API but `version` asks for an [`Actor`].
 
 use std::sync::Arc;
 
@@ -7,10 +7,13 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use jiff::Timestamp;
 use windlass_core::api::{Scope, TokenView};
+use windlass_core::config::JobMay;
 
+use super::act::{Act, ForJobs};
 use super::error::ApiError;
 use crate::app::App;
 use crate::stage::StageKey;
+use crate::store::locks::Holder;
 use crate::store::sessions::StoredSession;
 
 /// What jobs' tokens begin with, so that scanners for leaked secrets know them.
@@ -21,8 +24,8 @@ pub(super) const SESSION_PREFIX: &str = "wns_";
 pub(crate) enum Actor {
     /// A person or a program, with a token that was made on the server.
     Token(TokenView),
-    /// A job that signed in to one stage.
-    Job(StoredSession),
+    /// A job that signed in to one stage, and what that stage's policy lets jobs do beyond deploying.
+    Job(StoredSession, Vec<JobMay>),
 }
 
 impl Actor {
@@ -30,28 +33,36 @@ impl Actor {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Token(token) => &token.name,
-            Self::Job(job) => &job.session.actor,
+            Self::Job(job, _) => &job.session.actor,
+        }
+    }
+
+    /// As who it locks.
+    pub(crate) fn holder(&self) -> Holder {
+        match self {
+            Self::Token(token) => Holder { name: token.name.clone(), run: None },
+            Self::Job(job, _) => job.session.holder(),
         }
     }
 
     /// A session that is over lets nobody in.
-    fn of_job(found: StoredSession, now: Timestamp) -> Result<Self, ApiError> {
+    fn of_job(found: StoredSession, may: Vec<JobMay>, now: Timestamp) -> Result<Self, ApiError> {
         if now >= found.session.expires_at {
             return Err(unauthenticated("the job's sign-in has expired").hint("sign in again, with a new token"));
         }
-        Ok(Self::Job(found))
+        Ok(Self::Job(found, may))
     }
 
     /// The job, if it is one.
     pub(crate) const fn job(&self) -> Option<&StoredSession> {
         match self {
             Self::Token(_) => None,
-            Self::Job(job) => Some(job),
+            Self::Job(job, _) => Some(job),
         }
     }
 
-    /// Refuses what the token does not allow on this stage.
-    pub(crate) fn may(&self, scope: Scope, stage: &StageKey) -> Result<(), ApiError> {
+    /// Refuses what the token does not allow on this stage. A job's own policy speaks for it.
+    pub(crate) fn may(&self, act: Act, stage: &StageKey) -> Result<(), ApiError> {
         match self {
             Self::Token(token) => {
                 let here = token.project.as_ref().is_none_or(|project| *project == stage.project)
@@ -59,17 +70,25 @@ impl Actor {
                 if !here {
                     return Err(forbidden(format!("the token `{}` is not for {stage}", token.name)));
                 }
-                self.may_anywhere(scope)
+                self.may_anywhere(act.scope())
             }
-            Self::Job(StoredSession { session, .. }) if session.stage != *stage => Err(ApiError::new(
+            Self::Job(StoredSession { session, .. }, _) if session.stage != *stage => Err(ApiError::new(
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 format!("the job signed in to {}", session.stage),
             )
             .hint(format!("sign in to {stage} for that"))),
-            Self::Job(_) => match scope {
-                Scope::Read | Scope::Release | Scope::Deploy => Ok(()),
-                Scope::Admin => Err(forbidden("a job has no scope `admin`".to_owned())),
+            Self::Job(_, named) => match act.for_jobs() {
+                ForJobs::Always => Ok(()),
+                ForJobs::IfNamed(may) if named.contains(&may) => Ok(()),
+                ForJobs::IfNamed(may) => {
+                    let hint = format!(
+                        "add \"{}\" to `oidc.may` of the stage in the server's file, or use a token of a person",
+                        may.as_str()
+                    );
+                    Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", format!("a job may not {act}")).hint(hint))
+                }
+                ForJobs::Never => Err(forbidden(format!("a job may not {act}"))),
             },
         }
     }
@@ -78,7 +97,7 @@ impl Actor {
     pub(crate) fn may_anywhere(&self, scope: Scope) -> Result<(), ApiError> {
         let token = match self {
             Self::Token(token) => token,
-            Self::Job(job) => return Err(forbidden(format!("a job may do that on {} only", job.session.stage))),
+            Self::Job(job, _) => return Err(forbidden(format!("a job may do that on {} only", job.session.stage))),
         };
         let holds = |wanted: Scope| token.scopes.contains(&wanted) || token.scopes.contains(&Scope::Admin);
         if holds(scope) || (scope == Scope::Read && !token.scopes.is_empty()) {
@@ -113,7 +132,8 @@ impl FromRequestParts<Arc<App>> for Actor {
         let unknown = || unauthenticated("the token is unknown or was revoked");
         if token.starts_with(SESSION_PREFIX) {
             let found = app.store.find_session(token).await?.ok_or_else(unknown)?;
-            return Self::of_job(found, app.now());
+            let may = app.policy(&found.session.stage).map(|policy| policy.oidc.may.clone()).unwrap_or_default();
+            return Self::of_job(found, may, app.now());
         }
         let found = app.store.find_token(token).await?.ok_or_else(unknown)?;
         // That it was used is worth no failure: who only reads needs no room on the disk.
@@ -171,8 +191,8 @@ mod tests {
             expires_at: at(100),
         };
         let job = StoredSession { id: 1, session };
-        assert!(Actor::of_job(job.clone(), at(99)).is_ok());
-        let refused = Actor::of_job(job, at(100)).unwrap_err();
+        assert!(Actor::of_job(job.clone(), Vec::new(), at(99)).is_ok());
+        let refused = Actor::of_job(job, Vec::new(), at(100)).unwrap_err();
         assert_eq!(refused.to_string(), "the job's sign-in has expired");
     }
 }

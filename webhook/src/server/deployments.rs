@@ -11,12 +11,13 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::Stream;
 use serde::Deserialize;
-use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page, Scope};
+use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page};
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ReleaseNumber};
 use windlass_core::plain::plain;
 use windlass_core::plan::DeploymentKind;
 use windlass_listen::Peer;
 
+use super::act::Act;
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
@@ -40,7 +41,7 @@ pub(crate) async fn create(
     stage: StageKey,
     Body(new): Body<NewDeployment>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
-    actor.may(Scope::Deploy, &stage)?;
+    actor.may(Act::Deploy, &stage)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
     let commit = newest_commit(&app, &stage, &releases).await?.ok_or_else(|| nothing_to(new.kind, &stage))?;
     let request = Request {
@@ -81,10 +82,9 @@ async fn newest_commit(
     Ok(app.newest(&stage.project, &commits).await)
 }
 
-/// Who starts a workflow by hand means it; other jobs do what somebody has set up.
 fn source_of(actor: &Actor) -> Source {
     match actor.job() {
-        Some(job) if job.session.event != "workflow_dispatch" => Source::Job,
+        Some(job) if !job.session.is_by_hand() => Source::Job,
         Some(_) | None => Source::Person,
     }
 }
@@ -132,7 +132,7 @@ fn nothing_to(kind: DeploymentKind, stage: &StageKey) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "nothing_to_deploy", title).hint(hint)
 }
 
-fn unknown_release(app: &AppName, number: ReleaseNumber) -> ApiError {
+pub(super) fn unknown_release(app: &AppName, number: ReleaseNumber) -> ApiError {
     ApiError::not_found("release_unknown", format!("app {app} has no release {number} on this stage"))
         .hint("`windlass release list` shows what there is")
 }
@@ -143,7 +143,7 @@ pub(crate) async fn list(
     stage: StageKey,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<DeploymentView>>, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Look, &stage)?;
     let limit = query.limit.unwrap_or(30).clamp(1, 100);
     let deployments = app.store.deployments(&stage, query.cursor, limit).await?;
     let full = deployments.len() == usize::try_from(limit).unwrap_or(usize::MAX);
@@ -161,7 +161,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<DeploymentView>, ApiError> {
     let deployment = find(&app, &id).await?;
-    actor.may(Scope::Read, &deployment.stage)?;
+    actor.may(Act::Look, &deployment.stage)?;
     Ok(Json(app.deployment_view(&deployment).await?))
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
     let deployment = find(&app, &id).await?;
-    actor.may(Scope::Read, &deployment.stage)?;
+    actor.may(Act::Look, &deployment.stage)?;
     let place = app.audience.take(Follower::Known)?;
     let after = stream::last_event_id(&headers).unwrap_or(0);
     Ok(stream::follow(app, Followed::Deployment(deployment.id), after, place))
@@ -205,7 +205,7 @@ pub(crate) async fn log(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let deployment = find(&app, &id).await?;
-    actor.may(Scope::Read, &deployment.stage)?;
+    actor.may(Act::Look, &deployment.stage)?;
     Ok(as_text(app, deployment.id, Reads::AtOnce).await?)
 }
 
@@ -243,7 +243,7 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     let deployment = find(&app, &id).await?;
-    actor.may(Scope::Deploy, &deployment.stage)?;
+    actor.may(Act::Deploy, &deployment.stage)?;
     if let Some(job) = actor.job()
         && !app.store.waits_for(job, &deployment.id).await?
     {

@@ -6,17 +6,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use windlass_core::api::{LockView, NewLock, Scope, ShownLock};
+use windlass_core::api::{LockView, NewLock, ShownLock};
 
+use super::act::Act;
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::Body;
 use crate::app::App;
 use crate::stage::StageKey;
-use crate::store::locks::{Condition, StoredLock};
+use crate::store::locks::{Condition, Refused, StoredLock};
 
 pub(crate) async fn show(State(app): State<Arc<App>>, actor: Actor, stage: StageKey) -> Result<Response, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Look, &stage)?;
     match app.store.lock(&stage).await? {
         Some(stored) => Ok(shown(stored, &actor)),
         None => Err(ApiError::not_found("no_lock", format!("nobody has locked {stage}"))),
@@ -30,14 +31,11 @@ pub(crate) async fn take(
     headers: HeaderMap,
     Body(new): Body<NewLock>,
 ) -> Result<Response, ApiError> {
-    actor.may(Scope::Deploy, &stage)?;
+    actor.may(Act::Lock, &stage)?;
     let lock = LockView { by: actor.name().to_owned(), reason: new.reason, since: app.now() };
-    match app.store.take_lock(&stage, &condition(&headers), &lock).await? {
+    match app.store.take_lock(&stage, &condition(&headers), &lock, &actor.holder()).await? {
         Ok(stored) => Ok(shown(stored, &actor)),
-        Err(Some(StoredLock { lock, .. })) => {
-            Err(changed(&stage).detail(format!("{} locked it: {}", lock.by, lock.reason)))
-        }
-        Err(None) => Err(changed(&stage).detail("nobody has locked it any more")),
+        Err(refused) => Err(refusal(&stage, refused)),
     }
 }
 
@@ -47,20 +45,19 @@ pub(crate) async fn release(
     stage: StageKey,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    actor.may(Scope::Deploy, &stage)?;
-    match app.store.release_lock(&stage, &condition(&headers), actor.name(), app.now()).await? {
+    actor.may(Act::Lock, &stage)?;
+    match app.store.release_lock(&stage, &condition(&headers), &actor.holder(), app.now()).await? {
         Ok(true) => {
             app.wake.stages.notify_one();
             Ok(StatusCode::NO_CONTENT)
         }
         Ok(false) => Err(ApiError::not_found("no_lock", format!("nobody has locked {stage}"))),
-        Err(()) => Err(changed(&stage)),
+        Err(refused) => Err(refusal(&stage, refused)),
     }
 }
 
 fn shown(stored: StoredLock, to: &Actor) -> Response {
-    let yours = stored.lock.by == to.name();
-    let lock = ShownLock { lock: stored.lock, yours };
+    let lock = ShownLock { yours: stored.is_of(&to.holder()), lock: stored.lock };
     ([(header::ETAG, format!("\"{}\"", stored.etag))], Json(lock)).into_response()
 }
 
@@ -74,11 +71,26 @@ fn condition(headers: &HeaderMap) -> Condition {
     }
 }
 
-fn changed(stage: &StageKey) -> ApiError {
-    ApiError::new(
-        StatusCode::PRECONDITION_FAILED,
-        "lock_changed",
-        format!("the lock of {stage} is not the one you saw"),
-    )
-    .hint("look at it again: `windlass lock status`")
+fn refusal(stage: &StageKey, refused: Refused) -> ApiError {
+    let locked = |there: StoredLock| format!("{} locked it: {}", there.lock.by, there.lock.reason);
+    match refused {
+        Refused::Changed(there) => {
+            let title = format!("the lock of {stage} is not the one you saw");
+            ApiError::new(StatusCode::PRECONDITION_FAILED, "lock_changed", title)
+                .detail(there.map_or_else(|| "nobody has locked it any more".to_owned(), locked))
+                .hint("look at it again: `windlass lock status`")
+        }
+        Refused::Unread(there) => {
+            let title = format!("the request does not say which lock of {stage} it means");
+            ApiError::new(StatusCode::PRECONDITION_REQUIRED, "lock_unread", title)
+                .detail(locked(there))
+                .hint("read the lock, and send its `ETag` as `If-Match`")
+        }
+        Refused::Foreign(there) => {
+            let title = format!("the lock of {stage} is not of this job's run, and a job takes away no other");
+            ApiError::new(StatusCode::FORBIDDEN, "forbidden", title)
+                .detail(locked(there))
+                .hint("ask whoever locked it; a person may release it: `windlass lock release --force`")
+        }
+    }
 }

@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use windlass_core::api::{NewRelease, Page, Release, Scope};
+use windlass_core::api::{NewRelease, Page, Release};
 use windlass_core::config::ProjectFile;
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 
+use super::act::Act;
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
@@ -39,7 +40,7 @@ pub(crate) async fn create(
     Path(AppPath { app: name }): Path<AppPath>,
     Body(new): Body<NewRelease>,
 ) -> Result<(StatusCode, Json<Release>), ApiError> {
-    actor.may(Scope::Release, &stage)?;
+    actor.may(Act::Register, &stage)?;
     if let Some(job) = actor.job() {
         check_commit(&job.session, &new.commit)?;
     }
@@ -119,7 +120,7 @@ pub(crate) async fn list(
     Path(AppPath { app: name }): Path<AppPath>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Release>>, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Look, &stage)?;
     if let Some(commit) = &query.commit {
         let newest = app.store.release_of_commit(&stage, &name, commit).await?;
         return Ok(Json(Page { items: newest.into_iter().collect(), next: None }));

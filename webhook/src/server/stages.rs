@@ -6,10 +6,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use windlass_core::api::{NewDeployment, PlanView, Scope, StageView};
+use windlass_core::api::{NewDeployment, PlanView, StageView};
 use windlass_core::names::CommitSha;
 use windlass_core::verdict::Verdict;
 
+use super::act::Act;
 use super::auth::Actor;
 use super::deployments::chosen_releases;
 use super::error::ApiError;
@@ -28,7 +29,7 @@ pub(crate) async fn show(
     actor: Actor,
     stage: StageKey,
 ) -> Result<Json<StageView>, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Look, &stage)?;
     Ok(Json(app.stage_view(&stage).await?))
 }
 
@@ -38,7 +39,7 @@ pub(crate) async fn gate(
     stage: StageKey,
     Query(query): Query<GateQuery>,
 ) -> Result<Json<Verdict>, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Look, &stage)?;
     Ok(Json(app.verdict(&stage, &query.commit, None).await?))
 }
 
@@ -49,7 +50,7 @@ pub(crate) async fn plan(
     stage: StageKey,
     Body(new): Body<NewDeployment>,
 ) -> Result<Json<PlanView>, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Inspect, &stage)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
     let intent = Intent { deployment: app.new_deployment_id(), kind: new.kind, stage: &stage, releases: &releases };
     let (plan, silent) = app.preview(&intent).await?;
@@ -62,7 +63,7 @@ pub(crate) async fn lift_hold(
     actor: Actor,
     stage: StageKey,
 ) -> Result<StatusCode, ApiError> {
-    actor.may(Scope::Deploy, &stage)?;
+    actor.may(Act::LiftHold, &stage)?;
     if !app.store.lift_hold(&stage, actor.name(), app.now()).await? {
         return Err(ApiError::not_found("no_hold", format!("nothing holds {stage}")));
     }

@@ -8,11 +8,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use windlass_core::api::{Scope, StaleTasks};
+use windlass_core::api::StaleTasks;
 use windlass_core::deployment::DeploymentState;
 use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 
+use super::act::Act;
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::Query;
@@ -39,7 +40,7 @@ pub(crate) async fn list(
     stage: StageKey,
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Inspect, &stage)?;
     let stale = find(&app, &stage, &query).await?;
     Ok(Json(shown(&app, &stage, stale).await?))
 }
@@ -51,7 +52,7 @@ pub(crate) async fn stop(
     stage: StageKey,
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
-    actor.may(Scope::Deploy, &stage)?;
+    actor.may(Act::CleanUp, &stage)?;
     let claim = claim(&app, &stage).await?;
     let Stale { tasks, mut warnings } = find(&app, &stage, &query).await?;
     // What they were is said as long as they are there to be asked.

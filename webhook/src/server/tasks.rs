@@ -12,9 +12,7 @@ use axum::response::{IntoResponse, Response, Sse};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use windlass_core::api::{
-    HostPart, LogQuery, NewTask, SILENT_HOSTS, Scope, SilentHost, StartedTask, TaskMessage, TaskView,
-};
+use windlass_core::api::{HostPart, LogQuery, NewTask, SILENT_HOSTS, SilentHost, StartedTask, TaskMessage, TaskView};
 use windlass_core::exec;
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, DeploymentId, Generation, HostName, TaskId};
@@ -23,6 +21,7 @@ use windlass_core::task::{ObservedTask, TaskSpec};
 use windlass_engine::{LogOptions, Masker};
 
 use super::KEEP_ALIVE;
+use super::act::Act;
 use super::auth::Actor;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
@@ -42,13 +41,22 @@ pub(crate) async fn create(
     stage: StageKey,
     Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
-    actor.may(Scope::Deploy, &stage)?;
+    actor.may(Act::RunTask, &stage)?;
     check_command(&new.command)?;
     let active = app.store.active_releases(&stage).await?.into_iter().find(|active| active.app == new.app);
     let release = new.release.or(active.map(|active| active.release)).ok_or_else(|| {
         ApiError::new(StatusCode::CONFLICT, "no_release", format!("app {} serves no release on {stage}", new.app))
             .hint("name one with `--release N`; it need not be active")
     })?;
+    if let Some(job) = actor.job() {
+        let known = app.store.release(&stage, &new.app, release).await?;
+        let commit = known.ok_or_else(|| super::deployments::unknown_release(&new.app, release))?.commit;
+        if let Some(why) = app.keeps_job_from(&stage, &commit, &job.session).await? {
+            let title = format!("a job may not run a task of release {release}: {why}");
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title)
+                .hint("a person may: `windlass task run`, with a token of their own"));
+        }
+    }
     let id = app.new_task_id();
     let releases = BTreeMap::from([(new.app.clone(), release)]);
     let named_alike: DeploymentId = id.as_str().parse().map_err(|_| ApiError::not_found("internal", "an id"))?;
@@ -57,7 +65,7 @@ pub(crate) async fn create(
     let spec = placed(&app, desired, &new.app, &id, new.command)
         .await?
         .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no app {}", new.app)))?;
-    app.store.create_task(&id, &stage, &spec, actor.name(), app.now()).await?;
+    app.store.create_task(&id, &stage, &spec, &actor.holder(), app.now()).await?;
     app.wake.tasks.notify_one();
     Ok((StatusCode::ACCEPTED, Json(StartedTask { id, release })))
 }
@@ -112,7 +120,7 @@ pub(crate) async fn list(
     actor: Actor,
     stage: StageKey,
 ) -> Result<(HeaderMap, Json<Vec<TaskView>>), ApiError> {
-    actor.may(Scope::Read, &stage)?;
+    actor.may(Act::Inspect, &stage)?;
     let Shown { tasks, silent } = app.shown_tasks(&stage).await?;
     // A list has no room for who is missing in it.
     let missing = silent.iter().filter(|host| host.part == HostPart::Engine);
@@ -165,7 +173,7 @@ async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
         match (tasks.iter().find(is_it).and_then(|task| Some((task, stage_of(task)?))), missing) {
             (Some((task, stage)), None) => return Ok(Found::Container(Box::new(task.clone()), stage)),
             // It was there when its host answered last; one of the same name may be elsewhere.
-            (Some((_, stage)), Some(missing)) if actor.may(Scope::Read, &stage).is_ok() => had.push(missing),
+            (Some((_, stage)), Some(missing)) if actor.may(Act::Inspect, &stage).is_ok() => had.push(missing),
             (_, Some(missing)) => silent.push(missing),
             (None, None) => {}
         }
@@ -174,7 +182,7 @@ async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
         return Err(unreachable(&had));
     }
     // Only a host of the stages that are the actor's could have it.
-    let own = known.iter().filter(|stage| actor.may(Scope::Read, stage).is_ok());
+    let own = known.iter().filter(|stage| actor.may(Act::Inspect, stage).is_ok());
     let own: BTreeSet<&HostName> = own.flat_map(|stage| app.hosts_of(stage)).map(|(name, _)| name).collect();
     silent.retain(|host| own.contains(&host.name));
     if silent.is_empty() {
@@ -182,6 +190,19 @@ async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
         return Err(unknown.hint("`windlass app ps` lists them"));
     }
     Err(unreachable(&silent).detail(format!("no host that answers has a task {id}")))
+}
+
+/// A job has to do with the tasks that its run of the workflow has started, and with no others.
+fn check_own(actor: &Actor, found: &Found) -> Result<(), ApiError> {
+    let Some(job) = actor.job() else { return Ok(()) };
+    match found {
+        Found::OneOff(task) if task.stage == job.session.stage && task.run == Some(job.session.run_id) => Ok(()),
+        Found::OneOff(_) | Found::Container(..) => {
+            let title = "a job sees and stops the one-off tasks of its own run of the workflow only";
+            Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", title)
+                .hint("`windlass app logs` and `windlass task stop` are for people, with tokens of their own"))
+        }
+    }
 }
 
 pub(crate) async fn log(
@@ -192,7 +213,9 @@ pub(crate) async fn log(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let found = find(&app, &actor, &id).await?;
-    actor.may(Scope::Read, found.stage())?;
+    check_own(&actor, &found)?;
+    let act = if actor.job().is_some() { Act::RunTask } else { Act::Inspect };
+    actor.may(act, found.stage())?;
     let place = app.audience.take(Follower::Known)?;
     match found {
         Found::OneOff(task) => {
@@ -234,7 +257,8 @@ pub(crate) async fn stop(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let found = find(&app, &actor, &id).await?;
-    actor.may(Scope::Deploy, found.stage())?;
+    check_own(&actor, &found)?;
+    actor.may(Act::RunTask, found.stage())?;
     let Found::OneOff(task) = &found else {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_one_off", format!("{id} serves; it is no one-off task"))
             .hint("deploy another release, or roll back"));

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::names::CommitSha;
 
 use super::audit::{Deed, record};
+use super::locks::Holder;
 use super::tokens::hash;
 use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
 use crate::stage::StageKey;
@@ -27,6 +28,18 @@ pub(crate) struct Session {
     pub(crate) actor: String,
     pub(crate) workflow_ref: Option<String>,
     pub(crate) expires_at: Timestamp,
+}
+
+impl Session {
+    /// As who its job locks, and starts tasks.
+    pub(crate) fn holder(&self) -> Holder {
+        Holder { name: self.actor.clone(), run: Some(self.run_id) }
+    }
+
+    /// Who starts a workflow by hand means it; other jobs do what somebody has set up.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.event == "workflow_dispatch"
+    }
 }
 
 /// For the audit and the log.

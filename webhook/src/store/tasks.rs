@@ -9,6 +9,7 @@ use windlass_core::names::TaskId;
 use windlass_core::task::TaskSpec;
 
 use super::audit::{Deed, record};
+use super::locks::Holder;
 use super::{
     Progress, Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
@@ -23,9 +24,11 @@ pub(crate) struct OneOffTask {
     pub(crate) created_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) exit_code: Option<i64>,
+    /// The run of a workflow whose job has started it; `None`: a person has.
+    pub(crate) run: Option<u64>,
 }
 
-const COLUMNS: &str = "id, project, stage, spec, created_at, ended_at, exit_code";
+const COLUMNS: &str = "id, project, stage, spec, created_at, ended_at, exit_code, run_id";
 
 impl Store {
     /// Stores a task before its container exists.
@@ -34,13 +37,13 @@ impl Store {
         id: &TaskId,
         stage: &StageKey,
         spec: &TaskSpec,
-        by: &str,
+        by: &Holder,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         sqlx::query(
-            "INSERT INTO one_off_tasks (id, project, stage, app, release_number, spec, requested_by, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO one_off_tasks (id, project, stage, app, release_number, spec, requested_by, created_at,
+                 run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(id.as_str())
         .bind(stage.project.as_str())
@@ -48,12 +51,13 @@ impl Store {
         .bind(spec.labels.app.as_str())
         .bind(signed(spec.labels.release.0))
         .bind(to_json("a task", spec)?)
-        .bind(by)
+        .bind(&by.name)
         .bind(text(now))
+        .bind(by.run.map(signed))
         .execute(&mut *write)
         .await?;
         let detail = format!("{id} on release {}", spec.labels.release);
-        let deed = Deed { actor: by, action: "task.run", stage: Some(stage), detail: &detail, at: now };
+        let deed = Deed { actor: &by.name, action: "task.run", stage: Some(stage), detail: &detail, at: now };
         record(&mut write, &deed).await?;
         self.commit(write).await
     }
@@ -183,5 +187,6 @@ fn task(row: &SqliteRow) -> Result<OneOffTask, StoreError> {
         created_at: time(row.get("created_at"))?,
         ended_at: optional_time(row.get("ended_at"))?,
         exit_code: row.get("exit_code"),
+        run: row.get::<Option<i64>, _>("run_id").map(unsigned),
     })
 }

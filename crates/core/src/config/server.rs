@@ -326,4 +326,32 @@ pub struct OidcPolicy {
     pub refs: Vec<String>,
     /// `job_workflow_ref`s; empty: any.
     pub workflows: Vec<String>,
+    /// What its jobs may do beyond what deploying needs.
+    pub may: Vec<JobMay>,
+}
+
+/// What people do, and jobs where their stage's policy names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobMay {
+    /// Run one-off tasks.
+    Task,
+    /// Lock the stage, and release that lock.
+    Lock,
+    /// Lift a hold.
+    Hold,
+}
+
+impl JobMay {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Task, Self::Lock, Self::Hold];
+
+    /// As written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Lock => "lock",
+            Self::Hold => "hold",
+        }
+    }
 }

@@ -30,6 +30,7 @@ fn policy() -> OidcPolicy {
     OidcPolicy {
         events: vec!["push".to_owned(), "workflow_dispatch".to_owned()],
         refs: vec!["refs/heads/main".to_owned()],
+        may: Vec::new(),
         workflows: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::host::Known;
 use super::secret::read_secret;
-use super::{Checks, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
+use super::{Checks, JobMay, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
 use crate::config::project::{LEAST_MEMORY, MOST_PIDS, capability, network};
 use crate::config::reader::{Item, absolute_path, check_variable, host_selector, ulimit};
 use crate::names::{ProjectName, RepositoryId, StageName};
@@ -43,7 +43,7 @@ pub(super) const STAGE: &[&str] = &[
     "comment",
 ];
 pub(super) const NO_CI: &[&str] = &["wait", "then", "same-tree"];
-pub(super) const OIDC: &[&str] = &["events", "refs", "workflows"];
+pub(super) const OIDC: &[&str] = &["events", "refs", "workflows", "may"];
 
 pub(super) fn read_projects(item: Item<'_>, known: &Known) -> BTreeMap<ProjectName, ServerProject> {
     let named = item.named::<ProjectName>();
@@ -239,6 +239,7 @@ fn read_oidc(item: Option<Item<'_>>, branch: &str) -> OidcPolicy {
         events: vec!["push".to_owned(), "workflow_dispatch".to_owned()],
         refs: vec![format!("refs/heads/{branch}")],
         workflows: Vec::new(),
+        may: Vec::new(),
     };
     let Some(oidc) = item.and_then(|item| item.table(&[OIDC])) else { return default };
     let full_ref = |item: Item<'_>| {
@@ -252,7 +253,12 @@ fn read_oidc(item: Option<Item<'_>>, branch: &str) -> OidcPolicy {
         events: oidc.get("events").map_or(default.events, |_| oidc.texts("events")),
         refs: oidc.get("refs").map_or(default.refs, |refs| refs.list(full_ref).unwrap_or_default()),
         workflows: oidc.texts("workflows"),
+        may: oidc.get("may").and_then(|may| may.list(job_may)).unwrap_or_default(),
     }
+}
+
+fn job_may(item: Item<'_>) -> Option<JobMay> {
+    item.choice("thing that jobs may do", &JobMay::ALL.map(|may| (may.as_str(), may)))
 }
 
 fn read_secrets(item: Item<'_>) -> BTreeMap<String, super::SecretSource> {
