@@ -32,14 +32,18 @@ pub(crate) struct Deploy {
 
 /// Go back to an earlier release, without its migration, and hold automatic deployments
 ///
+/// Without a release it takes the apps back that the last deployment changed, each to what it served before. `windlass
+/// status` says where that leads, and so does this command before it begins.
+///
 /// Ctrl-C while waiting leaves the rollback running and ends with 130; `windlass cancel` ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  windlass rollback               the one that succeeded before
+  windlass rollback               to what the last deployment took the place of
+  windlass rollback --app api     the same of one app
   windlass rollback 11 --reason \"12 loses orders\"
   windlass hold lift              afterwards: let merges deploy again")]
 pub(crate) struct Rollback {
-    /// To which [default: the previous one that succeeded]
+    /// To which [default: what the active one took the place of]
     #[arg(value_name = "N")]
     pub(crate) number: Option<ReleaseNumber>,
     /// The same as `deploy` takes it: a number, or APP=NUMBER, once per app
@@ -85,11 +89,15 @@ pub(crate) struct Status {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windlass plan
-  windlass plan --release 12 --json")]
+  windlass plan --release 12 --json
+  windlass plan --rollback        what `windlass rollback` would do")]
 pub(crate) struct Plan {
     /// Which: a number, or APP=NUMBER, once per app [default: the newest of every app]
     #[arg(short, long, value_name = "N")]
     pub(crate) release: Vec<ReleaseChoice>,
+    /// Of a rollback [default: to where it would lead]
+    #[arg(long)]
+    pub(crate) rollback: bool,
     #[command(flatten)]
     pub(crate) place: Where,
 }

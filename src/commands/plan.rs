@@ -9,10 +9,11 @@ use crate::error::{CommandError, Status};
 use crate::output;
 
 pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
-    let Plan { release, place } = arguments;
+    let Plan { release, rollback, place } = arguments;
     let target = place.target()?;
     let app = target.named_app().cloned();
-    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind: DeploymentKind::Deploy, reason: None };
+    let kind = if rollback { DeploymentKind::Rollback } else { DeploymentKind::Deploy };
+    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind, reason: None };
     let plan = target.client.plan(&target.stage, &new).await?;
     if place.json {
         output::json(&plan)?;

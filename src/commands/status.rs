@@ -22,6 +22,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Status, CommandError> {
     let mut stage = target.client.stage(&target.stage).await?;
     if let Some(app) = target.named_app() {
         stage.apps.retain(|name, _| name == app);
+        stage.rollback.retain(|name, _| name == app);
     }
     let verdict = match judged(&stage) {
         commits if commits.is_empty() || !why => None,
@@ -93,6 +94,10 @@ fn show(
         output::result("no release is registered yet: `windlass release create`")?;
     } else {
         output::result(&table.to_string())?;
+    }
+    if !stage.rollback.is_empty() {
+        let active = stage.apps.iter().map(|(name, app)| (name.clone(), app.active)).collect();
+        output::result(&format!("\n`windlass rollback`: {}", report::going_back(&active, &stage.rollback)))?;
     }
     if let Some(deployment) = &stage.deployment {
         show_deployment(deployment, now)?;

@@ -7,7 +7,8 @@ use windlass_core::plan::StepKind;
 
 use crate::container_events::{ContainerEvent, ContainerEvents};
 use crate::operate::{done, json as parsed, run};
-use crate::world::World;
+use crate::order::{GREEN, LIGHT};
+use crate::world::{World, stage_path};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rule_089_a_rollback_runs_no_migration_and_says_which_newer_releases_had_run_one() {
@@ -77,4 +78,102 @@ async fn rule_090_a_rollback_to_a_release_whose_image_is_gone_is_refused_before_
     let meanwhile = events.so_far().into_iter().skip(seen).filter(|event| event.at < deployment.ended_at.unwrap());
     let touched: Vec<_> = meanwhile.filter(|event| touches.contains(&event.action.as_str())).collect();
     assert!(touched.is_empty(), "{touched:#?}");
+}
+
+const TWO: &str =
+    "schema = 1\nwatch = \"1ms\"\n[apps.api]\nport = 3000\nscale = 0\n[apps.web]\nport = 3000\nscale = 0\n";
+
+/// Registers releases of green commits; the N-th has the number N.
+async fn register(world: &World, app: &str, config: &str, count: usize) {
+    let light = world.build(&[]).await;
+    for number in 1..=count {
+        let commit = world.repository.push("main", &format!("{app} {number}"));
+        world.repository.add_check_run(&commit, "test", GREEN);
+        let body = json!({ "commit": commit, "digest": light, "config": config });
+        let release: serde_json::Value = world.post(&format!("{}/apps/{app}/releases", stage_path()), &body).await;
+        assert_eq!(release["number"], number);
+    }
+}
+
+/// A rollback that names no release: what it said before it began, and what was active when it was done.
+async fn roll_back(world: &World, arguments: &[&str]) -> (String, String) {
+    let output = run(world, &[&["rollback"], arguments].concat()).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let before = said.lines().find_map(|line| line.strip_prefix("going back on acme/shop production: "));
+    let before = before.unwrap_or_else(|| panic!("{said}")).to_owned();
+    let done = said.find("Roll back to").unwrap_or_else(|| panic!("{said}"));
+    assert!(said.find("going back on").is_some_and(|at| at < done), "{said}");
+    let active = world.stage().await.apps.into_iter().filter_map(|(app, view)| Some(format!("{app} {}", view.active?)));
+    (before, active.collect::<Vec<_>>().join(", "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_takes_back_what_the_last_deployment_changed_and_says_so_before_it_begins() {
+    let world = World::start().await;
+    register(&world, "api", TWO, 2).await;
+    register(&world, "web", TWO, 2).await;
+    for releases in
+        [&["--release", "api=1", "--release", "web=1"][..], &["--release", "api=2"], &["--release", "web=2"]]
+    {
+        done(&world, &[&["deploy"], releases].concat()).await;
+    }
+    let status = done(&world, &["status"]).await;
+    assert!(status.contains("`windlass rollback`: web: release 2 → release 1; api stays at release 2"), "{status}");
+    let plan = done(&world, &["plan", "--rollback"]).await;
+    assert!(plan.contains("web: release 2 → release 1") && !plan.contains("api: "), "{plan}");
+    let whole = parsed(&done(&world, &["status", "--json"]).await);
+    assert_eq!((&whole["rollback"], &whole["apps"]["api"]["previous"]), (&json!({ "web": 1 }), &json!(1)));
+
+    let (before, active) = roll_back(&world, &[]).await;
+    assert_eq!(
+        (before.as_str(), active.as_str()),
+        ("web: release 2 → release 1; api stays at release 2", "api 2, web 1")
+    );
+    let (before, active) = roll_back(&world, &["--json"]).await;
+    assert_eq!(
+        (before.as_str(), active.as_str()),
+        ("api: release 2 → release 1; web stays at release 1", "api 1, web 1")
+    );
+    let refused = run(&world, &["rollback"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("has no earlier release to go back to"), "{said}");
+
+    done(&world, &["deploy"]).await;
+    let (before, active) = roll_back(&world, &["--app", "api"]).await;
+    assert_eq!(
+        (before.as_str(), active.as_str()),
+        ("api: release 2 → release 1; web stays at release 2", "api 1, web 2")
+    );
+    let (_, active) = roll_back(&world, &[]).await;
+    assert_eq!(active, "api 1, web 1", "of that deployment web is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_was_gone_back_to_is_no_step_of_its_own() {
+    let world = World::start().await;
+    register(&world, "default", LIGHT, 5).await;
+    for number in 1..=4 {
+        assert_eq!(world.deploy("deploy", Some(number)).await.state, DeploymentState::Succeeded);
+    }
+    done(&world, &["rollback", "1"]).await;
+    done(&world, &["deploy", "--release", "4"]).await;
+    let mut way = Vec::new();
+    for _ in 0..3 {
+        way.push(roll_back(&world, &[]).await);
+    }
+    let expected = [("release 4 → release 3", 3), ("release 3 → release 2", 2), ("release 2 → release 1", 1)];
+    assert_eq!(way, expected.map(|(before, active)| (before.to_owned(), format!("default {active}"))));
+    // Nobody has left 5: it takes the place of 1.
+    done(&world, &["deploy", "--release", "5"]).await;
+    assert_eq!(roll_back(&world, &[]).await.0, "release 5 → release 1");
+    let again: windlass_core::api::DeploymentView = world
+        .post(&format!("{}/deployments", stage_path()), &json!({ "kind": "deploy", "releases": { "default": 3 } }))
+        .await;
+    world.until_ended(again.id.as_str()).await;
+    assert_eq!(
+        world.deploy("rollback", None).await.releases.into_values().next().map(|it| it.0),
+        Some(1),
+        "without a number the service knows"
+    );
 }

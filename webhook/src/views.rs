@@ -99,9 +99,10 @@ impl App {
     /// A stage: what it serves, what runs, what is under way.
     pub(crate) async fn stage_view(&self, stage: &StageKey) -> Result<StageView, StoreError> {
         let Shown { tasks, silent } = self.shown_tasks(stage).await?;
+        let back = self.store.way_back(stage).await?;
         let mut apps = BTreeMap::new();
         for app in self.store.apps(stage).await? {
-            let view = self.app_view(stage, &app, &tasks).await?;
+            let view = AppView { previous: back.of_app(&app), ..self.app_view(stage, &app, &tasks).await? };
             apps.insert(app, view);
         }
         let open = self.store.open_deployments().await?;
@@ -116,6 +117,7 @@ impl App {
             stage: stage.stage.clone(),
             policy: self.policy(stage).map(policy_view).unwrap_or_default(),
             apps,
+            rollback: back.of_all(),
             deployment,
             lease: self.store.lease(stage).await?,
             lock: self.store.lock(stage).await?.map(|stored| stored.lock),
@@ -187,6 +189,7 @@ impl App {
             active: active.map(|active| active.release),
             active_commit: release.map(|release| release.commit),
             wanted_commit: self.store.wanted_commit(stage).await?.map(|wanted| wanted.commit),
+            previous: None,
             latest: self.store.releases(stage, app, None, 1).await?.first().map(|release| release.number),
             desired_tasks: plan.as_ref().map_or(0, |plan| desired_tasks(plan, app)),
             urls: urls.unwrap_or_default().into_iter().map(|url| url.url).collect(),

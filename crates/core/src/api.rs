@@ -128,8 +128,8 @@ pub struct Page<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewDeployment {
-    /// By app. Left out: the newest release of every app; for a rollback the one that succeeded before; for a
-    /// redeploy the active one.
+    /// By app. Left out: the newest release of every app; for a rollback what [`StageView::rollback`] says; for a redeploy
+    /// the active one.
     #[serde(default)]
     pub releases: BTreeMap<AppName, ReleaseNumber>,
     /// Where `releases` are left out: only of this app.
@@ -278,6 +278,9 @@ pub struct StageView {
     pub policy: PolicyView,
     /// By app.
     pub apps: BTreeMap<AppName, AppView>,
+    /// What a rollback that names nothing leads to: what the last deployment took the place of, of its apps only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rollback: BTreeMap<AppName, ReleaseNumber>,
     /// The deployment that runs now, or waits.
     #[serde(default)]
     pub deployment: Option<DeploymentView>,
@@ -363,6 +366,9 @@ pub struct AppView {
     /// What the branch wants.
     #[serde(default)]
     pub wanted_commit: Option<CommitSha>,
+    /// What a rollback of this app alone leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReleaseNumber>,
     /// The newest release there is.
     #[serde(default)]
     pub latest: Option<ReleaseNumber>,

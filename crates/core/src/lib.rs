@@ -21,5 +21,6 @@ pub mod sign_in;
 pub mod subnet;
 pub mod task;
 pub mod verdict;
+pub mod way_back;
 
 pub use jiff::Timestamp;

@@ -39,6 +39,20 @@ pub fn commits(commits: &BTreeMap<AppName, CommitSha>) -> Option<String> {
     Some(each.join(", "))
 }
 
+/// Where a rollback leads, of a stage that serves these: `api: release 4 → release 3; web stays at release 7`.
+#[must_use]
+pub fn going_back(active: &BTreeMap<AppName, Option<ReleaseNumber>>, to: &BTreeMap<AppName, ReleaseNumber>) -> String {
+    let named =
+        |number: Option<&ReleaseNumber>| number.map_or_else(|| "nothing".to_owned(), |it| format!("release {it}"));
+    let serves = |app: &AppName| active.get(app).and_then(Option::as_ref);
+    let alone = active.len() <= 1 && to.len() <= 1;
+    let of = |app: &AppName| if alone { String::new() } else { format!("{app}: ") };
+    let moves = to.iter().map(|(app, number)| format!("{}{} → release {number}", of(app), named(serves(app))));
+    let stay = active.iter().filter(|(app, number)| number.is_some() && !to.contains_key(*app));
+    let stay = stay.map(|(app, number)| format!("{app} stays at {}", named(number.as_ref())));
+    moves.chain(stay).collect::<Vec<_>>().join("; ")
+}
+
 /// What GitHub is told while it waits.
 #[must_use]
 pub fn queued(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) -> String {

@@ -137,10 +137,11 @@ impl Retention {
         }
         let mut keep = BTreeMap::new();
         for stage in self.app.stages() {
-            for active in store.active_releases(&stage).await? {
-                // Where a rollback goes to.
-                if let Some(number) = store.previous_release(&stage, &active.app).await? {
-                    needed.insert(ReleaseKey { stage: stage.clone(), app: active.app, number });
+            // Where a rollback goes to.
+            let back = store.way_back(&stage).await?;
+            for app in store.apps(&stage).await? {
+                if let Some(number) = back.of_app(&app) {
+                    needed.insert(ReleaseKey { stage: stage.clone(), app, number });
                 }
             }
             if let Some(policy) = self.app.policy(&stage) {

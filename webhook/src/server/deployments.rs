@@ -100,20 +100,14 @@ pub(super) async fn chosen_releases(
         app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
     }
     if releases.is_empty() {
-        let meant = |name: &AppName| new.app.as_ref().is_none_or(|only| only == name);
-        for name in app.store.apps(stage).await?.into_iter().filter(meant) {
-            let number = match new.kind {
-                DeploymentKind::Deploy => {
-                    app.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)
-                }
-                DeploymentKind::Rollback => app.store.previous_release(stage, &name).await?,
-                DeploymentKind::Redeploy => {
-                    let active = app.store.active_releases(stage).await?;
-                    active.into_iter().find(|active| active.app == name).map(|active| active.release)
-                }
-            };
-            releases.extend(number.map(|number| (name, number)));
-        }
+        releases = match (new.kind, &new.app) {
+            (DeploymentKind::Rollback, None) => app.store.way_back(stage).await?.of_all(),
+            (kind, only) => {
+                let meant = |name: &AppName| only.as_ref().is_none_or(|only| only == name);
+                let names = app.store.apps(stage).await?.into_iter().filter(meant);
+                meant_by(app, stage, kind, names).await?
+            }
+        };
     }
     if releases.is_empty() {
         return Err(nothing_to(new.kind, stage));
@@ -121,12 +115,35 @@ pub(super) async fn chosen_releases(
     Ok(releases)
 }
 
+async fn meant_by(
+    app: &App,
+    stage: &StageKey,
+    kind: DeploymentKind,
+    names: impl Iterator<Item = AppName>,
+) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
+    let active = app.store.active_releases(stage).await?;
+    let back = app.store.way_back(stage).await?;
+    let mut releases = BTreeMap::new();
+    for name in names {
+        let number = match kind {
+            DeploymentKind::Deploy => {
+                app.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)
+            }
+            DeploymentKind::Rollback => back.of_app(&name),
+            DeploymentKind::Redeploy => active.iter().find(|active| active.app == name).map(|active| active.release),
+        };
+        releases.extend(number.map(|number| (name, number)));
+    }
+    Ok(releases)
+}
+
 fn nothing_to(kind: DeploymentKind, stage: &StageKey) -> ApiError {
     let (title, hint) = match kind {
         DeploymentKind::Deploy => (format!("{stage} has no release"), "register one first: `windlass release create`"),
-        DeploymentKind::Rollback => {
-            (format!("{stage} has no earlier release that succeeded"), "`windlass release list` shows what there is")
-        }
+        DeploymentKind::Rollback => (
+            format!("{stage} has no earlier release to go back to: what its last deployment made active was the first"),
+            "name an app with --app, or a release: `windlass release list` shows what there is",
+        ),
         DeploymentKind::Redeploy => (format!("{stage} serves no release"), "deploy one first: `windlass deploy`"),
     };
     ApiError::new(StatusCode::CONFLICT, "nothing_to_deploy", title).hint(hint)

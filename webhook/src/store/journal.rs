@@ -115,8 +115,9 @@ impl Store {
         insert(&mut write, &deployment.id, &[("event", to_json("an event", &event)?)], now).await?;
         let notice = Notice::status(GitHubState::InProgress, report::in_progress(plan));
         enqueue(&mut write, &deployment.id, &notice, now).await?;
-        sqlx::query("UPDATE deployments SET state = ? WHERE id = ?")
+        sqlx::query("UPDATE deployments SET state = ?, generation = ? WHERE id = ?")
             .bind(after.state().as_str())
+            .bind(signed(plan.generation.0))
             .bind(deployment.id.as_str())
             .execute(&mut *write)
             .await?;

@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
 use windlass_core::plan::{GENERATIONS_OF_A_PLAN, StageSettings};
+use windlass_core::way_back::{Success, WayBack};
 
 use super::deployments::Source;
 use super::{
@@ -198,25 +199,31 @@ impl Store {
             .collect()
     }
 
-    /// Of the releases older than the active one, the one that succeeded here last: a second rollback goes further back.
-    pub(crate) async fn previous_release(
-        &self,
-        stage: &StageKey,
-        app: &AppName,
-    ) -> Result<Option<ReleaseNumber>, StoreError> {
-        let row = sqlx::query(
-            "SELECT r.release_number FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
-             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND d.state = 'succeeded'
-             AND r.release_number < (SELECT a.release_number FROM active_releases a WHERE a.project = d.project
-             AND a.stage = d.stage AND a.app = r.app)
-             ORDER BY d.number DESC LIMIT 1",
+    /// What the stage goes back to. One that is active already counts before it has succeeded: it may be in its watch.
+    pub(crate) async fn way_back(&self, stage: &StageKey) -> Result<WayBack, StoreError> {
+        let rows = sqlx::query(
+            "SELECT d.id, d.kind, r.app, r.release_number FROM deployments d
+             JOIN deployment_releases r ON r.deployment = d.id WHERE d.project = ? AND d.stage = ?
+             AND (d.state = 'succeeded' OR EXISTS (SELECT 1 FROM active_releases a WHERE a.deployment = d.id))
+             ORDER BY COALESCE(d.generation, 0), d.number",
         )
         .bind(stage.project.as_str())
         .bind(stage.stage.as_str())
-        .bind(app.as_str())
-        .fetch_optional(&self.reader)
+        .fetch_all(&self.reader)
         .await?;
-        Ok(row.map(|row| ReleaseNumber(unsigned(row.get("release_number")))))
+        let mut successes: Vec<(&str, Success)> = Vec::new();
+        for row in &rows {
+            let (id, app) = (row.get("id"), word("an app's name", row.get("app"))?);
+            let release = ReleaseNumber(unsigned(row.get("release_number")));
+            match successes.last_mut() {
+                Some((last, success)) if *last == id => drop(success.releases.insert(app, release)),
+                _ => {
+                    let kind = from_json("a kind", row.get("kind"))?;
+                    successes.push((id, Success { kind, releases: [(app, release)].into() }));
+                }
+            }
+        }
+        Ok(WayBack::of(successes.into_iter().map(|(_, success)| success)))
     }
 
     /// Whether a release has been active here before.
