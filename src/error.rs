@@ -221,15 +221,16 @@ impl CommandError {
 
     /// As it is shown; nothing where nobody looks.
     pub(crate) fn render(&self) -> Option<String> {
-        use crate::output::{BOLD_RED, BOLD_YELLOW};
+        use crate::output::{BOLD_RED, BOLD_YELLOW, theirs};
         if self.0.silent {
             return None;
         }
-        let mut lines = vec![format!("{BOLD_RED}error:{BOLD_RED:#} {}", self.0.message)];
-        lines.extend(self.0.causes.iter().map(|cause| format!("caused by: {cause}")));
-        lines.extend(self.0.details.iter().cloned());
+        // An app, a build or a server may have said any of it.
+        let mut lines = vec![format!("{BOLD_RED}error:{BOLD_RED:#} {}", theirs(&self.0.message))];
+        lines.extend(self.0.causes.iter().map(|cause| format!("caused by: {}", theirs(cause))));
+        lines.extend(self.0.details.iter().map(|line| theirs(line).into_owned()));
         if let Some(hint) = &self.0.hint {
-            lines.push(format!("\n{BOLD_YELLOW}hint:{BOLD_YELLOW:#} {hint}"));
+            lines.push(format!("\n{BOLD_YELLOW}hint:{BOLD_YELLOW:#} {}", theirs(hint)));
         }
         Some(lines.join("\n"))
     }

@@ -8,6 +8,8 @@ mod commands;
 mod error;
 mod follow;
 mod image;
+#[cfg(feature = "service")]
+mod memory;
 mod output;
 mod recipe;
 mod reconnect;
@@ -21,6 +23,10 @@ use error::{CommandError, Status};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    #[cfg(feature = "service")]
+    if let cli::Command::Serve(_) = cli.command {
+        memory::give_back();
+    }
     match run(cli) {
         Ok(status) => status.into(),
         Err(error) => {

@@ -6,6 +6,7 @@ mod finding;
 mod log;
 mod progress;
 mod table;
+mod theirs;
 mod when;
 
 use std::io::{self, Write};
@@ -20,6 +21,7 @@ pub(crate) use finding::Finding;
 pub(crate) use log::start_log;
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
+pub(crate) use theirs::theirs;
 pub(crate) use when::{ago, elapsed, until};
 
 pub(crate) const BOLD: Style = Style::new().bold();

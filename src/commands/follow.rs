@@ -10,7 +10,7 @@ use super::interrupt::unless_interrupted;
 use crate::client::Client;
 use crate::error::CommandError;
 use crate::follow::{Audience, follow};
-use crate::output::{self, DIM, GREEN, Progress, RED, YELLOW};
+use crate::output::{self, DIM, GREEN, Progress, RED, YELLOW, theirs};
 
 /// How following ended.
 #[derive(Debug)]
@@ -45,10 +45,12 @@ struct Narrator {
 impl Audience for Narrator {
     fn tell(&mut self, at: Timestamp, body: &MessageBody) {
         match body {
-            MessageBody::Log { source, line } => self.progress.line(&format!("{:>8}    {source} | {line}", "")),
+            MessageBody::Log { source, line } => {
+                self.progress.line(&format!("{:>8}    {} | {}", "", theirs(source), theirs(line)));
+            }
             MessageBody::Event { body, text } => {
                 let elapsed = Duration::try_from(at.duration_since(self.begun)).unwrap_or_default();
-                let style = style_of(body);
+                let (style, text) = (style_of(body), theirs(text));
                 let elapsed = output::elapsed(elapsed);
                 self.progress.line(&format!("{DIM}{elapsed:>8}{DIM:#}  {style}{text}{style:#}"));
                 match body {
@@ -56,7 +58,7 @@ impl Audience for Narrator {
                     | Event::StepStarted { .. }
                     | Event::RevertStarted { .. }
                     | Event::RevertBlocked { .. } => {
-                        self.progress.running(text);
+                        self.progress.running(&text);
                     }
                     Event::Planned { .. }
                     | Event::StepFinished { .. }

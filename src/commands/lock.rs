@@ -6,7 +6,7 @@ use windlass_core::api::{LockView, NewLock};
 use crate::cli::{LockAcquire, LockCommand, LockRelease, LockStatus};
 use crate::client::{ClientError, FoundLock, StageAddress};
 use crate::error::{CommandError, Status};
-use crate::output::{self, ago};
+use crate::output::{self, ago, theirs};
 
 pub(crate) async fn run(command: LockCommand) -> Result<Status, CommandError> {
     match command {
@@ -77,7 +77,8 @@ async fn status(arguments: LockStatus) -> Result<Status, CommandError> {
         None => format!("{stage} is free"),
         Some(FoundLock { lock, .. }) => {
             let by = if lock.yours { format!("you ({})", lock.lock.by) } else { lock.lock.by.clone() };
-            format!("{stage} is locked by {by} since {}: {}", ago(lock.lock.since, Timestamp::now()), lock.lock.reason)
+            let (by, reason) = (theirs(&by), theirs(&lock.lock.reason));
+            format!("{stage} is locked by {by} since {}: {reason}", ago(lock.lock.since, Timestamp::now()))
         }
     })?;
     Ok(Status::Done)
@@ -85,7 +86,7 @@ async fn status(arguments: LockStatus) -> Result<Status, CommandError> {
 
 fn taken_away(lock: &LockView) -> String {
     let LockView { by, reason, since } = lock;
-    format!("it was locked by {by} since {}: {reason}", ago(*since, Timestamp::now()))
+    format!("it was locked by {} since {}: {}", theirs(by), ago(*since, Timestamp::now()), theirs(reason))
 }
 
 fn somebody_elses(stage: &StageAddress, there: &FoundLock) -> CommandError {

@@ -6,7 +6,7 @@ use windlass_core::plan::DeploymentKind;
 use super::deploy::chosen;
 use crate::cli::Plan;
 use crate::error::{CommandError, Status};
-use crate::output;
+use crate::output::{self, theirs};
 
 pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
     let Plan { release, rollback, place } = arguments;
@@ -24,7 +24,7 @@ pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
         output::result(&format!("{app}: {from} → release {} ({})", change.release, change.commit.short()))?;
     }
     for (index, line) in plan.lines.iter().enumerate() {
-        output::result(&format!("{:>3}. {line}", index + 1))?;
+        output::result(&format!("{:>3}. {}", index + 1, theirs(line)))?;
     }
     for warning in &plan.warnings {
         output::note(&format!("warning: {warning}"));

@@ -14,7 +14,7 @@ use windlass_core::verdict::{Verdict, VerdictKind};
 
 use crate::cli::Status as Arguments;
 use crate::error::{CommandError, Status};
-use crate::output::{self, BOLD, DIM, GREEN, RED, Table, YELLOW, ago, until};
+use crate::output::{self, BOLD, DIM, GREEN, RED, Table, YELLOW, ago, theirs, until};
 
 pub(crate) async fn run(arguments: Arguments) -> Result<Status, CommandError> {
     let Arguments { why, place } = arguments;
@@ -110,7 +110,7 @@ fn show(
     }
     show_claims(stage, now)?;
     for warning in &stage.warnings {
-        output::result(&format!("\n{YELLOW}warning:{YELLOW:#} {warning}"))?;
+        output::result(&format!("\n{YELLOW}warning:{YELLOW:#} {}", theirs(warning)))?;
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
         output::result(&format!("  from {commits}"))?;
     }
     if let Some(why) = &deployment.why {
-        output::result(&format!("  {YELLOW}{why}{YELLOW:#}"))?;
+        output::result(&format!("  {YELLOW}{}{YELLOW:#}", theirs(why)))?;
     }
     for step in &deployment.steps {
         let (mark, style) = match step.state {
@@ -146,8 +146,8 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
             StepState::Failed => ("✗", RED),
             StepState::Skipped => ("-", DIM),
         };
-        let note = step.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-        output::result(&format!("  {style}{mark}{style:#} {}: {}{note}", step.step, step.title))?;
+        let note = step.note.as_ref().map(|note| format!(" ({})", theirs(note))).unwrap_or_default();
+        output::result(&format!("  {style}{mark}{style:#} {}: {}{note}", step.step, theirs(&step.title)))?;
     }
     output::result(&format!("  {}", deployment.url))
 }
@@ -158,13 +158,13 @@ fn show_not_run(deployment: &DeploymentView, now: Timestamp) -> Result<(), Comma
     let when = deployment.ended_at.map(|ended| format!(" ({commits} {})", ago(ended, now)));
     output::result(&format!("\n{BOLD}{title}: {}{BOLD:#}{}", deployment.state, when.unwrap_or_default()))?;
     if let Some(failure) = &deployment.failure {
-        output::result(&format!("  {YELLOW}{}{YELLOW:#}", failure.summary))?;
+        output::result(&format!("  {YELLOW}{}{YELLOW:#}", theirs(&failure.summary)))?;
     }
     output::result(&format!("  {}", deployment.url))
 }
 
 fn show_verdict(verdict: &Verdict) -> Result<(), CommandError> {
-    output::result(&format!("\n{BOLD}gate{BOLD:#} {}", verdict.summary()))?;
+    output::result(&format!("\n{BOLD}gate{BOLD:#} {}", theirs(&verdict.summary())))?;
     let mut table = Table::new(&["", "CHECK", "WHY"]);
     for item in &verdict.items {
         table.row([word(item.state).to_owned(), item.title(), item.why.clone()]);
@@ -190,9 +190,9 @@ fn show_claims(stage: &StageView, now: Timestamp) -> Result<(), CommandError> {
     if let Some(lock) = &stage.lock {
         output::result(&format!(
             "\nlock: {} since {}: {}; `windlass lock release` ends it",
-            lock.by,
+            theirs(&lock.by),
             ago(lock.since, now),
-            lock.reason
+            theirs(&lock.reason)
         ))?;
     }
     if let Some(hold) = &stage.hold {

@@ -12,7 +12,7 @@ use super::interrupt::unless_interrupted;
 use crate::cli::{TaskCommand, TaskList, TaskRun, TaskStop};
 use crate::client::{Client, ClientError};
 use crate::error::{CommandError, Status};
-use crate::output::{self, Table, ago};
+use crate::output::{self, Table, ago, theirs};
 use crate::reconnect::Patience;
 
 pub(crate) async fn run(command: TaskCommand) -> Result<Status, CommandError> {
@@ -87,9 +87,9 @@ async fn follow(client: &Client, task: &StartedTask, json: bool) -> Result<End, 
                             seen = sent.id.or(seen);
                             match sent.message {
                                 TaskMessage::Line(line) if line.stream == Stream::Stdout && !json => {
-                                    output::result(&line.line)?;
+                                    output::result(&theirs(&line.line))?;
                                 }
-                                TaskMessage::Line(line) => output::note(&line.line),
+                                TaskMessage::Line(line) => output::note(&theirs(&line.line)),
                                 TaskMessage::Exit { code } => return Ok(End::Exit(code)),
                                 TaskMessage::Failed(failure) => return Ok(End::Failed(failure)),
                             }

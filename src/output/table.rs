@@ -17,7 +17,8 @@ impl Table {
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { cell }));
+        let shown = |cell: String| if cell.is_empty() { "-".to_owned() } else { super::theirs(&cell).into_owned() };
+        self.0.add_row(cells.map(shown));
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,7 +1,7 @@
 //! That each delivery has its effect once, up to the deployment. What is answered to deliveries is in the service's own
 //! tests.
 
-use windlass_testing::github::{Attempt, CheckState, Conclusion, deliver};
+use windlass_testing::github::{Attempt, CheckState, Conclusion, deliver, sign};
 
 use crate::world::{PATIENCE, WEBHOOK_SECRET, World};
 
@@ -60,4 +60,37 @@ async fn rule_013_a_service_that_is_killed_between_its_answer_and_the_work_does_
     world.repository.until_status(&second, "success", PATIENCE).await.unwrap();
     let of_second = world.repository.deployments().into_iter().filter(|it| it.sha == second).count();
     assert_eq!((of_second, world.deployments().await.len()), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_109f_after_large_deliveries_at_once_the_memory_goes_back() {
+    let world = World::start().await;
+    let mut status: serde_json::Value =
+        serde_json::from_slice(&windlass_testing::fixture("webhook/status.json")).unwrap();
+    status["description"] = "x".repeat(20 << 20).into();
+    let body = serde_json::to_vec(&status).unwrap();
+    let signature = format!("sha256={}", sign(WEBHOOK_SECRET, &body));
+    let body: &'static [u8] = body.leak();
+    let client = reqwest::Client::new();
+    for wave in 0..3 {
+        let posts = (0..4).map(|number| {
+            let request = client
+                .post(address(&world))
+                .header("x-github-event", "status")
+                .header("x-github-delivery", format!("large-{wave}-{number}"))
+                .header("content-type", "application/json")
+                .header("x-hub-signature-256", &signature);
+            request.body(body).send()
+        });
+        for answer in futures_util::future::try_join_all(posts).await.unwrap() {
+            assert_eq!(answer.status(), 202);
+        }
+    }
+    let least = async {
+        while world.service_memory_now() > 150 << 20 {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let went_back = tokio::time::timeout(PATIENCE, least).await;
+    assert!(went_back.is_ok(), "{} MB are kept", world.service_memory_now() >> 20);
 }

@@ -119,6 +119,45 @@ async fn the_old_release_serves(world: &World, events: &ContainerEvents, commit:
     world.repository.until_deployment(failed, PATIENCE).await.unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rule_109e_a_migration_that_writes_without_end_is_stopped_in_time_and_little_of_it_is_kept() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    let flood = "migrate = { command = [\"flood\", \"600000\", \"200\"], timeout = \"5s\" }";
+    world.release("floods", &image, &world.config_with(flood)).await;
+    let deployment = world.deploy("deploy", Some(1)).await;
+    let failure = deployment.failure.as_ref().unwrap();
+    assert_eq!(failure.code, FailureCode::MigrationTimeout, "{failure}");
+    let migrate = deployment.steps.iter().find(|step| step.step == StepKind::Migrate).unwrap();
+    let took = migrate.ended_at.unwrap().duration_since(migrate.started_at.unwrap());
+    assert!(took.as_secs() < 40, "5s, and what stopping takes on a busy machine: {took}");
+
+    // One line that is larger than many logs.
+    let line = "migrate = { command = [\"flood\", \"1\", \"50000000\"] }";
+    let image = world.build(&[("SAMPLE_VERSION", "2")]).await;
+    world.release("has-much-to-say", &image, &world.config_with(line)).await;
+    let second = world.deploy("deploy", Some(2)).await;
+    assert_eq!(second.state, DeploymentState::Succeeded, "{second:?}");
+
+    let store: u64 = ["windlass.db", "windlass.db-wal"]
+        .iter()
+        .filter_map(|file| std::fs::metadata(world.path("data").join(file)).ok())
+        .map(|file| file.len())
+        .sum();
+    assert!((1..16 << 20).contains(&store), "{store} bytes of store");
+    let bytes_more = "bytes more)";
+    let views =
+        [(&deployment, "lines are not shown here", "lines were left out here"), (&second, bytes_more, bytes_more)];
+    for (view, of_page, of_log) in views {
+        let page = reqwest::get(&view.url).await.unwrap().text().await.unwrap();
+        assert!(page.len() < 4 << 20 && page.contains(of_page), "{} bytes: {of_page}", page.len());
+        let log = reqwest::get(format!("{}/log", view.url)).await.unwrap().text().await.unwrap();
+        assert!(log.len() < 4 << 20 && log.contains(of_log), "{} bytes: {of_log}", log.len());
+    }
+    let most = world.service_memory_at_most();
+    assert!(most < 300 << 20, "{} MB of memory at its peak", most >> 20);
+}
+
 async fn begin(world: &World, release: u64) -> DeploymentView {
     let body = serde_json::json!({ "releases": { "default": release } });
     world.post(&format!("{}/deployments", stage_path()), &body).await

@@ -24,7 +24,9 @@ use windlass_testing::registry::Registry;
 use windlass_testing::sample_app;
 use windlass_webhook::{TokenRequest, tokens};
 
-// By its path: the benchmarks have this file from another folder.
+// By their paths: the benchmarks have this file from another folder.
+#[path = "world/memory.rs"]
+mod memory;
 #[path = "world/server_file.rs"]
 mod server_file;
 

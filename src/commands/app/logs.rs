@@ -13,7 +13,7 @@ use crate::client::{Client, ClientError};
 use crate::commands::interrupt::unless_interrupted;
 use crate::commands::task::note_silent;
 use crate::error::{CommandError, Status};
-use crate::output::{self, DIM};
+use crate::output::{self, DIM, theirs};
 
 pub(super) async fn run(arguments: AppLogs) -> Result<Status, CommandError> {
     let AppLogs { follow, lines, since, role, place } = arguments;
@@ -71,7 +71,8 @@ impl Written {
     }
 
     fn for_people(&self, several: bool) -> String {
-        if several { format!("{DIM}{} |{DIM:#} {}", short(&self.task), self.line.line) } else { self.line.line.clone() }
+        let line = theirs(&self.line.line);
+        if several { format!("{DIM}{} |{DIM:#} {line}", short(&self.task)) } else { line.into_owned() }
     }
 }
 
