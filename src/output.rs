@@ -37,6 +37,11 @@ pub(crate) fn result(text: &str) -> Result<(), CommandError> {
     written(writeln!(anstream::stdout().lock(), "{text}"))
 }
 
+/// A line that somebody's command wrote: the result of running it.
+pub(crate) fn line_of_theirs(text: &str) -> Result<(), CommandError> {
+    if theirs::go_as_they_are() { raw(format!("{text}\n").as_bytes()) } else { result(&theirs(text)) }
+}
+
 /// What was asked for, for programs.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), CommandError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| as_json(&error))?;

@@ -87,7 +87,7 @@ async fn follow(client: &Client, task: &StartedTask, json: bool) -> Result<End, 
                             seen = sent.id.or(seen);
                             match sent.message {
                                 TaskMessage::Line(line) if line.stream == Stream::Stdout && !json => {
-                                    output::result(&theirs(&line.line))?;
+                                    output::line_of_theirs(&line.line)?;
                                 }
                                 TaskMessage::Line(line) => output::note(&theirs(&line.line)),
                                 TaskMessage::Exit { code } => return Ok(End::Exit(code)),

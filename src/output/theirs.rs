@@ -2,14 +2,21 @@
 //! of GitHub Actions, which reads what a step prints.
 
 use std::borrow::Cow;
+use std::io::{self, IsTerminal};
 use std::sync::LazyLock;
 
 use windlass_core::plain::plain;
 
+static ON_A_RUNNER: LazyLock<bool> =
+    LazyLock::new(|| std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"));
+
+/// Whether standard output is a file or a pipe that no runner reads: there is nothing that an escape sequence could do.
+pub(super) fn go_as_they_are() -> bool {
+    !*ON_A_RUNNER && !io::stdout().is_terminal()
+}
+
 /// As it may be printed for people. Line ends and tabs stay.
 pub(crate) fn theirs(text: &str) -> Cow<'_, str> {
-    static ON_A_RUNNER: LazyLock<bool> =
-        LazyLock::new(|| std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"));
     let clean = |line| {
         let line = plain(line);
         if *ON_A_RUNNER { disarmed(line) } else { line }

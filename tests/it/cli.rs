@@ -44,7 +44,7 @@ impl Place {
         for name in ["SERVER", "TOKEN", "PROJECT", "STAGE", "LOG", "LOG_FORMAT"] {
             command.env_remove(format!("WINDLASS_{name}"));
         }
-        command.env_remove("NO_COLOR").env("GIT_CEILING_DIRECTORIES", self.folder.path());
+        command.env_remove("NO_COLOR").env_remove("GITHUB_ACTIONS").env("GIT_CEILING_DIRECTORIES", self.folder.path());
         if let Some(server) = &self.server {
             command.env("WINDLASS_SERVER", server).env("WINDLASS_TOKEN", "the-token");
             command.env("WINDLASS_PROJECT", "acme/shop").env("WINDLASS_STAGE", "production");

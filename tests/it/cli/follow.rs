@@ -144,7 +144,7 @@ fn running(last: Value) -> Service {
         }
         ("GET", "/api/v1/tasks/0123456789abcdef/log") => match request.header("last-event-id") {
             None => service::events(&[(1, line("stdout", "out")), (2, line("stderr", "err"))]),
-            Some(_) => service::events(&[(3, line("stdout", "out again")), (4, last.clone())]),
+            Some(_) => service::events(&[(3, line("stdout", "\u{1b}[1mout\u{1b}[0m again")), (4, last.clone())]),
         },
         _ => service::json(404, r#"{ "status": 404, "code": "not_found", "title": "nothing is there" }"#),
     })
@@ -155,7 +155,9 @@ fn a_task_ends_with_its_own_status_and_its_lines_go_where_it_wrote_them() {
     let service = running(json!({ "type": "exit", "code": 7 }));
     let place = Place::with(&service);
     let ended = place.run(&["task", "run", "--", "bin/check", "--all"]).with(7).saying("err\n");
-    assert_eq!(ended.stdout, "out\nout again\n");
+    assert_eq!(ended.stdout, "out\n\u{1b}[1mout\u{1b}[0m again\n", "a file gets what was written");
+    let job = place.command(&["task", "run", "--", "bin/check"]).env("GITHUB_ACTIONS", "true").output().unwrap();
+    assert_eq!(Ended::new(job).with(7).stdout, "out\nout again\n", "a job's log gets text");
     let ended = place.run(&["task", "run", "--json", "--", "bin/check"]).with(7).saying("out again\n");
     assert_eq!(ended.json(), json!({ "id": ID, "release": 12, "exit_code": 7 }));
     assert_eq!(place.run(&["task", "run", "--detach", "--json", "--", "x"]).with(0).json()["id"], ID);
