@@ -129,6 +129,10 @@ pub struct ServiceSpec {
     pub drain: Duration,
     /// What happens to requests meanwhile.
     pub hold: Hold,
+    /// Whether all its addresses are `https`: then something in front of the gateway ends TLS, even where it does not say
+    /// so.
+    #[serde(default)]
+    pub https: bool,
 }
 
 /// Start asking these targets for their health and answer when all are healthy. Changes no route.
@@ -250,7 +254,7 @@ pub struct TargetStatus {
     pub state: TargetState,
     /// Requests under way, upgraded connections included.
     pub in_flight: u64,
-    /// The last probe's answer, in words: `HTTP 503`, `connection refused`, `no answer within 5s`.
+    /// The last probe's answer, in words: `HTTP 503`, `HTTP 301 to https://…`, `connection refused`, `no answer within 5s`.
     pub last_probe: Option<String>,
 }
 

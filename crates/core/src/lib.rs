@@ -14,6 +14,7 @@ pub mod plain;
 pub mod plan;
 pub mod platform;
 pub mod problem;
+pub mod proxies;
 pub mod quantity;
 pub mod reason;
 pub mod report;

@@ -4,6 +4,7 @@
 mod boot;
 mod revert;
 mod switch;
+mod unhealthy;
 mod verify;
 mod watch;
 
@@ -170,19 +171,34 @@ impl Hosts {
     }
 
     async fn prepare(&self, images: &[HostImage], context: &StepContext) -> Result<String, Failure> {
-        let prepare = images.iter().map(|HostImage { host, image }| async move {
+        let prepare = images.iter().map(|HostImage { host, image, health_deadline }| async move {
             let begun = Instant::now();
             let registry = image.name.as_ref().and_then(|name| context.registries.get(name.registry()));
             let prepared =
                 self.engine(host)?.prepare(image, registry).await.map_err(|failure| mask(failure, context))?;
-            let note = match prepared {
+            let mut note = match prepared {
                 Prepared::Present => format!("present on {host}"),
                 Prepared::Pulled => format!("pulled to {host} in {:.1}s", begun.elapsed().as_secs_f64()),
             };
+            if let Some(deadline) = health_deadline
+                && let Some(slow) = self.slow_health_check(host, image, *deadline).await?
+            {
+                note = format!("{note}; {slow}");
+            }
             context.note(note.clone());
             Ok(note)
         });
         Ok(all(prepare).await?.join(", "))
+    }
+
+    async fn slow_health_check(
+        &self,
+        host: &HostName,
+        image: &Image,
+        deadline: Duration,
+    ) -> Result<Option<String>, Failure> {
+        let facts = self.engine(host)?.image_for_step(&image.reference()).await?;
+        Ok(facts.and_then(|facts| facts.health_check).and_then(|times| times.too_long_for(deadline)))
     }
 
     async fn migrate(

@@ -11,6 +11,7 @@ use windlass_core::plan::TaskHealthCheck;
 use windlass_core::task::{TaskHealth, TaskStatus};
 
 use crate::engine::Engine;
+use crate::images::HealthTimes;
 use crate::secrets::Masker;
 
 /// Events wake a wait; this stands behind them.
@@ -96,9 +97,33 @@ impl Engine {
 
     async fn not_healthy(&self, check: &TaskHealthCheck, masker: &Masker) -> Failure {
         let name = &check.task.name;
-        let answer = self.last_answer(name, masker).await;
-        let summary = format!("{name} on {} was not healthy within {}{answer}", self.host(), check.health.deadline);
-        Failure::new(FailureCode::Unhealthy, summary).log(self.last_lines(name, masker).await)
+        let mut answer = self.last_answer(name, masker).await;
+        let deadline = check.health.deadline;
+        let mut hint = None;
+        if answer.is_empty()
+            && let Some(times) = self.health_times(name).await
+        {
+            let first = times.first();
+            answer = format!(": its first check comes after {first}, the interval, and none has ended");
+            hint = Some(match &check.health.check {
+                HealthCheck::Docker => format!(
+                    "raise `deadline` of the role's `health` well above {first}, or give the image's HEALTHCHECK a shorter \
+                     `--interval`"
+                ),
+                _ => "raise `deadline` of the role's `health`, or lower its `interval`".to_owned(),
+            });
+        }
+        let summary = format!("{name} on {} was not healthy within {deadline}{answer}", self.host());
+        let failure = Failure::new(FailureCode::Unhealthy, summary).log(self.last_lines(name, masker).await);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    async fn health_times(&self, name: &str) -> Option<HealthTimes> {
+        let container = self.inspect(name).await.ok()?;
+        HealthTimes::of(&container.config?.healthcheck?)
     }
 
     /// What the container's own check said last, as the end of a sentence.

@@ -1,5 +1,6 @@
 //! Images: there already, or pulled by digest; for this engine's processor; removed when nobody needs them.
 
+mod health;
 mod platform;
 mod pulls;
 mod removal;
@@ -19,6 +20,7 @@ use crate::docker::{status, words};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
+pub use health::HealthTimes;
 pub(crate) use pulls::Pulls;
 pub use removal::Removal;
 
@@ -49,8 +51,8 @@ pub struct ImageFacts {
     pub digests: Vec<String>,
     /// In bytes.
     pub size: u64,
-    /// Whether it says itself how its health is asked for.
-    pub has_health_check: bool,
+    /// How its health is asked for, if it says so itself.
+    pub health_check: Option<HealthTimes>,
     /// The processor that it is for, as `amd64`; empty where it does not say.
     pub architecture: String,
 }
@@ -78,7 +80,7 @@ impl Engine {
         Ok(pulled)
     }
 
-    async fn image_for_step(&self, reference: &str) -> Result<Option<ImageFacts>, Failure> {
+    pub(crate) async fn image_for_step(&self, reference: &str) -> Result<Option<ImageFacts>, Failure> {
         self.inspect_image(reference).await.map_err(|error| error.into_failure(FailureCode::PullFailed))
     }
 
@@ -94,10 +96,7 @@ impl Engine {
                 digests: image.repo_digests.unwrap_or_default(),
                 size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
                 architecture: image.architecture.unwrap_or_default(),
-                has_health_check: image
-                    .config
-                    .and_then(|config| config.healthcheck?.test)
-                    .is_some_and(|test| test.first().is_some_and(|kind| kind != "NONE")),
+                health_check: image.config.and_then(|config| HealthTimes::of(&config.healthcheck?)),
             })),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(self.error(format!("look at image {reference}"), &error)),

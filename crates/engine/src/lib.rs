@@ -39,7 +39,7 @@ pub use error::{EngineError, GatewayError};
 pub use events::{HostEvent, TaskChange, TaskEvent};
 pub use execute::{Host, Hosts, Progress, StepContext};
 pub use gateway::GatewayClient;
-pub use images::{ImageFacts, Prepared, RegistryCredentials, Removal};
+pub use images::{HealthTimes, ImageFacts, Prepared, RegistryCredentials, Removal};
 pub use join::Identities;
 pub use logs::LogOptions;
 pub use one_off::TimeLimit;

@@ -8,12 +8,10 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, Uri, Version};
 
 use crate::body::RequestBody;
+use crate::forwarded::{self, Peer};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A client's request, made ready for a target.
 #[derive(Debug)]
@@ -34,8 +32,8 @@ pub(crate) enum Malformed {
     Coding,
 }
 
-/// Reads what concerns us and leaves what concerns the target. `client` is the peer's address.
-pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result<Arrival, Malformed> {
+/// Reads what concerns us and leaves what concerns the target.
+pub(crate) fn arrive(request: Request<Incoming>, peer: &Peer) -> Result<Arrival, Malformed> {
     let (mut parts, body) = request.into_parts();
     if parts.method == hyper::Method::CONNECT {
         return Err(Malformed::Connect);
@@ -63,7 +61,6 @@ pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result
     let protocol = upgrade.as_ref().filter(|_| wanted).and_then(|_| parts.headers.get(header::UPGRADE).cloned());
     let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
     remove_hop_by_hop(&mut parts.headers);
-    remove_claims(&mut parts.headers);
     // We have answered it by reading the body.
     parts.headers.remove(header::EXPECT);
 
@@ -76,11 +73,7 @@ pub(crate) fn arrive(request: Request<Incoming>, client: &HeaderValue) -> Result
         parts.headers.insert(header::UPGRADE, protocol);
         upgrade
     });
-    append_forwarded_for(&mut parts.headers, client);
-    parts.headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-    if let Some(host) = host {
-        parts.headers.insert(X_FORWARDED_HOST, host);
-    }
+    forwarded::receive(&mut parts.headers, host, peer);
     parts.version = Version::HTTP_11;
     Ok(Arrival { request: Request::from_parts(parts, body), upgrade })
 }
@@ -95,26 +88,6 @@ pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
 fn says(headers: &HeaderMap, name: &HeaderName, word: &[u8]) -> bool {
     let words = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     words.map(<[u8]>::trim_ascii).any(|found| found.eq_ignore_ascii_case(word))
-}
-
-/// What proxies say of a client, beside what we say ourselves.
-const CLAIMS: [&str; 6] =
-    ["forwarded", "x-real-ip", "x-forwarded-port", "x-forwarded-ssl", "x-forwarded-scheme", "x-forwarded-protocol"];
-
-/// What we do not say ourselves nobody may say in our name; nor with underscores, which some servers read as hyphens.
-fn remove_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &&HeaderName| {
-        let name = name.as_str();
-        if !name.contains('_') {
-            return CLAIMS.contains(&name);
-        }
-        let plain = name.replace('_', "-");
-        CLAIMS.contains(&plain.as_str()) || plain.starts_with("x-forwarded-")
-    };
-    let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
-    for claim in claims {
-        headers.remove(claim);
-    }
 }
 
 /// Makes a target's answer ready for the client. Says how long the target promises to keep the connection, if it does.
@@ -150,6 +123,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             // Not the connection's to take away, whatever it says: they frame and route the message.
             .filter(|name| !name.eq_ignore_ascii_case(b"host") && !name.eq_ignore_ascii_case(b"content-length"))
             .filter_map(|name| HeaderName::from_bytes(name).ok())
+            // A client cannot have taken away what a proxy says of it.
+            .filter(|name| !forwarded::is_claim(name))
             .collect();
         for name in named {
             headers.remove(name);
@@ -161,17 +136,6 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(header::TE);
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::UPGRADE);
-}
-
-fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue) {
-    let earlier: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-    let chain = if earlier.is_empty() {
-        client.clone()
-    } else {
-        let chain = [earlier.join(b", ".as_slice()).as_slice(), client.as_bytes()].join(b", ".as_slice());
-        HeaderValue::from_bytes(&chain).unwrap_or_else(|_| client.clone())
-    };
-    headers.insert(X_FORWARDED_FOR, chain);
 }
 
 /// `timeout=5` of `Keep-Alive: timeout=5, max=100`.
@@ -205,19 +169,6 @@ mod tests {
         }
         remove_hop_by_hop(&mut given);
         assert_eq!(given, headers(&[("host", "shop.test"), ("x-other", "2")]));
-    }
-
-    #[test]
-    fn the_client_is_appended_to_those_before_it() {
-        let client = HeaderValue::from_static("10.0.0.9");
-        let mut given = HeaderMap::new();
-        append_forwarded_for(&mut given, &client);
-        assert_eq!(given[X_FORWARDED_FOR], "10.0.0.9");
-        given.insert(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1, 2.2.2.2"));
-        given.append(X_FORWARDED_FOR, HeaderValue::from_static("3.3.3.3"));
-        append_forwarded_for(&mut given, &client);
-        assert_eq!(given[X_FORWARDED_FOR], "1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.9");
-        assert_eq!(given.get_all(X_FORWARDED_FOR).iter().count(), 1);
     }
 
     #[test]

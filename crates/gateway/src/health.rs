@@ -2,7 +2,7 @@
 //! doubtful one right away.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,10 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_core::gateway::{Probe, ServiceSpec, TargetState};
+use windlass_core::plain::{cut, plain};
+use windlass_core::proxies::TrustedProxies;
 
+use crate::forwarded::{self, Peer};
 use crate::hold::Hold;
 use crate::target::{Answer, Target};
 
@@ -26,15 +29,18 @@ pub(crate) struct Prober {
     _task: Arc<AbortOnDropHandle<()>>,
 }
 
-/// What is asked, and as which host.
+/// What is asked, and as a request for which host would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProbePlan {
     probe: Probe,
     host: String,
+    https: bool,
 }
 
 /// The shortest time between two probes.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+/// Of where a target redirects to, so much is said.
+const LONGEST_LOCATION: usize = 200;
 
 impl ProbePlan {
     /// Apps that look at their host name get to see one that they know.
@@ -48,7 +54,23 @@ impl ProbePlan {
             Some(below) => format!("health{below}"),
             None => host.to_owned(),
         };
-        Self { probe: spec.probe.clone(), host }
+        Self { probe: spec.probe.clone(), host, https: spec.https }
+    }
+}
+
+impl ProbePlan {
+    /// The app cannot tell it from a client's, but for the user agent.
+    fn request(&self, path: &str, own: IpAddr) -> hyper::http::Result<Request<Empty<Bytes>>> {
+        let mut request = Request::get(path)
+            .header(header::HOST, &self.host)
+            .header(header::USER_AGENT, concat!("windlass-gateway/", env!("CARGO_PKG_VERSION")))
+            .header(header::CONNECTION, "close")
+            .body(Empty::new())?;
+        let peer = Peer::new(own, &TrustedProxies::default());
+        let headers = request.headers_mut();
+        forwarded::receive(headers, headers.get(header::HOST).cloned(), &peer);
+        forwarded::complete(headers, self.https, peer.standing);
+        Ok(request)
     }
 }
 
@@ -108,17 +130,20 @@ async fn ask_patiently(address: SocketAddr, plan: &ProbePlan) -> Result<Answer, 
     let Some(path) = &plan.probe.path else {
         return Ok(Answer::Good("connection accepted".to_owned()));
     };
-    let request = Request::get(path)
-        .header(header::HOST, &plan.host)
-        .header(header::USER_AGENT, concat!("windlass-gateway/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("the probe's path or host is not one: {error}"))?;
+    let own = stream.local_addr().map_err(|error| in_words(&error))?;
+    let request =
+        plan.request(path, own.ip()).map_err(|error| format!("the probe's path or host is not one: {error}"))?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| hyper_in_words(&error))?;
     let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
     let response = sender.send_request(request).await.map_err(|error| hyper_in_words(&error))?;
-    let words = format!("HTTP {}", response.status().as_u16());
+    let mut words = format!("HTTP {}", response.status().as_u16());
+    if let Some(there) = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection()) {
+        // What follows the path may be anybody's secret, and says nothing about where it leads.
+        let there = String::from_utf8_lossy(there.as_bytes());
+        let there = plain(there.split(['?', '#']).next().unwrap_or_default());
+        words = format!("{words} to {}", cut(&there, LONGEST_LOCATION));
+    }
     Ok(if response.status().is_success() { Answer::Good(words) } else { Answer::Bad(words) })
 }
 

@@ -9,6 +9,7 @@ mod body;
 mod control;
 mod drain;
 mod entry;
+mod forwarded;
 mod headers;
 mod health;
 mod hold;

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::InvalidUri;
@@ -15,20 +14,22 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio_util::task::TaskTracker;
 
 use crate::body::{RequestBody, ResponseBody, Upstream};
+use crate::forwarded::{self, Peer};
 use crate::headers::{self, Arrival, Malformed};
 use crate::hold::{Place, TimeOver};
 use crate::path::{self, Reading};
 use crate::pool::{self, Connection, Repeat};
-use crate::router::{Table, Way};
+use crate::router::Way;
 use crate::service::{NoTarget, Service};
 use crate::target::{InFlight, Target, TargetId};
+use crate::worker::Shared;
 use crate::{health, tunnel};
 
 /// What the requests of one client's connection share.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) table: Arc<ArcSwap<Table>>,
-    pub(crate) address: HeaderValue,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) peer: Peer,
     /// Knows the worker's tunnels, which outlive their connection's requests.
     pub(crate) tasks: TaskTracker,
 }
@@ -53,7 +54,7 @@ pub(crate) async fn forward(
     client: Arc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    Ok(match headers::arrive(request, &client.address) {
+    Ok(match headers::arrive(request, &client.peer) {
         Ok(arrival) => route(&client, arrival).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
         Err(Malformed::Coding) => {
@@ -79,7 +80,7 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
     loop {
         // Service and target come from one load of the table, and nothing has been sent anywhere yet.
         let picked = {
-            let table = client.table.load();
+            let table = client.shared.table.load();
             let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             let way = table.find(host, request.uri().path());
             if let Some(generous) = &generous
@@ -92,6 +93,7 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
                 Some(Way::Redirect(to)) => return redirect(to, request.uri()),
                 None => return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n"),
             };
+            forwarded::complete(request.headers_mut(), service.spec.https, client.peer.standing);
             service.pick(&tried).map_err(|reason| (reason, Arc::clone(service)))
         };
         match picked {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use windlass_core::proxies::TrustedProxies;
 
 use crate::control::{ControlSocket, Unbound};
 use crate::snapshot::SnapshotFile;
 use crate::switchboard::Switchboard;
-use crate::worker::{self, Finished};
+use crate::worker::{self, Finished, Shared};
 
 /// What one host's gateway needs to know.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct GatewayOptions {
     pub snapshot: PathBuf,
     /// How many threads serve requests, each with its own listener and connection pool. At least one.
     pub threads: usize,
+    /// Whose word about clients is taken.
+    pub trusted: TrustedProxies,
 }
 
 /// A running gateway. Stops when it is dropped; [`Gateway::stop`] lets requests under way end first.
@@ -96,7 +99,7 @@ impl Gateway {
     ///
     /// When the port, the control socket or the snapshot is not to be had; see [`GatewayError`].
     pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
-        let GatewayOptions { http, control, snapshot, threads } = options;
+        let GatewayOptions { http, control, snapshot, threads, trusted } = options;
         let socket = ControlSocket::bind(&control).map_err(|unbound| match unbound {
             Unbound::InUse => GatewayError::ControlInUse { path: control },
             Unbound::Failed(source) => GatewayError::Control { path: control, source },
@@ -117,9 +120,10 @@ impl Gateway {
 
         let shutdown = CancellationToken::new();
         let guard = shutdown.clone().drop_guard();
+        let shared = Arc::new(Shared { table, trusted });
         let mut workers = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
-            let worker = worker::start(number, listener, Arc::clone(&table), shutdown.clone());
+            let worker = worker::start(number, listener, Arc::clone(&shared), shutdown.clone());
             workers.push(worker.map_err(|source| GatewayError::Worker { source })?);
         }
         tracing::info!(http.address = %address, threads = workers.len(), "gateway serves");

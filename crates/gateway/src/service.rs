@@ -65,6 +65,7 @@ pub(crate) mod testing {
             probe: Probe { path: None, interval: Duration::from_secs(1), timeout: Duration::from_secs(1) },
             drain: Duration::from_secs(1),
             hold: HoldLimits { requests: 1, time: Duration::from_secs(1) },
+            https: false,
         };
         let targets = ["a", "b", "c"]
             .map(|name| Target::new(name.to_owned(), ([127, 0, 0, 1], 1).into()))

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use windlass_core::proxies::TrustedProxies;
 
+use crate::forwarded::Peer;
 use crate::pool;
 use crate::proxy::{self, Client};
 use crate::router::Table;
@@ -29,6 +30,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(65);
 /// After the system had no descriptor left for a client.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
+
+/// What all workers serve by.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) table: Arc<ArcSwap<Table>>,
+    pub(crate) trusted: TrustedProxies,
+}
 
 /// A worker's thread. Resolves when the thread has ended.
 pub(crate) type Finished = oneshot::Receiver<()>;
@@ -48,13 +56,13 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<StdListener> {
 pub(crate) fn start(
     number: usize,
     listener: StdListener,
-    table: Arc<ArcSwap<Table>>,
+    shared: Arc<Shared>,
     shutdown: CancellationToken,
 ) -> io::Result<Finished> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (finish, finished) = oneshot::channel();
     std::thread::Builder::new().name(format!("gateway-{number}")).spawn(move || {
-        if let Err(error) = runtime.block_on(serve(listener, table, shutdown)) {
+        if let Err(error) = runtime.block_on(serve(listener, shared, shutdown)) {
             tracing::error!(%error, worker.number = number, "worker could not listen");
         }
         drop(runtime);
@@ -64,7 +72,7 @@ pub(crate) fn start(
     Ok(finished)
 }
 
-async fn serve(listener: StdListener, table: Arc<ArcSwap<Table>>, shutdown: CancellationToken) -> io::Result<()> {
+async fn serve(listener: StdListener, shared: Arc<Shared>, shutdown: CancellationToken) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     // A token of our own: looking at it takes a lock, and so no other worker does.
     let shutdown = shutdown.child_token();
@@ -77,7 +85,7 @@ async fn serve(listener: StdListener, table: Arc<ArcSwap<Table>>, shutdown: Canc
         };
         match accepted {
             Ok((stream, peer)) => {
-                tasks.spawn(serve_client(stream, peer, Arc::clone(&table), tasks.clone(), shutdown.clone()));
+                tasks.spawn(serve_client(stream, peer, Arc::clone(&shared), tasks.clone(), shutdown.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "client not accepted");
@@ -97,15 +105,15 @@ async fn serve(listener: StdListener, table: Arc<ArcSwap<Table>>, shutdown: Canc
 async fn serve_client(
     stream: TcpStream,
     peer: SocketAddr,
-    table: Arc<ArcSwap<Table>>,
+    shared: Arc<Shared>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         return tracing::debug!(%error, "client has gone");
     }
-    let Ok(address) = HeaderValue::try_from(peer.ip().to_canonical().to_string()) else { return };
-    let client = Arc::new(Client { table, address, tasks });
+    let peer_says = Peer::new(peer.ip(), &shared.trusted);
+    let client = Arc::new(Client { shared, peer: peer_says, tasks });
     let service = service_fn(move |request| proxy::forward(Arc::clone(&client), request));
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);

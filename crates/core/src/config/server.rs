@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::config::{ConfigError, HostSelector};
 use crate::names::{HostName, ProjectName, RepositoryId, StageName};
+use crate::proxies::TrustedProxies;
 use crate::quantity::{Duration, Memory};
 use crate::subnet::Subnet;
 
@@ -75,7 +76,11 @@ impl HostConfig {
                 "this version reaches engines by a Unix socket only: `serve` does not start with {url} of [hosts.{name}]"
             )),
         };
-        https.into_iter().chain(far).collect()
+        let unix = self.gateway.as_ref().is_some_and(|gateway| gateway.trusted_proxies.trust_unix());
+        let unix = unix.then(|| {
+            format!("this version's gateway listens at addresses only: `unix` in `trusted-proxies` of [hosts.{name}.gateway] is nobody")
+        });
+        https.into_iter().chain(unix).chain(far).collect()
     }
 }
 
@@ -175,6 +180,8 @@ pub struct GatewayListen {
     pub https: Option<SocketAddr>,
     /// The Unix socket that the service speaks to.
     pub control: PathBuf,
+    /// Whose word about clients is taken.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// One project: its limits and its stages.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Health;
 use crate::deployment::FailureCode;
-use crate::gateway::{Hold, Probe, Route, ServiceKey};
+use crate::gateway::{Hold, Probe, Route, ServiceKey, ServiceSpec, Target};
 use crate::names::{AppName, Generation, HostName, ReleaseNumber, RoleName};
 use crate::quantity::Duration;
 use crate::task::{Image, TaskSpec};
@@ -139,6 +139,9 @@ pub struct HostImage {
     pub host: HostName,
     /// What.
     pub image: Image,
+    /// Where its own HEALTHCHECK decides: how long a task may take to become healthy, the shortest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_deadline: Option<Duration>,
 }
 
 /// A container by name.
@@ -204,6 +207,27 @@ pub struct HostService {
     pub drain: Duration,
     /// What happens to requests meanwhile.
     pub hold: Hold,
+    /// Whether all its addresses are `https`.
+    #[serde(default)]
+    pub https: bool,
+}
+
+impl HostService {
+    /// What its gateway is told, with the addresses that its targets have.
+    #[must_use]
+    pub fn spec(&self, generation: Generation, targets: Vec<Target>) -> ServiceSpec {
+        ServiceSpec {
+            key: self.key.clone(),
+            generation,
+            release: self.release,
+            routes: self.routes.clone(),
+            targets,
+            probe: self.probe.clone(),
+            drain: self.drain,
+            hold: self.hold,
+            https: self.https,
+        }
+    }
 }
 
 /// A service to take from a gateway.
@@ -283,7 +307,7 @@ impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prepare { images } => {
-                for (index, HostImage { host, image }) in images.iter().enumerate() {
+                for (index, HostImage { host, image, .. }) in images.iter().enumerate() {
                     let separator = if index > 0 { ", " } else { "" };
                     write!(formatter, "{separator}have {} on {host}", image.reference())?;
                 }

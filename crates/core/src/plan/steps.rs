@@ -6,7 +6,7 @@ mod role;
 mod services;
 mod tasks;
 
-use crate::config::Strategy;
+use crate::config::{HealthCheck, Strategy};
 use crate::labels::Kind;
 use crate::names::{AppName, HostName};
 use crate::plan::{
@@ -118,14 +118,20 @@ fn is_old_service(desired: &DesiredState<'_>, task: &ObservedTask) -> bool {
 }
 
 fn prepare(desired: &DesiredState<'_>, parts: &[RolePart<'_>]) -> Step {
-    let by_task = parts.iter().flat_map(|part| &part.tasks).map(|task| (&task.host, &task.image));
+    let own_check = |task: &TaskSpec| {
+        task.health.as_ref().filter(|health| health.check == HealthCheck::Docker).map(|health| health.deadline)
+    };
+    let tasks = parts.iter().flat_map(|part| &part.tasks);
+    let by_task = tasks.map(|task| (&task.host, &task.image, own_check(task)));
     let first_host = desired.hosts.first().map(|host| &host.name);
-    let for_migrations = desired.apps.values().filter_map(|app| Some((first_host?, &app.image)));
+    let for_migrations = desired.apps.values().filter_map(|app| Some((first_host?, &app.image, None)));
     let mut images: Vec<HostImage> = Vec::new();
-    for (host, image) in by_task.chain(for_migrations) {
-        let wanted = HostImage { host: host.clone(), image: image.clone() };
-        if !images.contains(&wanted) {
-            images.push(wanted);
+    for (host, image, health_deadline) in by_task.chain(for_migrations) {
+        match images.iter_mut().find(|known| known.host == *host && known.image == *image) {
+            Some(known) => {
+                known.health_deadline = known.health_deadline.into_iter().chain(health_deadline).min();
+            }
+            None => images.push(HostImage { host: host.clone(), image: image.clone(), health_deadline }),
         }
     }
     Step::Prepare { images }

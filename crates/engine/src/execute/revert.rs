@@ -12,7 +12,7 @@ use windlass_core::plan::{Exchanged, HostService, HostTask, Plan, RetiredTask, R
 
 use crate::error::{EngineError, GatewayError};
 use crate::execute::switch::not_switched;
-use crate::execute::verify::{no_address, spec};
+use crate::execute::verify::no_address;
 use crate::execute::{Hosts, StepContext, all};
 
 /// Whether the gateway asks old targets for their health before it sends to them.
@@ -142,7 +142,8 @@ impl Hosts {
         if let Some(failure) = blocked.filter(|_| targets.is_empty()) {
             return Err(failure);
         }
-        let mut request = Switch { service: spec(service, targets), deadline: service.deadline, unchecked: true };
+        let mut request =
+            Switch { service: service.spec(service.generation, targets), deadline: service.deadline, unchecked: true };
         let gateway = self.gateway(&service.host)?;
         if asked == Asked::First {
             request.unchecked = false;

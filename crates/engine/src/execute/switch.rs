@@ -5,7 +5,7 @@ use windlass_core::gateway::Switch;
 use windlass_core::plan::HostService;
 
 use crate::error::GatewayError;
-use crate::execute::verify::{resolve, spec};
+use crate::execute::verify::resolve;
 use crate::execute::{Hosts, StepContext, all};
 
 impl Hosts {
@@ -30,7 +30,7 @@ impl Hosts {
     /// Nobody to send to: the old targets finish what they have, and what comes waits for the switch. A gateway that has
     /// heard a later word by now is past that.
     pub(super) async fn hold(&self, service: &HostService) -> Result<(), Failure> {
-        let spec = spec(service, Vec::new());
+        let spec = service.spec(service.generation, Vec::new());
         let request = Switch { service: spec, deadline: service.deadline, unchecked: true };
         match self.gateway(&service.host)?.switch(&request).await {
             Ok(_) => Ok(()),

@@ -4,10 +4,10 @@ use futures_util::future::{select_all, try_join, try_join_all};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::{Prepare, ServiceSpec, Target};
 use windlass_core::plan::{HostService, TaskHealthCheck};
-use windlass_core::problem::Problem;
 
 use crate::engine::Engine;
 use crate::error::{EngineError, GatewayError};
+use crate::execute::unhealthy::unhealthy;
 use crate::execute::{Hosts, StepContext};
 
 impl Hosts {
@@ -68,20 +68,7 @@ pub(super) async fn resolve(
             (None, None) => Err(no_address(engine, name).into_failure(FailureCode::BootFailed)),
         }
     });
-    Ok(spec(service, try_join_all(targets).await?))
-}
-
-pub(super) fn spec(service: &HostService, targets: Vec<Target>) -> ServiceSpec {
-    ServiceSpec {
-        key: service.key.clone(),
-        generation: service.generation,
-        release: service.release,
-        routes: service.routes.clone(),
-        targets,
-        probe: service.probe.clone(),
-        drain: service.drain,
-        hold: service.hold,
-    }
+    Ok(service.spec(service.generation, try_join_all(targets).await?))
 }
 
 pub(super) fn no_address(engine: &Engine, name: &str) -> EngineError {
@@ -91,35 +78,4 @@ pub(super) fn no_address(engine: &Engine, name: &str) -> EngineError {
         status: None,
         reason: "it has no address there".to_owned(),
     }
-}
-
-/// The last probe's answer, and what the app itself had to say.
-async fn unhealthy(engine: &Engine, request: &Prepare, problem: &Problem, context: &StepContext) -> Failure {
-    let targets = &request.service.targets;
-    let failing = targets.iter().find_map(|target| Some((target, answer(target, problem)?)));
-    let Some((target, answer)) = failing else {
-        let mut summary = problem.to_string();
-        if !problem.errors.is_empty() {
-            summary = format!("{summary}: {}", problem.errors.join("; "));
-        }
-        return Failure::new(FailureCode::Unhealthy, summary);
-    };
-    let Target { name, address } = target;
-    let asked = match &request.service.probe.path {
-        Some(path) => format!("http://{address}{path}"),
-        None => address.to_string(),
-    };
-    let verb = if answer.starts_with("HTTP") { " answered" } else { ":" };
-    let mut summary = format!("{asked}{verb} {answer} for {}", request.deadline);
-    if problem.errors.len() > 1 {
-        summary = format!("{summary}, and {} more failed", problem.errors.len() - 1);
-    }
-    let failure = Failure::new(FailureCode::Unhealthy, summary).log(engine.last_lines(name, context.masker()).await);
-    failure.hint(format!("look at the lines above: {name} runs, but does not do its work"))
-}
-
-/// A gateway names each failing target: `name (address): answer`.
-fn answer<'a>(target: &Target, problem: &'a Problem) -> Option<&'a str> {
-    let prefix = format!("{} ({}): ", target.name, target.address);
-    problem.errors.iter().find_map(|error| error.strip_prefix(&prefix))
 }

@@ -25,4 +25,4 @@ mod stage;
 mod stop;
 mod strategies;
 mod twins;
-mod watch;
+mod unhealthy;

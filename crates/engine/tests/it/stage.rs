@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     /// Offered to the next plan.
     pub(crate) warm: Vec<TaskSpec>,
     releases: u64,
+    /// Where the app is.
+    pub(crate) url: &'static str,
 }
 
 pub(crate) struct Deployment {
@@ -39,19 +41,31 @@ pub(crate) struct Deployment {
 
 impl Stage {
     pub(crate) async fn open() -> Self {
-        let lab = Lab::open().await;
+        Self::open_in(Lab::open().await).await
+    }
+
+    pub(crate) async fn open_in(lab: Lab) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let gateway = Gateway::start(options(folder.path().into())).await.unwrap();
         let client = GatewayClient::new(folder.path().join("gateway.sock"));
         let host = Host { engine: lab.engine.clone(), gateway: Some(client) };
         let hosts = [(lab.engine.host().clone(), host)].into_iter().collect();
-        Self { lab, hosts, gateway: Some(gateway), folder, previous: None, warm: Vec::new(), releases: 0 }
+        Self {
+            lab,
+            hosts,
+            gateway: Some(gateway),
+            folder,
+            previous: None,
+            warm: Vec::new(),
+            releases: 0,
+            url: "http://shop.test",
+        }
     }
 
     /// The next release: its configuration is this file with the sample app's variables in it.
     pub(crate) async fn plan(&mut self, file: &str, secrets: Secrets) -> Deployment {
         self.releases += 1;
-        let text = format!("schema = 1\nurl = [\"http://shop.test\"]\n{file}");
+        let text = format!("schema = 1\nurl = [\"{}\"]\n{file}", self.url);
         let file = ProjectFile::parse("windlass.toml", &text).unwrap_or_else(|error| panic!("{error}"));
         let stage = "production".parse().unwrap();
         let config = file.resolve(&stage).apps.remove(&AppName::unnamed()).unwrap();
@@ -116,7 +130,7 @@ impl Stage {
 
     /// What was deployed is what the next plan starts from.
     pub(crate) fn succeeded(&mut self, deployment: &Deployment, file: &str) {
-        let file = ProjectFile::parse("windlass.toml", &format!("schema = 1\nurl = [\"http://shop.test\"]\n{file}"));
+        let file = ProjectFile::parse("windlass.toml", &format!("schema = 1\nurl = [\"{}\"]\n{file}", self.url));
         let config = file.unwrap().resolve(&deployment.plan.stage).apps.remove(&AppName::unnamed()).unwrap();
         let release = deployment.plan.apps[&AppName::unnamed()].release;
         let tasks = deployment.plan.tasks().map(TaskSpec::place).collect();
@@ -159,6 +173,7 @@ fn options(folder: PathBuf) -> GatewayOptions {
         http: ([127, 0, 0, 1], 0).into(),
         control: folder.join("gateway.sock"),
         snapshot: folder.join("gateway.json"),
+        trusted: windlass_core::proxies::TrustedProxies::default(),
         threads: 1,
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Backend {
 
 pub(crate) struct Knobs {
     pub(crate) healthy: AtomicBool,
+    /// Whether it sends everybody away who has not come by https, as far as it is told.
+    pub(crate) https_only: AtomicBool,
     pub(crate) probes: AtomicU64,
     /// The host that the last probe asked for.
     pub(crate) probed_as: Mutex<String>,
@@ -54,6 +56,7 @@ impl Backend {
         let address = listener.local_addr().unwrap();
         let knobs = Arc::new(Knobs {
             healthy: AtomicBool::new(true),
+            https_only: AtomicBool::new(false),
             probes: AtomicU64::new(0),
             probed_as: Mutex::default(),
             hits: AtomicU64::new(0),
@@ -96,6 +99,16 @@ async fn serve(listener: TcpListener, name: String, knobs: Arc<Knobs>) {
 async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     if request.uri().path() != "/up" {
         knobs.hits.fetch_add(1, Ordering::SeqCst);
+    }
+    if knobs.https_only.load(Ordering::SeqCst)
+        && request.headers().get("x-forwarded-proto").is_none_or(|it| it != "https")
+    {
+        let host = request.headers()["host"].to_str().unwrap();
+        let mut response = text(String::new());
+        *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        let there = format!("https://{host}{}", request.uri());
+        response.headers_mut().insert("location", there.parse().unwrap());
+        return Ok(response);
     }
     Ok(match request.uri().path() {
         "/up" => {
@@ -150,6 +163,7 @@ fn tokio_stream(
 }
 
 fn web_socket(mut request: Request<Incoming>) -> Response<Body> {
+    let told = request.headers()["x-forwarded-proto"].to_str().unwrap().to_owned();
     let accept = derive_accept_key(request.headers()["sec-websocket-key"].as_bytes());
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -163,7 +177,9 @@ fn web_socket(mut request: Request<Incoming>) -> Response<Body> {
     });
     let mut response = text(String::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", &accept)] {
+    for (name, value) in
+        [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", &accept), ("x-told", &told)]
+    {
         response.headers_mut().insert(name, value.parse().unwrap());
     }
     response

@@ -32,6 +32,7 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
         .header("x_forwarded_for", "10.9.9.9")
         .header("forwarded", "for=10.9.9.9")
         .header("x-real-ip", "10.9.9.9")
+        .header("x-forwarded-prefix", "/admin")
         .header("x-forwarded-ssl", "on")
         .header("upgrade", "websocket")
         .body(nothing())
@@ -48,8 +49,9 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
         lines,
         [
             "host: Shop.test:8080",
-            "x-forwarded-for: 10.1.1.1, 127.0.0.1",
+            "x-forwarded-for: 127.0.0.1",
             "x-forwarded-host: Shop.test:8080",
+            "x-forwarded-port: 8080",
             "x-forwarded-proto: http",
             "x-own: 2",
         ]

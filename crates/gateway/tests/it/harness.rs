@@ -20,6 +20,7 @@ use windlass_core::gateway::{
 };
 use windlass_core::names::{Generation, ReleaseNumber};
 use windlass_core::problem::Problem;
+use windlass_core::proxies::{TrustedProxies, TrustedProxy};
 use windlass_core::quantity::Duration as Span;
 use windlass_gateway::{Gateway, GatewayOptions};
 
@@ -40,7 +41,17 @@ impl Front {
     }
 
     pub(crate) async fn start_in(folder: TempDir) -> Self {
-        let options = options(folder.path());
+        Self::start_with(options(folder.path()), folder).await
+    }
+
+    /// Behind these proxies.
+    pub(crate) async fn behind(proxies: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let trusted = proxies.iter().map(|proxy| proxy.parse::<TrustedProxy>().unwrap()).collect();
+        Self::start_with(GatewayOptions { trusted, ..options(folder.path()) }, folder).await
+    }
+
+    async fn start_with(options: GatewayOptions, folder: TempDir) -> Self {
         let control = Control { path: options.control.clone() };
         Self { gateway: Gateway::start(options).await.unwrap(), control, folder }
     }
@@ -70,6 +81,7 @@ pub(crate) fn options(folder: &Path) -> GatewayOptions {
         control: folder.join("gateway.sock"),
         snapshot: folder.join("gateway.json"),
         threads: 2,
+        trusted: TrustedProxies::default(),
     }
 }
 
@@ -84,6 +96,7 @@ pub(crate) fn spec(generation: u64, backends: &[&Backend]) -> ServiceSpec {
         probe: Probe { path: Some("/up".to_owned()), interval: Span::from_millis(100), timeout: Span::from_secs(1) },
         drain: Span::from_secs(10),
         hold: Hold { requests: 10, time: Span::from_secs(5) },
+        https: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod harness;
 mod health;
 mod hold;
 mod one_reading;
+mod proxies;
 mod retry;
 mod routing;
 mod snapshot;

@@ -42,7 +42,7 @@ async fn an_image_is_pulled_once_and_missing_when_nobody_has_it() {
     assert_eq!(engine.prepare(&image(), None).await.unwrap(), Prepared::Present);
     assert_eq!(fake.pulls(), [image().reference()]);
     let facts = engine.inspect_image(&image().reference()).await.unwrap().unwrap();
-    assert!(facts.has_health_check && facts.digests == [image().reference()]);
+    assert!(facts.health_check.is_some() && facts.digests == [image().reference()]);
     engine.remove_image(&facts.id).await.unwrap();
     assert_eq!(engine.inspect_image(&image().reference()).await.unwrap(), None);
 }

@@ -227,6 +227,7 @@ mod tests {
             deadline: second,
             drain: second,
             hold: Hold { requests: 1, time: second },
+            https: false,
         };
         Duty { tasks: vec![task("one"), task("two")], services: vec![service] }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::gateway::{ServiceSpec, Switch};
+use windlass_core::gateway::Switch;
 use windlass_core::names::HostName;
 use windlass_core::plan::TaskHealthCheck;
 use windlass_core::task::TaskSpec;
@@ -105,16 +105,7 @@ impl Stage<'_> {
             try_join_all(serving.map(|task| self.healthy(host, task))).await?;
         }
         let request = Switch {
-            service: ServiceSpec {
-                key: service.key.clone(),
-                generation: self.app.store.next_generation(self.key).await?,
-                release: service.release,
-                routes: service.routes.clone(),
-                targets: targets.clone(),
-                probe: service.probe.clone(),
-                drain: service.drain,
-                hold: service.hold,
-            },
+            service: service.spec(self.app.store.next_generation(self.key).await?, targets.clone()),
             deadline: service.deadline,
             unchecked: *how != Mistake::SomebodyServes,
         };

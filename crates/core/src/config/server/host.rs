@@ -11,12 +11,13 @@ use super::{DockerEndpoint, GatewayListen, HostConfig};
 use crate::config::HostSelector;
 use crate::config::reader::{Item, Table, label};
 use crate::names::HostName;
+use crate::proxies::TrustedProxy;
 use crate::subnet::Subnet;
 
 pub(super) const HOST: &[&str] = &["docker", "ssh", "tls", "labels", "gateway", "networks"];
 pub(super) const SSH: &[&str] = &["key", "known-hosts"];
 pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
-pub(super) const GATEWAY: &[&str] = &["http", "https", "control"];
+pub(super) const GATEWAY: &[&str] = &["http", "https", "control", "trusted-proxies"];
 
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
@@ -167,7 +168,22 @@ fn read_gateway(item: Item<'_>) -> Option<GatewayListen> {
     {
         item.contradict(format!("http and https both listen at {http}"), "give each a port of its own, 80 and 443");
     }
-    Some(GatewayListen { http: http?, https, control: control? })
+    let trusted_proxies = gateway.get("trusted-proxies").and_then(|list| list.list(proxy)).unwrap_or_default();
+    let trusted_proxies = trusted_proxies.into_iter().collect();
+    Some(GatewayListen { http: http?, https, control: control?, trusted_proxies })
+}
+
+fn proxy(item: Item<'_>) -> Option<TrustedProxy> {
+    let text = item.text()?;
+    let proxy = text.parse().ok();
+    if proxy.is_none() {
+        item.refuse(
+            format!("`{text}` is no address of a proxy"),
+            "write its IP address or a block of them, without a port: 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32; names are not \
+             looked up",
+        );
+    }
+    proxy
 }
 
 type Gateway<'a> = (HostName, DockerEndpoint, GatewayListen, Item<'a>);

@@ -2,7 +2,7 @@
 
 use crate::gateway::ServiceKey;
 use crate::names::{AppName, Generation, HostName};
-use crate::plan::steps::services::{probe, routes};
+use crate::plan::steps::services::{is_https, probe, routes};
 use crate::plan::steps::{is_old_service, observed_task};
 use crate::plan::{DesiredApp, DesiredState, HostService, UnroutedService};
 use crate::task::ObservedTask;
@@ -62,5 +62,6 @@ pub(super) fn previous_service(
         deadline: config.health.deadline,
         drain: config.stop.drain,
         hold: config.hold,
+        https: is_https(&previous.config),
     })
 }

@@ -34,6 +34,7 @@ pub(super) fn of_role(
             deadline: config.health.deadline,
             drain: config.stop.drain,
             hold: config.hold,
+            https: is_https(&wanted.config),
         });
     }
     Ok(services)
@@ -43,6 +44,11 @@ pub(super) fn routes(config: &AppConfig) -> Vec<Route> {
     let served = config.url.iter().map(|url| &url.route);
     let unique: BTreeSet<Route> = served.chain(&config.redirect).cloned().collect();
     unique.into_iter().collect()
+}
+
+/// Whether nobody asks for it in the clear.
+pub(super) fn is_https(config: &AppConfig) -> bool {
+    !config.url.is_empty() && config.url.iter().all(|url| url.https)
 }
 
 pub(super) fn probe(config: &RoleConfig) -> Probe {
