@@ -157,7 +157,7 @@ fn a_task_ends_with_its_own_status_and_its_lines_go_where_it_wrote_them() {
     let ended = place.run(&["task", "run", "--", "bin/check", "--all"]).with(7).saying("err\n");
     assert_eq!(ended.stdout, "out\n\u{1b}[1mout\u{1b}[0m again\n", "a file gets what was written");
     let job = place.command(&["task", "run", "--", "bin/check"]).env("GITHUB_ACTIONS", "true").output().unwrap();
-    assert_eq!(Ended::new(job).with(7).stdout, "out\nout again\n", "a job's log gets text");
+    assert_eq!(super::Ended::new(job).with(7).stdout, "out\nout again\n", "a job's log gets text");
     let ended = place.run(&["task", "run", "--json", "--", "bin/check"]).with(7).saying("out again\n");
     assert_eq!(ended.json(), json!({ "id": ID, "release": 12, "exit_code": 7 }));
     assert_eq!(place.run(&["task", "run", "--detach", "--json", "--", "x"]).with(0).json()["id"], ID);
