@@ -13,7 +13,7 @@ use own_docker::{LiveRestore, OwnDocker};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_with_live_restore_is_restarted_and_no_request_fails() {
     let mut docker = OwnDocker::start(LiveRestore::On).await;
-    let world = World::start_on(&docker.socket(), "").await;
+    let world = World::start_on(&docker.socket(), Some(&docker.networks()), "").await;
     let image = world.build(&[]).await;
     world.release("one", &image, &world.config()).await;
     assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
@@ -30,7 +30,7 @@ async fn an_engine_with_live_restore_is_restarted_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_should_run_runs_again_after_an_engine_without_live_restore_was_restarted() {
     let mut docker = OwnDocker::start(LiveRestore::Off).await;
-    let mut world = World::start_on(&docker.socket(), "").await;
+    let mut world = World::start_on(&docker.socket(), Some(&docker.networks()), "").await;
     let image = world.build(&[]).await;
     let config = format!(
         "schema = 1\nurl = \"http://{HOST}/\"\nwatch = \"0s\"\n\

@@ -54,8 +54,9 @@ impl Pair {
     async fn start() -> Self {
         let digest = format!("sha256:{}", "cd".repeat(32));
         let (a, b) = (Line::open("a", 1, &digest).await, Line::open("b", 2, &digest).await);
-        let more = format!("[hosts.b]\ndocker = \"unix://{}\"\n", b.proxy.socket().display());
-        let world = World::start_on(a.proxy.socket(), &more).await;
+        let (docker, networks) = (b.proxy.socket().display(), b.fake.networks());
+        let more = format!("[hosts.b]\ndocker = \"unix://{docker}\"\nnetworks = \"{networks}\"\n");
+        let world = World::start_on(a.proxy.socket(), Some(&a.fake.networks()), &more).await;
         world.release("first", &digest.parse().unwrap(), CONFIG).await;
         assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
         Self { world, a, b }
@@ -230,7 +231,7 @@ async fn rule_107_e_the_service_starts_without_a_host_and_says_so_and_the_host_j
         folder.path().join("silent.sock").display(),
     );
     let begun = Instant::now();
-    let world = World::start_on(fake.socket(), &more).await;
+    let world = World::start_on(fake.socket(), Some(&fake.networks()), &more).await;
     assert!(begun.elapsed() < Duration::from_secs(20), "a host that hangs does not hold up the start");
     let hosts: Value = world.get("/hosts").await;
     assert_eq!(hosts[0]["engine"]["state"], "answers", "{hosts}");

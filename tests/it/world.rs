@@ -71,17 +71,17 @@ impl World {
 
     /// The same with more in the server's file, after everything else.
     pub(crate) async fn start_with(more: &str) -> Self {
-        Self::start_on(Path::new(DOCKER), more).await
+        Self::start_on(Path::new(DOCKER), None, more).await
     }
 
-    /// The same on the Docker Engine behind this socket.
-    pub(crate) async fn start_on(docker: &Path, more: &str) -> Self {
+    /// The same on the Docker Engine behind this socket, whose networks are cut from this block.
+    pub(crate) async fn start_on(docker: &Path, networks: Option<&str>, more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("windlass-test-").tempdir().unwrap();
         let github = FakeGitHub::start().await;
         let repository = github.add_repository(PROJECT);
         let (service_address, gateway_address) = (free_address(), free_address());
         let addresses = (service_address, gateway_address);
-        let text = server_config(folder.path(), &github, repository.id(), addresses, docker, more);
+        let text = server_config(folder.path(), &github, repository.id(), addresses, docker, networks, more);
         let config = ServerConfig::parse("windlass-server.toml", &text).unwrap();
         write(&folder.path().join("windlass-server.toml"), &text);
         write(&folder.path().join("github-token"), github.token());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use windlass_testing::github::FakeGitHub;
 
-use super::{DOCKER, HOST, PROJECT, STAGE};
+use super::{HOST, PROJECT, STAGE};
 
 pub(super) fn server_config(
     folder: &Path,
@@ -13,13 +13,10 @@ pub(super) fn server_config(
     repository: u64,
     (service, gateway): (SocketAddr, SocketAddr),
     docker: &Path,
+    networks: Option<&str>,
     more: &str,
 ) -> String {
-    // Another engine on this machine does not see which blocks this one's networks have.
-    let networks = match docker == Path::new(DOCKER) {
-        true => String::new(),
-        false => format!("networks = \"10.{}.0.0/17\"\n", rand::random_range(100..200)),
-    };
+    let networks = networks.map(|networks| format!("networks = \"{networks}\"\n")).unwrap_or_default();
     let path = |name: &str| folder.join(name).display().to_string();
     format!(
         r#"schema = 1
