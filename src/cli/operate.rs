@@ -59,7 +59,7 @@ pub(crate) struct Rollback {
     pub(crate) place: Where,
 }
 
-/// End a deployment: what it did is undone, unless the traffic has moved already
+/// End a deployment: what it did is undone; while it is watched, the old release gets its traffic back
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   windlass cancel                      the one that runs or waits on the stage

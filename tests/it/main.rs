@@ -39,6 +39,7 @@ mod secrets;
 mod several_commits;
 mod sign_in;
 mod silent_hosts;
+mod watch;
 mod which_commit;
 mod who_may;
 mod workflows;

@@ -120,19 +120,16 @@ async fn journey(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Resul
     let Some(plan) = stored_plan(app, deployment).await? else { return Ok(()) };
     loop {
         let standing = app.store.standing(&deployment.id).await?;
-        let before_switch = !standing.has_begun_switch();
         match standing.phase() {
             Phase::Waiting => anyhow::bail!("it has a plan but never began"),
             Phase::Ended { .. } => return Ok(()),
-            Phase::Running { next, .. } if *next == plan.retire_index() => {
-                succeed(app, deployment).await?;
-            }
             Phase::Running { next, .. } => match standing.cancelled_by() {
-                Some(by) if before_switch => {
+                Some(by) => {
                     let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
                     record(app, deployment, &Event::RevertStarted { failure }, &Effect::None).await?;
                 }
-                _ => take_step(app, deployment, &plan, *next).await?,
+                None if *next == plan.retire_index() => succeed(app, deployment).await?,
+                None => take_step(app, deployment, &plan, *next).await?,
             },
             Phase::Failing { failure, .. } => {
                 let event = Event::RevertStarted { failure: failure.clone() };
@@ -197,7 +194,8 @@ async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, i
         Err(StoreError::IllegalTransition(_)) if index == plan.switch_index() => return Ok(()),
         begun => begun?,
     };
-    let interruptible = index < plan.switch_index();
+    // A switch is told to all gateways or undone, and not left half-way.
+    let interruptible = index != plan.switch_index();
     let result = tokio::select! {
         result = execute(app, deployment, plan, step) => result,
         // What was begun is undone by the way back, which the next look at the record leads to.
@@ -231,7 +229,11 @@ async fn asked_to_cancel(app: &App, deployment: &StoredDeployment) {
 async fn succeed(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
     let effect = if deployment.kind == DeploymentKind::Rollback { Effect::Held } else { Effect::None };
     let event = Event::Ended { outcome: Outcome::Succeeded, failure: None };
-    record(app, deployment, &event, &effect).await
+    match record(app, deployment, &event, &effect).await {
+        // Somebody cancelled in this moment; the next look sees it.
+        Err(error) if matches!(error.downcast_ref(), Some(StoreError::IllegalTransition(_))) => Ok(()),
+        recorded => recorded,
+    }
 }
 
 /// Where it turned round.

@@ -3,7 +3,7 @@
 //! No transaction is held while GitHub, Docker or a gateway is asked: claim, commit, work, commit.
 
 pub(crate) mod audit;
-mod cancel;
+pub(crate) mod cancel;
 pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;

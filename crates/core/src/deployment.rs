@@ -61,6 +61,9 @@ pub enum Event {
     CancelRequested {
         /// Who.
         by: String,
+        /// Whether also after the switch, as long as its watch goes on: then the old release gets the traffic back.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        back: bool,
     },
     /// What was done is being undone.
     RevertStarted {
@@ -210,7 +213,10 @@ impl Deployment {
             {
                 Phase::Failing { step: *step, failure: failure.clone() }
             }
-            (Phase::Running { next, .. }, Event::RevertStarted { failure }) if *next < retire => {
+            // A cancellation in the last moment of the watch is heeded, too: no success is said after it.
+            (Phase::Running { next, .. }, Event::RevertStarted { failure })
+                if *next < retire || self.cancel.is_some() =>
+            {
                 Phase::Reverting { reached: *next, failure: failure.clone(), blocked: None }
             }
             (Phase::Failing { step, .. }, Event::RevertStarted { failure }) => {
@@ -224,7 +230,7 @@ impl Deployment {
                 Event::Ended { outcome: outcome @ (Outcome::Failed | Outcome::Cancelled), failure },
             ) => ended(*outcome, failure.clone()),
             (Phase::Running { next, begun: false }, Event::Ended { outcome: Outcome::Succeeded, failure: None })
-                if *next == retire =>
+                if *next == retire && self.cancel.is_none() =>
             {
                 Phase::Ended { outcome: Outcome::Succeeded, failure: None, retired: retire == steps }
             }
@@ -237,8 +243,8 @@ impl Deployment {
             {
                 Phase::Ended { outcome: Outcome::Succeeded, failure: None, retired: true }
             }
-            (_, Event::CancelRequested { by }) => {
-                if self.may_be_cancelled() {
+            (_, Event::CancelRequested { by, back }) => {
+                if self.may_be_cancelled(*back) {
                     self.cancel = Some(by.clone());
                 }
                 self.phase.clone()
@@ -300,7 +306,8 @@ impl Deployment {
         }
     }
 
-    /// Who asked for its end, if that came in time: before the switch. Later it changes nothing.
+    /// Who asked for its end, if that came in time: before the switch, or before the end of its watch where the way back
+    /// was asked for. Later it changes nothing.
     #[must_use]
     pub fn cancelled_by(&self) -> Option<&str> {
         self.cancel.as_deref()
@@ -322,10 +329,12 @@ impl Deployment {
         }
     }
 
-    fn may_be_cancelled(&self) -> bool {
+    /// Whether somebody who asks for its end now is in time. `back`: also after the switch.
+    #[must_use]
+    pub const fn may_be_cancelled(&self, back: bool) -> bool {
         match self.phase {
             Phase::Waiting => true,
-            Phase::Running { .. } => !self.has_begun_switch(),
+            Phase::Running { next, .. } => !self.has_begun_switch() || back && next < self.shape.retire,
             Phase::Failing { .. } | Phase::Reverting { .. } | Phase::Ended { .. } => false,
         }
     }
@@ -421,14 +430,44 @@ mod tests {
         assert!(replay(&[blocked]).is_err());
     }
 
+    fn cancel(back: bool) -> [Event; 1] {
+        [Event::CancelRequested { by: "ada".to_owned(), back }]
+    }
+
     #[test]
     fn a_cancellation_counts_until_the_switch_begins() {
-        let cancel = [Event::CancelRequested { by: "ada".to_owned() }];
-        let early = replay(&all_of(&[&[planned()], &step(0), &cancel])).unwrap();
-        assert_eq!(early.cancelled_by(), Some("ada"));
-        let and_yet = all_of(&[&[planned()], &step(0), &cancel, &[Event::StepStarted { step: 1 }]]);
-        assert!(replay(&and_yet).is_err(), "the switch does not begin after it");
-        let late = replay(&all_of(&[&[planned()], &step(0), &[Event::StepStarted { step: 1 }], &cancel])).unwrap();
+        for cancel in [cancel(false), cancel(true)] {
+            let early = replay(&all_of(&[&[planned()], &step(0), &cancel])).unwrap();
+            assert_eq!(early.cancelled_by(), Some("ada"));
+            let and_yet = all_of(&[&[planned()], &step(0), &cancel, &[Event::StepStarted { step: 1 }]]);
+            assert!(replay(&and_yet).is_err(), "the switch does not begin after it");
+        }
+        let late =
+            replay(&all_of(&[&[planned()], &step(0), &[Event::StepStarted { step: 1 }], &cancel(false)])).unwrap();
         assert_eq!(late.cancelled_by(), None);
+    }
+
+    #[test]
+    fn one_that_asks_for_the_way_back_counts_until_the_watch_is_over_and_no_success_is_said_after_it() {
+        let planned = Event::Planned { steps: 4, switch: 1, retire: 3 };
+        let turned = [Event::RevertStarted { failure: Failure::new(FailureCode::Cancelled, "ada cancelled it") }];
+        let switching = [planned.clone(), Event::StepStarted { step: 0 }, Event::StepFinished { step: 0, note: None }];
+        let switching = all_of(&[&switching, &[Event::StepStarted { step: 1 }]]);
+        let switched = all_of(&[&switching, &[Event::StepFinished { step: 1, note: None }]]);
+        let watching = all_of(&[&switched, &[Event::StepStarted { step: 2 }]]);
+        for (when, events) in [("the switch", &switching), ("its end", &switched), ("the watch", &watching)] {
+            let cancelled = replay(&all_of(&[events, &cancel(true)])).unwrap();
+            assert_eq!(cancelled.cancelled_by(), Some("ada"), "in {when}");
+            let back = replay(&all_of(&[events, &cancel(true), &turned])).unwrap();
+            assert!(back.has_begun_switch(), "the switch is undone in {when}");
+        }
+        // The watch had ended by itself in that very moment.
+        let ended = all_of(&[&watching, &cancel(true), &[Event::StepFinished { step: 2, note: None }]]);
+        assert!(replay(&all_of(&[&ended, &[success()]])).is_err());
+        assert!(replay(&all_of(&[&ended, &turned])).is_ok());
+        let too_late = all_of(&[&watching, &[Event::StepFinished { step: 2, note: None }], &cancel(true)]);
+        assert_eq!(replay(&too_late).unwrap().cancelled_by(), None);
+        assert!(replay(&all_of(&[&too_late, &[success()]])).is_ok());
+        assert!(replay(&all_of(&[&too_late, &turned])).is_err());
     }
 }

@@ -164,7 +164,7 @@ impl Plan {
         })
     }
 
-    /// The index of the switch: from there on a cancellation comes too late.
+    /// The index of the switch: from there on a cancellation means the way back.
     #[must_use]
     pub fn switch_index(&self) -> usize {
         self.steps.iter().position(|step| step.kind() == StepKind::Switch).unwrap_or(self.steps.len())

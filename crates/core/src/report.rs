@@ -132,7 +132,10 @@ pub fn event(event: &Event, plan: Option<&Plan>) -> String {
             note.as_ref().map_or_else(|| format!("{done}: done"), |note| format!("{done}: done, {note}"))
         }
         Event::StepFailed { step: index, failure } => format!("{} failed: {failure}", step(*index)),
-        Event::CancelRequested { by } => format!("{by} asked to cancel"),
+        Event::CancelRequested { by, back: false } => format!("{by} asked to cancel"),
+        Event::CancelRequested { by, back: true } => {
+            format!("{by} asked to cancel, back to what was there if the traffic has moved")
+        }
         Event::RevertStarted { failure } => format!("putting everything back: {failure}"),
         Event::RevertBlocked { why } => format!("the way back is blocked, and tried again: {why}"),
         Event::Ended { outcome, failure } => {

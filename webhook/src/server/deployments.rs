@@ -26,6 +26,7 @@ use crate::app::App;
 use crate::audience::{self, Follower};
 use crate::stage::StageKey;
 use crate::store::StoreError;
+use crate::store::cancel::Until;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
 
@@ -57,6 +58,8 @@ pub(crate) async fn create(
     };
     let asked = app.store.ask_for_deployment(&request, actor.job(), app.now()).await?;
     let (Asked::New(deployment) | Asked::Known(deployment)) = asked;
+    // A rollback may have ended the watch of what runs.
+    app.cancelled.notify_waiters();
     app.wake.stages.notify_one();
     app.wake.outbox.notify_one();
     let view = app.deployment_view(&deployment).await.map_err(ApiError::after_the_change)?;
@@ -253,7 +256,7 @@ pub(crate) async fn as_text(app: Arc<App>, id: DeploymentId, reads: Reads) -> Re
     Ok((headers, axum::body::Body::from_stream(pieces)).into_response())
 }
 
-/// Before the switch the deployment is undone; after it the message changes nothing.
+/// Before the switch the deployment is undone. In its watch a person takes it back; a job's end is no reason to.
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     actor: Actor,
@@ -272,13 +275,27 @@ pub(crate) async fn cancel(
         let title = format!("deployment {id} has ended already: it {}", deployment.state);
         return Err(ApiError::new(StatusCode::CONFLICT, "already_ended", title));
     }
-    app.store.cancel(&deployment, actor.name(), app.now()).await?;
+    let until = if actor.job().is_some() { Until::Switch } else { Until::Success };
+    if app.store.cancel(&deployment, actor.name(), until, app.now()).await?.is_none() {
+        return Err(too_late(&id, until));
+    }
     app.cancelled.notify_waiters();
     app.wake.stages.notify_one();
     app.wake.outbox.notify_one();
     let now = app.store.deployment(&deployment.id).await.map_err(ApiError::after_the_change)?.unwrap_or(deployment);
     let view = app.deployment_view(&now).await.map_err(ApiError::after_the_change)?;
     Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+fn too_late(id: &str, until: Until) -> ApiError {
+    let (title, hint) = match until {
+        Until::Switch => (
+            format!("deployment {id} has moved its traffic already, and goes on without the job"),
+            "a person takes it back: `windlass cancel` while it is watched, `windlass rollback` at any time",
+        ),
+        Until::Success => (format!("deployment {id} succeeds in this moment"), "take it back: `windlass rollback`"),
+    };
+    ApiError::new(StatusCode::CONFLICT, "too_late", title).hint(hint)
 }
 
 /// A deployment by its id.

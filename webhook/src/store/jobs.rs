@@ -63,6 +63,9 @@ impl Store {
             (Asked::Known(_), Some(_)) => Some("deployment.join"),
             (Asked::Known(_), None) => None,
         };
+        if matches!(asked, Asked::New(_)) {
+            self.end_watch_for(&mut write, request, now).await?;
+        }
         if let Some(action) = action {
             let detail = report::title(deployment.kind, &deployment.releases);
             let (actor, stage) = (request.requested_by.as_str(), Some(&request.stage));
