@@ -21,6 +21,7 @@ mod events;
 mod from_nothing;
 mod full_disk;
 mod gate;
+mod host_names;
 mod init;
 mod jobs;
 mod load;

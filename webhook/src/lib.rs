@@ -6,6 +6,7 @@ mod audience;
 mod background;
 mod bounded_log;
 mod catch_up;
+mod claims;
 mod comment;
 mod config;
 mod data_folder;

@@ -63,6 +63,7 @@ impl App {
     /// The same for whoever only wants to see it: of a host that does not answer, from what it showed last.
     pub(crate) async fn preview(&self, intent: &Intent<'_>) -> Result<(Plan, Vec<SilentHost>), PlanningError> {
         let desired = self.desired_state(intent, Generation(0)).await?;
+        self.check_hosts(intent).await?;
         let Looked { tasks, silent, .. } = self.look_at_stage(intent.stage).await?;
         Ok((planned(&desired, &tasks)?, silent))
     }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
-use windlass_core::names::AppName;
+use windlass_core::names::{AppName, Generation};
 use windlass_core::plain::plain;
 use windlass_core::plan::{DeploymentKind, Plan, Step};
 use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
@@ -156,9 +156,8 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
         stage: &deployment.stage,
         releases: &deployment.releases,
     };
-    match app.plan(&intent, generation).await {
+    match planned(app, deployment, &intent, generation).await {
         Ok(plan) => {
-            app.store.append_plan(deployment, &plan, app.now()).await?;
             app.wake.outbox.notify_one();
             // Whoever waits for its turn is told whose it is.
             app.wake.stages.notify_one();
@@ -184,6 +183,20 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
         }
         Err(PlanningError::Store(error)) => Err(error.into()),
     }
+}
+
+/// A plan that is stored. What other projects have is looked at last: it is theirs until then.
+async fn planned(
+    app: &App,
+    deployment: &StoredDeployment,
+    intent: &Intent<'_>,
+    generation: Generation,
+) -> Result<Plan, PlanningError> {
+    let plan = app.plan(intent, generation).await?;
+    app.settle_claims().await?;
+    let hosts = app.asked_hosts(intent).await?;
+    app.store.append_plan(deployment, &plan, &hosts, app.now()).await??;
+    Ok(plan)
 }
 
 async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, index: usize) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod cancel;
+pub(crate) mod claims;
 pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;

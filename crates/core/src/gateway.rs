@@ -67,6 +67,12 @@ impl Route {
         !self.host.starts_with('*')
     }
 
+    /// Host and path, as people write them.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}{}", self.host, if self.path == "/" { "" } else { &self.path })
+    }
+
     /// What no two services may have in common.
     #[must_use]
     pub fn place(&self) -> (&str, &str) {

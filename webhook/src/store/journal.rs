@@ -7,15 +7,17 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
-use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase, Wait};
+use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Failure, Outcome, Phase, Wait};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::Plan;
 use windlass_core::report;
 
+use super::claims;
 use super::deployments::StoredDeployment;
 use super::leases::hold;
 use super::outbox::{Notice, enqueue};
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
+use crate::claims::AskedHosts;
 use crate::github::DeploymentState as GitHubState;
 
 /// What follows from an event beside the event.
@@ -94,14 +96,23 @@ impl Store {
         Ok(())
     }
 
-    /// Stores the plan together with the event that it exists.
+    /// Stores the plan together with the event that it exists, and claims what it will serve. `Err`: another project has
+    /// that, and nothing was stored.
     pub(crate) async fn append_plan(
         &self,
         deployment: &StoredDeployment,
         plan: &Plan,
+        hosts: &AskedHosts,
         now: Timestamp,
-    ) -> Result<Deployment, StoreError> {
+    ) -> Result<Result<Deployment, Failure>, StoreError> {
         let mut write = self.begin().await?;
+        let project = &deployment.stage.project;
+        if let Some(refusal) = hosts.refusal(claims::of_others(&mut write, project).await?) {
+            return Ok(Err(refusal));
+        }
+        for claim in hosts.claims() {
+            claims::claim(&mut write, project, &claim, &deployment.id, now).await?;
+        }
         sqlx::query("INSERT INTO plans (deployment, generation, body, created_at) VALUES (?, ?, ?, ?)")
             .bind(deployment.id.as_str())
             .bind(signed(plan.generation.0))
@@ -122,7 +133,7 @@ impl Store {
             .execute(&mut *write)
             .await?;
         self.commit(write).await?;
-        Ok(after)
+        Ok(Ok(after))
     }
 
     /// Appends lines to the deployment's log, and says of their sources how many lines are accounted for now.

@@ -1,6 +1,9 @@
 //! What a repository's file asks for and the server's does not allow.
 
+mod hosts;
 mod sandbox;
+
+pub use hosts::{Claim, OfOthers};
 
 use std::fmt;
 use std::path::Path;
@@ -84,14 +87,19 @@ impl Limits {
     }
 
     fn refusals(&self, name: &AppName, app: &AppConfig) -> Vec<Refusal> {
-        let hosts = app.url.iter().map(|url| ("url", url.route.host.as_str()));
-        let hosts = hosts.chain(app.redirect.iter().map(|route| ("redirect", route.host.as_str())));
-        let urls = hosts.filter(|(_, host)| !self.allow_host(host)).map(|(key, host)| Refusal {
-            app: name.clone(),
-            role: None,
-            key,
-            message: format!("has the host {host}, which the server does not allow"),
-            remedy: format!("add \"{host}\" to the project's `limits.urls` in windlass-server.toml"),
+        let urls = app.addresses().filter(|(_, route)| self.claim(route).is_none()).map(|(key, route)| {
+            let path = self.allows_part_of(&route.host);
+            let what = if path { route.address() } else { format!("the host {}", route.host) };
+            Refusal {
+                app: name.clone(),
+                role: None,
+                key,
+                message: format!("has {what}, which the server does not allow"),
+                remedy: format!(
+                    "add \"{}\" to the project's `limits.urls` in windlass-server.toml",
+                    if path { route.address() } else { route.host.clone() }
+                ),
+            }
         });
         urls.chain(app.roles.iter().flat_map(|(role, config)| self.role_refusals(name, role, config))).collect()
     }
@@ -129,15 +137,6 @@ impl Limits {
             refusal("volumes", format!("mounts {source}, which the server does not allow"), remedy)
         }));
         refusals
-    }
-
-    /// `*.` allows the names below and the wildcard itself; `*` allows all, and what is for every host.
-    fn allow_host(&self, host: &str) -> bool {
-        self.urls.iter().any(|pattern| match pattern.strip_prefix("*.") {
-            None if pattern == "*" => true,
-            Some(domain) => host.split_once('.').is_some_and(|(name, rest)| !name.is_empty() && rest == domain),
-            None => pattern == host,
-        })
     }
 
     /// Paths compare by whole segments, and one that climbs is never below anything.

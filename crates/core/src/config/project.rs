@@ -92,6 +92,12 @@ impl AppConfig {
         self.roles.iter().find(|(_, role)| role.primary)
     }
 
+    /// All that the gateway is to match, each with the key that says so.
+    pub fn addresses(&self) -> impl Iterator<Item = (&'static str, &Route)> {
+        let urls = self.url.iter().map(|url| ("url", &url.route));
+        urls.chain(self.redirect.iter().map(|route| ("redirect", route)))
+    }
+
     /// The address to give to people: the first that is of one host.
     #[must_use]
     pub fn address(&self) -> Option<&AppUrl> {

@@ -198,7 +198,8 @@ pub struct ServerProject {
 /// What a repository's file may ask for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// Host names, `*.example.com` for any one name below it. Empty: none.
+    /// Host names, `*.example.com` for any one name below it, `*` for any; with a path behind it, that path and all below.
+    /// Empty: none.
     pub urls: Vec<String>,
     /// Sources of mounts: names of volumes, or absolute paths on the host and all below. Empty: none.
     pub volumes: Vec<String>,

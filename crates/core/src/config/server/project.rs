@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
 use super::host::Known;
 use super::secret::read_secret;
 use super::{Checks, JobMay, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
@@ -100,23 +102,37 @@ fn read_ulimits(item: Item<'_>) -> BTreeMap<String, i64> {
     item.entries().into_iter().filter_map(read).collect()
 }
 
+/// A host name, `*.` or `*`, alone or with a path.
 fn host_pattern(item: Item<'_>) -> Option<String> {
-    let text = item.text()?.to_lowercase();
-    if text == "*" {
-        return Some(text);
+    let text = item.text()?;
+    let (host, path) = text.find('/').map_or((text, None), |at| (&text[..at], Some(&text[at..])));
+    let host = host.to_lowercase();
+    if !is_host_pattern(&host) {
+        item.refuse(
+            format!("`{text}` is not a host name"),
+            "write the name only, shop.example.com, *.example.com for any one name below it, or * for any; no scheme or port. \
+             A path behind it, shop.example.com/api, allows that and what is below it",
+        );
+        return None;
     }
-    let name = text.strip_prefix("*.").unwrap_or(&text);
-    if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
-        || name.starts_with('[')
-        || text == "*"
-    {
-        return Some(text);
+    let as_in_addresses = |path: &str| {
+        let url = Url::parse(&format!("https://host{path}")).ok();
+        url.is_some_and(|url| url.query().is_none() && url.fragment().is_none() && url.path() == path)
+    };
+    if let Some(path) = path.filter(|path| path.ends_with('/') || path.contains("//") || !as_in_addresses(path)) {
+        item.refuse(
+            format!("`{path}` is not the beginning of paths"),
+            "write whole segments without a slash at the end, such as /api; leave it out for the whole host",
+        );
+        return None;
     }
-    item.refuse(
-        format!("`{text}` is not a host name"),
-        "write the name only, shop.example.com, *.example.com for any one name below it, or * for any; no scheme, port or path",
-    );
-    None
+    Some(host + path.unwrap_or_default())
+}
+
+fn is_host_pattern(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let sound = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    text == "*" || sound || name.starts_with('[')
 }
 
 fn volume_source(item: Item<'_>) -> Option<String> {
