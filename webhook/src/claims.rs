@@ -55,7 +55,7 @@ impl App {
         for Serving { stage, app, release } in self.store.serving().await? {
             let Some(project) = self.project(&stage.project) else { continue };
             let Some(release) = self.store.release(&stage, &app, release).await? else { continue };
-            let Ok(config) = self.stored_config(&stage, &release.config) else { continue };
+            let Ok(config) = self.stored_config(&stage, &release.config).await else { continue };
             for claim in config.apps.get(&app).into_iter().flat_map(|app| project.limits.claims(app)) {
                 let one = (stage.project.clone(), claim);
                 if served.insert(one.clone()) {
@@ -83,7 +83,7 @@ impl App {
         let mut apps = BTreeMap::new();
         for (name, number) in intent.releases {
             let Some(release) = self.store.release(stage, name, *number).await? else { continue };
-            let config = self.stored_config(stage, &release.config)?.apps.remove(name);
+            let config = self.stored_config(stage, &release.config).await?.apps.remove(name);
             apps.extend(config.map(|config| (name.clone(), config)));
         }
         let projects = self.settings.server.projects.iter();

@@ -106,12 +106,13 @@ impl Reader<'_> {
     async fn secret(&mut self, key: &str, source: &SecretSource) -> SecretString {
         let read = match source {
             SecretSource::File(path) => file(path).await.map(less_one_line_end),
-            SecretSource::Env(name) => {
-                (self.environment)(name).ok_or_else(|| format!("the environment variable {name} is not set"))
-            }
+            SecretSource::Env(name) => (self.environment)(name)
+                .ok_or_else(|| format!("the environment variable {name} is not set, or no text")),
             SecretSource::Command(command) => output(command).await.map(less_one_line_end),
         };
         match read {
+            // It is a variable, a header or a key: none of them can have one.
+            Ok(value) if value.contains('\0') => self.missing(key, "there is a NUL character in it"),
             Ok(value) if !value.trim().is_empty() => value.into(),
             Ok(_) => self.missing(key, "it is empty"),
             Err(why) => self.missing(key, &why),

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::{join_all, try_join_all};
 use secrecy::{ExposeSecret, SecretString};
 use windlass_core::api::{HostPart, SilentHost};
-use windlass_core::config::{AppConfig, ProjectConfig, ProjectFile, StagePolicy};
+use windlass_core::config::{AppConfig, ProjectConfig, ProjectFile, StagePolicy, located};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::exec;
 use windlass_core::hint::Hint;
-use windlass_core::names::{AppName, DeploymentId, Generation, HostName, ReleaseNumber};
+use windlass_core::names::{AppName, DeploymentId, Generation, HostName, ReleaseNumber, StageName};
 use windlass_core::plan::{
     DeploymentKind, DesiredApp, DesiredState, GatewayPresence, HostTask, Plan, PlanHost, PreviousRelease, Step,
     hosts_of, plan,
@@ -22,6 +22,9 @@ use crate::config::fingerprint;
 use crate::sight::{LONG_PATIENCE, PATIENCE};
 use crate::stage::StageKey;
 use crate::store::StoreError;
+
+/// A configuration up to here is read in place; a larger one beside the service's other work.
+const QUICK: usize = 16 * 1024;
 
 /// Why there can be no plan.
 #[derive(Debug, thiserror::Error)]
@@ -112,11 +115,12 @@ impl App {
             .release(stage, app, number)
             .await?
             .ok_or_else(|| refused(format!("app {app} has no release {number} on {stage}")))?;
-        let config = self.stored_config(stage, &release.config)?;
+        let config = self.stored_config(stage, &release.config).await?;
         if let Some(project) = self.project(&stage.project)
             && let [first, ..] = &project.permits(&config)[..]
         {
-            return Err(refused(first.to_string()).into());
+            let told = located("windlass.toml", &release.config, &stage.stage, std::slice::from_ref(first));
+            return Err(refused(told.concat()).hint(first.remedy.clone()).into());
         }
         let config = config
             .apps
@@ -154,7 +158,7 @@ impl App {
         deployment: DeploymentId,
     ) -> Result<Option<PreviousRelease>, PlanningError> {
         let Some(stored) = self.store.release(stage, app, release).await? else { return Ok(None) };
-        let config = self.stored_config(stage, &stored.config)?.apps.get(app).cloned();
+        let config = self.stored_config(stage, &stored.config).await?.apps.get(app).cloned();
         let plan = self.store.plan(&deployment).await?;
         let tasks = plan.iter().flat_map(Plan::tasks).filter(|task| task.labels.app == *app).map(TaskSpec::place);
         let tasks = tasks.collect();
@@ -196,9 +200,17 @@ impl App {
     }
 
     /// A release's configuration as the stage has it. It was checked when it was registered.
-    pub(crate) fn stored_config(&self, stage: &StageKey, text: &str) -> Result<ProjectConfig, Failure> {
-        let file = ProjectFile::parse("windlass.toml", text).map_err(|error| refused(error.to_string()))?;
-        Ok(file.resolve(&stage.stage))
+    pub(crate) async fn stored_config(&self, stage: &StageKey, text: &str) -> Result<ProjectConfig, Failure> {
+        let read = |text: &str, stage: &StageName| {
+            let file = ProjectFile::parse("windlass.toml", text).map_err(|error| refused(error.to_string()))?;
+            Ok(file.resolve(stage))
+        };
+        if text.len() <= QUICK {
+            return read(text, &stage.stage);
+        }
+        let (text, stage) = (text.to_owned(), stage.stage.clone());
+        let read = tokio::task::spawn_blocking(move || read(&text, &stage));
+        read.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
     }
 
     fn check_secrets(&self, stage: &StageKey, names: &[String]) -> Result<(), Failure> {

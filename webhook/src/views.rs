@@ -183,7 +183,10 @@ impl App {
             Some(active) => self.store.plan(&active.deployment).await?,
             None => None,
         };
-        let config = release.as_ref().and_then(|release| self.stored_config(stage, &release.config).ok());
+        let config = match &release {
+            Some(release) => self.stored_config(stage, &release.config).await.ok(),
+            None => None,
+        };
         let urls = config.and_then(|mut config| config.apps.remove(app)).map(|config| config.url);
         Ok(AppView {
             active: active.map(|active| active.release),

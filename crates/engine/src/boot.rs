@@ -18,6 +18,7 @@ use windlass_core::task::{Exit, TaskSpec, TaskStatus};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::program::not_runnable;
 use crate::sandbox::confined;
 use crate::secrets::Secrets;
 
@@ -163,7 +164,7 @@ impl Engine {
                     tracing::warn!(container = name, "somebody else has its address; it gets another");
                     self.move_to_another_address(name).await?;
                 }
-                started => return started,
+                started => return started.map_err(|error| not_runnable(self.host(), error)),
             }
         }
     }

@@ -61,6 +61,16 @@ pub enum EngineError {
         /// What to do.
         remedy: String,
     },
+    /// The image has no such program, or it cannot be run.
+    #[error("host {host}: the image cannot run `{program}`: {reason}")]
+    Program {
+        /// Which host.
+        host: HostName,
+        /// As the command has it.
+        program: String,
+        /// In the system's words.
+        reason: String,
+    },
     /// It is another host's engine.
     #[error("the hosts {} and {} of the server's file are one Docker Engine: both answer as {id}", host.min(other), host.max(other))]
     SameEngine {
@@ -89,7 +99,11 @@ impl EngineError {
             Self::Unsupported { .. } | Self::Unreachable { .. } | Self::SameEngine { .. } => {
                 FailureCode::HostUnreachable
             }
-            Self::Mount { .. } | Self::Refused { .. } | Self::NoContainer { .. } | Self::Foreign { .. } => code,
+            Self::Mount { .. }
+            | Self::Program { .. }
+            | Self::Refused { .. }
+            | Self::NoContainer { .. }
+            | Self::Foreign { .. } => code,
         };
         let failure = Failure::new(code, self.to_string());
         match self.hint() {
@@ -113,6 +127,11 @@ impl Hint for EngineError {
                 "is Docker running, is `docker` of [hosts.{host}] right, and may this user open {endpoint}?"
             )),
             Self::Mount { remedy, .. } => Some(remedy.clone()),
+            Self::Program { .. } => Some(
+                "`command` stands in the place of the image's CMD, behind its ENTRYPOINT: name a program that the image \
+                 has, by its whole path; what needs a shell is [\"sh\", \"-c\", \"…\"], if the image has one"
+                    .to_owned(),
+            ),
             Self::SameEngine { host, other, .. } => Some(format!(
                 "leave [hosts.{other}] or [hosts.{host}] out; if they are two machines, one is a copy of the other: remove \
                  Docker's own id there, /var/lib/docker/engine-id (/etc/docker/key.json with older versions), and restart it"

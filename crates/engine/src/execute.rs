@@ -220,7 +220,12 @@ impl Hosts {
             }
         };
         let (exit, ()) = tokio::join!(run, read);
-        match exit? {
+        let started = |failure: Failure| match failure.code {
+            // A migration that cannot be started has failed as one that ends badly.
+            FailureCode::BootFailed => Failure { code: FailureCode::MigrationFailed, ..failure },
+            _ => failure,
+        };
+        match exit.map_err(started)? {
             exit @ Exit { code: 0, .. } => Ok(exit.to_string()),
             exit => {
                 let command = task.command.as_deref().unwrap_or_default().join(" ");

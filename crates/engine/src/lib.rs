@@ -22,6 +22,7 @@ mod mounts;
 mod network;
 mod observe;
 mod one_off;
+mod program;
 mod push;
 mod registry;
 mod revive;

@@ -101,8 +101,16 @@ impl<S: Stream<Item = Result<LogOutput, bollard::errors::Error>>> Reader<S> {
 /// Docker cuts long lines into pieces, each with a time of its own; the two streams' pieces may alternate.
 #[derive(Debug, Default)]
 struct Joiner {
-    stdout: Option<LogLine>,
-    stderr: Option<LogLine>,
+    stdout: Option<Begun>,
+    stderr: Option<Begun>,
+}
+
+/// A line whose end has not come. Bytes, since Docker cuts in the middle of letters too.
+#[derive(Debug)]
+struct Begun {
+    at: Timestamp,
+    stream: Source,
+    bytes: Vec<u8>,
 }
 
 /// What a line has beyond that is dropped: a stream without line ends must not fill the memory, and to split it could cut
@@ -119,32 +127,38 @@ impl Joiner {
                 (Source::Stdout, &mut self.stdout)
             }
         };
-        let text = String::from_utf8_lossy(output.as_ref());
-        let (at, text) = split_time(&text);
-        let (text, ends) = match text.strip_suffix('\n') {
-            Some(text) => (text.strip_suffix('\r').unwrap_or(text), true),
-            None => (text, false),
+        let (at, bytes) = split_time(output.as_ref());
+        let (bytes, ends) = match bytes.strip_suffix(b"\n") {
+            Some(bytes) => (bytes, true),
+            None => (bytes, false),
         };
-        let mut line = begun.take().unwrap_or_else(|| LogLine { at, stream, line: String::new() });
-        let room = LONGEST_LINE.saturating_sub(line.line.len());
-        line.line.push_str(&text[..text.floor_char_boundary(room)]);
-        if ends {
-            Some(line)
-        } else {
-            *begun = Some(line);
-            None
-        }
+        let line = begun.get_or_insert_with(|| Begun { at, stream, bytes: Vec::new() });
+        let room = LONGEST_LINE.saturating_sub(line.bytes.len());
+        line.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if ends { begun.take().map(Begun::whole) } else { None }
     }
 
     /// What was written last without a line's end.
     fn rest(&mut self) -> impl Iterator<Item = LogLine> + use<> {
-        self.stdout.take().into_iter().chain(self.stderr.take())
+        self.stdout.take().into_iter().chain(self.stderr.take()).map(Begun::whole)
     }
 }
 
-fn split_time(text: &str) -> (Timestamp, &str) {
-    let parsed = text.split_once(' ').and_then(|(time, rest)| Some((time.parse().ok()?, rest)));
-    parsed.unwrap_or((Timestamp::UNIX_EPOCH, text))
+impl Begun {
+    fn whole(self) -> LogLine {
+        let Self { at, stream, bytes } = self;
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
+        LogLine { at, stream, line: String::from_utf8_lossy(bytes).into_owned() }
+    }
+}
+
+fn split_time(bytes: &[u8]) -> (Timestamp, &[u8]) {
+    let place = bytes.iter().position(|byte| *byte == b' ');
+    let parsed = place.and_then(|place| {
+        let (time, rest) = bytes.split_at(place);
+        Some((std::str::from_utf8(time).ok()?.parse().ok()?, &rest[1..]))
+    });
+    parsed.unwrap_or((Timestamp::UNIX_EPOCH, bytes))
 }
 
 #[cfg(test)]
@@ -168,6 +182,16 @@ mod tests {
         let line = joiner.take(&out("2026-11-21T22:00:02.000000000Z line\n")).unwrap();
         assert_eq!((line.line.as_str(), line.stream), ("one line", Source::Stdout));
         assert_eq!(line.at, "2026-11-21T22:00:00.000000001Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_letter_that_was_cut_in_two_is_whole_again() {
+        let mut joiner = Joiner::default();
+        let piece = |bytes: &[u8]| LogOutput::StdOut { message: [b"2026-11-21T22:00:00Z ", bytes].concat().into() };
+        let (begin, end) = "gr\u{fc}n\n".as_bytes().split_at(3);
+        assert_eq!(joiner.take(&piece(begin)), None);
+        assert_eq!(joiner.take(&piece(end)).unwrap().line, "gr\u{fc}n");
+        assert_eq!(joiner.take(&piece(b"no \xff text\n")).unwrap().line, "no \u{fffd} text");
     }
 
     #[test]

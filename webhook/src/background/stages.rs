@@ -168,7 +168,7 @@ async fn releases_of(
     wanted: &WantedCommit,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
     let Some(any) = app.store.any_release_of_commit(stage, &wanted.commit).await? else { return Ok(BTreeMap::new()) };
-    let Ok(config) = app.stored_config(stage, &any.config) else { return Ok(BTreeMap::new()) };
+    let Ok(config) = app.stored_config(stage, &any.config).await else { return Ok(BTreeMap::new()) };
     let mut releases = BTreeMap::new();
     for name in config.apps.into_keys() {
         match app.store.release_of_commit(stage, &name, &wanted.commit).await? {
@@ -235,7 +235,7 @@ impl App {
     ) -> Result<Option<String>, StoreError> {
         for (app, number) in releases {
             let Some(release) = self.store.release(stage, app, *number).await? else { continue };
-            let Ok(config) = self.stored_config(stage, &release.config) else { continue };
+            let Ok(config) = self.stored_config(stage, &release.config).await else { continue };
             if let Some(url) = config.apps.get(app).and_then(|app| app.address()) {
                 return Ok(Some(url.url.clone()));
             }

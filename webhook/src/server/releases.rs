@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use windlass_core::api::{NewRelease, Page, Release};
-use windlass_core::config::ProjectFile;
+use windlass_core::config::{ProjectFile, located};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 
 use super::act::Act;
@@ -101,10 +101,11 @@ fn check_file(app: &App, stage: &StageKey, name: &AppName, new: &NewRelease) -> 
     let file = ProjectFile::parse("windlass.toml", &new.config).map_err(|error| invalid(vec![error.to_string()]))?;
     let config = file.resolve(&stage.stage);
     let refusals = app.project(&stage.project).map(|project| project.permits(&config)).unwrap_or_default();
-    if !refusals.is_empty() {
+    if let [first, ..] = &refusals[..] {
         let title = "this server does not allow what windlass.toml asks for";
-        let errors = refusals.iter().map(ToString::to_string).collect();
-        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", title).errors(errors));
+        let errors = located("windlass.toml", &new.config, &stage.stage, &refusals);
+        let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", title);
+        return Err(refused.errors(errors).hint(first.remedy.clone()));
     }
     if !config.apps.contains_key(name) {
         let known: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();

@@ -1,6 +1,7 @@
 //! What a repository's file asks for and the server's does not allow.
 
 mod hosts;
+mod place;
 mod sandbox;
 
 pub use hosts::{Claim, OfOthers};
@@ -8,9 +9,15 @@ pub use hosts::{Claim, OfOthers};
 use std::fmt;
 use std::path::Path;
 
+use super::diagnostic::MOST;
 use super::{AppConfig, Limits, ProjectConfig, Resources, RoleConfig, ServerProject, Volume};
 use crate::hint::Hint;
 use crate::names::{AppName, RoleName};
+
+pub use place::located;
+
+/// How a sentence about something that is named ends.
+const NOT_ALLOWED: &str = ", which the server does not allow";
 
 /// One thing that was asked for and is not allowed. Its `Display` is one sentence without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,18 +59,24 @@ impl ServerProject {
     }
 }
 
-/// What one role could exchange on the host while another mounts it.
+/// What one role could exchange on the host while another mounts it. As many as are told, and one more.
 fn exchanges(config: &ProjectConfig) -> Vec<Refusal> {
+    type Mount<'a> = (&'a AppName, &'a RoleName, &'a Volume);
     let roles = || config.apps.iter().flat_map(|(name, app)| app.roles.iter().map(move |role| (name, role)));
     let volumes = || roles().flat_map(|(app, (role, config))| config.volumes.iter().map(move |it| (app, role, it)));
-    let pairs = volumes().flat_map(|above| volumes().map(move |below| (above, below)));
+    // In this order, what lies below a path comes right behind it.
+    let mut sorted: Vec<Mount<'_>> = volumes().collect();
+    sorted.sort_by_key(|(_, _, volume)| &volume.source);
+    let pairs = volumes().flat_map(|above| {
+        let folder = format!("{}/", above.2.source);
+        let from = sorted.partition_point(|(_, _, volume)| volume.source < folder);
+        let below = sorted[from..].iter().take_while(move |(_, _, volume)| volume.source.starts_with(&folder));
+        below.map(move |below| (above, *below))
+    });
     let pairs = pairs.filter(|((app, role, above), (other_app, other_role, below))| {
         (app, role) != (other_app, other_role) && above.can_exchange(below)
     });
-    let refusal = |((app, role, above), (other_app, other_role, below)): (
-        (&AppName, &RoleName, &Volume),
-        (&AppName, &RoleName, &Volume),
-    )| Refusal {
+    let refusal = |((app, role, above), (other_app, other_role, below)): (Mount<'_>, Mount<'_>)| Refusal {
         app: app.clone(),
         role: Some(role.clone()),
         key: "volumes",
@@ -73,7 +86,7 @@ fn exchanges(config: &ProjectConfig) -> Vec<Refusal> {
         ),
         remedy: format!("mount {} read-only (`:ro`), or the same folder in both", above.source),
     };
-    pairs.map(refusal).collect()
+    pairs.map(refusal).take(MOST + 1).collect()
 }
 
 impl Limits {
@@ -94,7 +107,7 @@ impl Limits {
                 app: name.clone(),
                 role: None,
                 key,
-                message: format!("has {what}, which the server does not allow"),
+                message: format!("has {what}{NOT_ALLOWED}"),
                 remedy: format!(
                     "add \"{}\" to the project's `limits.urls` in windlass-server.toml",
                     if path { route.address() } else { route.host.clone() }
@@ -134,7 +147,7 @@ impl Limits {
             config.volumes.iter().map(|volume| volume.source.as_str()).filter(|source| !self.allow_source(source));
         refusals.extend(sources.map(|source| {
             let remedy = format!("add \"{source}\" to the project's `limits.volumes` in windlass-server.toml");
-            refusal("volumes", format!("mounts {source}, which the server does not allow"), remedy)
+            refusal("volumes", format!("mounts {source}{NOT_ALLOWED}"), remedy)
         }));
         refusals
     }

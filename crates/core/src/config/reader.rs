@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use item::Item;
 pub(super) use size::is_too_large;
 pub(super) use table::{Misplaced, Table};
-pub(super) use tree::{Node, Place};
+pub(super) use tree::{Node, Place, Value};
 pub(super) use words::{
     absolute_path, check_variable, expect_schema, host_selector, is_identifier, is_loopback, label, ulimit, web_url,
     web_urls,

@@ -1,6 +1,6 @@
 //! What the server refuses of a repository's file.
 
-use windlass_core::config::{Limits, ProjectConfig, ProjectFile, Refusal, Resources, ServerProject};
+use windlass_core::config::{Limits, ProjectConfig, ProjectFile, Refusal, Resources, ServerProject, located};
 use windlass_core::quantity::Memory;
 
 fn project(urls: &[&str], volumes: &[&str]) -> ServerProject {
@@ -114,4 +114,39 @@ fn a_name_that_only_redirects_needs_to_be_allowed_too() {
     let refusals = project(&["*.example.com"], &[]).permits(&config(text));
     let expected = "app `default`: `redirect` has the host www.example.org, which the server does not allow";
     assert_eq!(sentences(&refusals), [expected]);
+}
+
+#[test]
+fn what_is_not_allowed_is_told_with_the_line_that_asks_for_it() {
+    let text = r#"schema = 1
+[apps.api]
+resources = { pids = 9000 }
+url = [
+  "https://a.example.com",
+  "https://b.example.org",
+]
+[apps.worker.roles.jobs]
+command = ["jobs"]
+capabilities = ["NET_ADMIN"]
+scale = 9
+[stages.production.apps.api]
+volumes = ["/etc:/host"]
+"#;
+    let stage = "production".parse().unwrap();
+    let config = ProjectFile::parse("windlass.toml", text).unwrap().resolve(&stage);
+    let refusals = project(&["*.example.com"], &[]).permits(&config);
+    let told = located("windlass.toml", text, &stage, &refusals);
+    for expected in [
+        "windlass.toml:6:3: app `api`: `url` has the host b.example.org, which the server does not allow",
+        "windlass.toml:3:22: app `api`, role `web`: `resources.pids` is 9000, and the server allows 4096",
+        "windlass.toml:13:12: app `api`, role `web`: `volumes` mounts /etc, which the server does not allow",
+        "windlass.toml:11:9: app `worker`, role `jobs`: `scale` is 9, and the server allows 3",
+        "windlass.toml:10:17: app `worker`, role `jobs`: `capabilities` asks for NET_ADMIN, which the server does not allow",
+    ] {
+        assert!(told.iter().any(|line| line == expected), "{expected}\n{told:#?}");
+    }
+    let unsaid = Refusal { key: "log", ..refusals[0].clone() };
+    assert!(located("windlass.toml", text, &stage, &[unsaid])[0].starts_with("windlass.toml: app `api`"));
+    let many = vec![refusals[0].clone(); 60];
+    assert_eq!(located("windlass.toml", text, &stage, &many).last().unwrap(), "windlass.toml: and 10 more");
 }

@@ -122,7 +122,7 @@ async fn an_image_that_is_not_there_and_has_no_registry_is_missing() {
 }
 
 #[tokio::test]
-async fn a_command_that_the_image_does_not_have_fails_at_boot_in_dockers_words() {
+async fn a_command_that_the_image_does_not_have_fails_at_boot_with_its_reason() {
     let lab = Lab::with(&windlass_testing::images::build_context(
         "FROM scratch\nCOPY f /f\nCMD [\"/none\"]\n",
         &[("f", b"x", 0o644)],
@@ -130,7 +130,7 @@ async fn a_command_that_the_image_does_not_have_fails_at_boot_in_dockers_words()
     .await;
     let failure = lab.engine.boot(&lab.task("web-1"), &Secrets::default()).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::BootFailed);
-    assert!(failure.summary.contains("/none"), "{failure:?}");
+    assert!(failure.summary.ends_with("the image cannot run `/none`: no such file or directory"), "{failure:?}");
 }
 
 #[tokio::test]

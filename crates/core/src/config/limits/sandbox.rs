@@ -1,6 +1,7 @@
 //! What a role asks for its process: what is a power over the host or its neighbours needs the server's word, what only
 //! bounds the process itself does not.
 
+use super::NOT_ALLOWED;
 use crate::config::server::USUAL_PIDS;
 use crate::config::{Limits, Sandbox};
 use crate::quantity::Memory;
@@ -59,7 +60,7 @@ pub(super) fn refusals(limits: &Limits, sandbox: &Sandbox) -> Vec<Asked> {
     }
     let mut lacking = |key, what: String, setting: &str, value: &str| {
         let remedy = format!("set `{setting} = {value}` in the project's `limits` in windlass-server.toml");
-        asked.push(Asked { key, message: format!("{what}, which the server does not allow"), remedy });
+        asked.push(Asked { key, message: format!("{what}{NOT_ALLOWED}"), remedy });
     };
     if sandbox.new_privileges && !limits.new_privileges {
         lacking("new-privileges", "lets programs gain privileges".to_owned(), "new-privileges", "true");

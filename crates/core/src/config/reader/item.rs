@@ -11,6 +11,9 @@ use super::{About, Reader};
 use crate::exec;
 use crate::quantity::{Duration, Memory};
 
+/// Of one list. Items are compared with one another.
+const MOST_ITEMS: usize = 5_000;
+
 /// No machine has more.
 const MOST_MEMORY: Memory = Memory(64 << 40);
 
@@ -229,6 +232,10 @@ impl<'a> Item<'a> {
     /// All items that `read` could read; it has reported the others.
     pub(in crate::config) fn list<T>(&self, read: impl FnMut(Item<'a>) -> Option<T>) -> Option<Vec<T>> {
         if let Value::List(items) = &self.node.value {
+            if items.len() > MOST_ITEMS {
+                self.refuse(format!("the list has {} items", items.len()), format!("a list has at most {MOST_ITEMS}"));
+                return None;
+            }
             return Some(items.iter().map(|node| Item { node, ..*self }).filter_map(read).collect());
         }
         let hint = self.is_string().then(|| "put it in brackets: [\"…\"]".to_owned());
