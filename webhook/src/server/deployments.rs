@@ -76,7 +76,7 @@ async fn newest_commit(
     for (name, number) in releases {
         found.push(app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?);
     }
-    found.sort_by(|a, b| (a.created_at, a.number).cmp(&(b.created_at, b.number)));
+    found.sort_by_key(|release| (release.created_at, release.number));
     let mut commits: Vec<CommitSha> = Vec::new();
     for release in found {
         commits.retain(|commit| *commit != release.commit);
