@@ -1,6 +1,5 @@
 //! Runs the one-off tasks that people started. After a restart it takes up those whose containers still run.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use windlass_core::labels::Kind;
 use windlass_core::names::HostName;
 use windlass_core::quantity;
 use windlass_core::task::{Exit, LogLine, Stream};
-use windlass_engine::{EngineError, Secrets, TimeLimit};
+use windlass_engine::{Secrets, TimeLimit};
 
 use super::BackgroundTask;
 use crate::app::App;
@@ -56,13 +55,10 @@ impl Tasks {
     /// A crash between a task's end and its container's removal leaves the container.
     async fn remove_what_ended(&self) -> anyhow::Result<()> {
         let app = &self.0;
-        let ended = app.store.ended_tasks(100).await?;
-        for (name, _) in app.hosts.iter() {
-            let here = ended.iter().filter(|task| task.spec.host == *name);
-            let names: BTreeSet<String> = here.map(|task| task.spec.name.clone()).collect();
-            if !names.is_empty() {
+        if app.store.has_ended_tasks().await? {
+            for (name, _) in app.hosts.iter() {
                 // Each host by itself: one that does not answer keeps no task from starting elsewhere.
-                app.tracker.spawn(remove_from(Arc::clone(app), name.clone(), names));
+                app.tracker.spawn(remove_from(Arc::clone(app), name.clone()));
             }
         }
         Ok(())
@@ -70,20 +66,20 @@ impl Tasks {
 }
 
 /// What cannot be removed now is found by the next activation.
-async fn remove_from(app: Arc<App>, name: HostName, names: BTreeSet<String>) {
+async fn remove_from(app: Arc<App>, name: HostName) {
     let Some(_claim) = app.at_work.claim(format!("ended tasks of {name}")) else { return };
     let Some(host) = app.hosts.get(&name) else { return };
     let removal = async {
         for container in host.engine.observe().await? {
-            if container.labels.kind == Kind::Task && names.contains(&container.name) {
+            if container.labels.kind == Kind::Task && app.store.is_of_ended_task(&container.name).await? {
                 host.engine.remove(&container.name).await?;
             }
         }
-        Ok::<_, EngineError>(())
+        anyhow::Ok(())
     };
     tokio::select! {
         removed = removal => if let Err(error) = removed {
-            tracing::debug!(host = %name, %error, "containers of tasks that ended may be left");
+            tracing::debug!(host = %name, error = format!("{error:#}"), "containers of tasks that ended may be left");
         },
         () = app.shutdown.cancelled() => {}
     }

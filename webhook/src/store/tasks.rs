@@ -76,26 +76,34 @@ impl Store {
         rows.iter().map(task).collect()
     }
 
-    /// A stage's tasks, newest first.
-    pub(crate) async fn tasks(&self, stage: &StageKey, limit: u32) -> Result<Vec<OneOffTask>, StoreError> {
+    /// A stage's tasks that have not ended, and the last of those that have; newest first.
+    pub(crate) async fn tasks(&self, stage: &StageKey, ended: u32) -> Result<Vec<OneOffTask>, StoreError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM one_off_tasks WHERE project = ? AND stage = ? ORDER BY created_at DESC LIMIT ?"
+            "SELECT {COLUMNS} FROM one_off_tasks WHERE project = ? AND stage = ? AND (ended_at IS NULL OR id IN
+             (SELECT id FROM one_off_tasks WHERE project = ? AND stage = ? AND ended_at IS NOT NULL
+              ORDER BY created_at DESC LIMIT ?)) ORDER BY created_at DESC"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(stage.project.as_str())
             .bind(stage.stage.as_str())
-            .bind(limit)
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .bind(ended)
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(task).collect()
     }
 
-    /// The last tasks that have ended, of all stages.
-    pub(crate) async fn ended_tasks(&self, limit: u32) -> Result<Vec<OneOffTask>, StoreError> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM one_off_tasks WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT ?");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(limit).fetch_all(&self.reader).await?;
-        rows.iter().map(task).collect()
+    /// Whether any has ended, of all stages.
+    pub(crate) async fn has_ended_tasks(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM one_off_tasks WHERE ended_at IS NOT NULL LIMIT 1";
+        Ok(sqlx::query(sql).fetch_optional(&self.reader).await?.is_some())
+    }
+
+    /// Whether a container of this name is of a task that has ended, however long ago.
+    pub(crate) async fn is_of_ended_task(&self, container: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM one_off_tasks WHERE ended_at IS NOT NULL AND json_extract(spec, '$.name') = ? LIMIT 1";
+        Ok(sqlx::query(sql).bind(container).fetch_optional(&self.reader).await?.is_some())
     }
 
     /// Appends what it wrote; the first of these has this place in the sequence.
