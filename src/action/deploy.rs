@@ -59,7 +59,7 @@ pub(super) async fn deploy(
     releases: BTreeMap<AppName, ReleaseNumber>,
 ) -> Result<(), Failed> {
     let app = step.inputs.app.clone();
-    let new = NewDeployment { releases, app, kind, reason: step.inputs.reason.clone() };
+    let new = NewDeployment { releases, app, kind, reason: step.inputs.reason.clone(), override_gate: false };
     step.under_way.asking();
     let deployment = service.client.deploy(&service.stage, &new).await?;
     step.under_way.begins(&service.client, &deployment.id);

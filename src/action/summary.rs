@@ -114,6 +114,11 @@ pub(super) fn stage_lines(view: &StageView) -> Vec<String> {
         let why = deployment.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         lines.push(format!("{title} is {}{why} {}", deployment.state, deployment.url));
     }
+    if let Some(wanted) = &view.wanted
+        && let Some(missing) = &wanted.missing
+    {
+        lines.push(format!("wanted is {} ({}): {missing}", wanted.commit.short(), wanted.requested_by));
+    }
     if let Some(lock) = &view.lock {
         lines.push(format!("locked by {}: {}", lock.by, lock.reason));
     }

@@ -15,7 +15,8 @@ use super::{ReleaseChoice, Since, Where};
   windlass deploy                                 the newest release of every app
   windlass deploy --release 12 --reason \"fixes the checkout\"
   windlass deploy --release api=12 --release web=7
-  windlass deploy --detach --json")]
+  windlass deploy --detach --json
+  windlass deploy --override-gate --reason \"GitHub is down, and the checkout loses orders\"")]
 pub(crate) struct Deploy {
     /// Which: a number, or APP=NUMBER, once per app [default: the newest of every app]
     #[arg(short, long, value_name = "N")]
@@ -23,6 +24,11 @@ pub(crate) struct Deploy {
     /// Said with it, everywhere
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Whatever CI says and although GitHub may be down; for tokens with the scope admin
+    ///
+    /// Locks, the order of releases and the stage's policy still hold. It is said wherever the deployment is shown.
+    #[arg(long, requires = "reason")]
+    pub(crate) override_gate: bool,
     /// Do not wait for its end
     #[arg(short, long)]
     pub(crate) detach: bool,

@@ -15,10 +15,11 @@ use crate::output::{self, YELLOW};
 use crate::target::Target;
 
 pub(crate) async fn run(arguments: Deploy) -> Result<Status, CommandError> {
-    let Deploy { release, reason, detach, place } = arguments;
+    let Deploy { release, reason, override_gate, detach, place } = arguments;
     let target = place.target()?;
     let app = target.named_app().cloned();
-    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind: DeploymentKind::Deploy, reason };
+    let releases = chosen(&target, &release)?;
+    let new = NewDeployment { releases, app, kind: DeploymentKind::Deploy, reason, override_gate };
     start(&target, &new, Waiting::unless(detach), place.json).await
 }
 
@@ -62,6 +63,9 @@ pub(super) async fn start(
     json: bool,
 ) -> Result<Status, CommandError> {
     let deployment = target.client.deploy(&target.stage, new).await?;
+    if let Some(gate_override) = &deployment.gate_override {
+        output::note(&format!("{YELLOW}warning:{YELLOW:#} {gate_override}"));
+    }
     if let Some(kept) = report::migrations_kept(&deployment.migrations_kept) {
         output::note(&format!("{YELLOW}warning:{YELLOW:#} {kept}"));
     }

@@ -13,7 +13,7 @@ pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
     let target = place.target()?;
     let app = target.named_app().cloned();
     let kind = if rollback { DeploymentKind::Rollback } else { DeploymentKind::Deploy };
-    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind, reason: None };
+    let new = NewDeployment { releases: chosen(&target, &release)?, app, kind, reason: None, override_gate: false };
     let plan = target.client.plan(&target.stage, &new).await?;
     if place.json {
         output::json(&plan)?;

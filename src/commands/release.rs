@@ -123,6 +123,6 @@ async fn activate(arguments: ReleaseActivate) -> Result<Status, CommandError> {
     let ReleaseActivate { release, reason, detach, place } = arguments;
     let target = place.target()?;
     let releases = [(target.app()?, release)].into();
-    let new = NewDeployment { releases, app: None, kind: DeploymentKind::Deploy, reason };
+    let new = NewDeployment { releases, app: None, kind: DeploymentKind::Deploy, reason, override_gate: false };
     start(&target, &new, Waiting::unless(detach), place.json).await
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(arguments: Rollback) -> Result<Status, CommandError> {
         Err(error) => output::note(&format!("{YELLOW}warning:{YELLOW:#} what is active cannot be shown: {error}")),
     }
     let app = target.named_app().cloned();
-    let new = NewDeployment { releases, app, kind: DeploymentKind::Rollback, reason };
+    let new = NewDeployment { releases, app, kind: DeploymentKind::Rollback, reason, override_gate: false };
     start(&target, &new, Waiting::unless(detach), place.json).await
 }
 

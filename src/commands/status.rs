@@ -67,7 +67,10 @@ fn judged(stage: &StageView) -> BTreeSet<&CommitSha> {
     match &stage.deployment {
         Some(deployment) if deployment.commits.is_empty() => [&deployment.commit].into(),
         Some(deployment) => deployment.commits.values().collect(),
-        None => stage.apps.values().find_map(|app| app.wanted_commit.as_ref()).into_iter().collect(),
+        None => {
+            let wanted = stage.wanted.as_ref().map(|wanted| &wanted.commit);
+            wanted.or_else(|| stage.apps.values().find_map(|app| app.wanted_commit.as_ref())).into_iter().collect()
+        }
     }
 }
 
@@ -94,6 +97,12 @@ fn show(
         output::result("no release is registered yet: `windlass release create`")?;
     } else {
         output::result(&table.to_string())?;
+    }
+    if let Some(wanted) = &stage.wanted
+        && let Some(missing) = &wanted.missing
+    {
+        let asked = format!("{BOLD}wanted:{BOLD:#} {} ({})", wanted.commit.short(), wanted.requested_by);
+        output::result(&format!("\n{asked}\n  {YELLOW}{missing}{YELLOW:#}"))?;
     }
     if !stage.rollback.is_empty() {
         let active = stage.apps.iter().map(|(name, app)| (name.clone(), app.active)).collect();
@@ -132,6 +141,9 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
     let title = report::title(deployment.kind, &deployment.releases);
     let asked = format!("asked for by {}, {}", deployment.requested_by, ago(deployment.created_at, now));
     output::result(&format!("\n{BOLD}{title}: {}{BOLD:#} ({asked})", deployment.state))?;
+    if let Some(gate_override) = &deployment.gate_override {
+        output::result(&format!("  {YELLOW}{gate_override}{YELLOW:#}"))?;
+    }
     if let Some(commits) = report::commits(&deployment.commits) {
         output::result(&format!("  from {commits}"))?;
     }

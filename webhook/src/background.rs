@@ -16,7 +16,7 @@ pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
 #[cfg(test)]
-mod told;
+pub(crate) mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

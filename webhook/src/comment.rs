@@ -59,11 +59,17 @@ fn row(it: &DeploymentView) -> String {
         code(it.stage.as_str()),
         it.state,
         code(&report::title(it.kind, &it.releases)),
-        report::commits(&it.commits).map(|commits| format!(" from {}", code(&commits))).unwrap_or_default(),
+        more_of(it),
         total(it),
         link("steps and log", &it.url).unwrap_or_default(),
         app.unwrap_or_default()
     )
+}
+
+fn more_of(it: &DeploymentView) -> String {
+    let commits = report::commits(&it.commits).map(|commits| format!(" from {}", code(&commits)));
+    let gate = it.gate_override.as_ref().map(|it| format!(", {}", code(&it.to_string())));
+    commits.into_iter().chain(gate).collect()
 }
 
 /// The time from the first step on: before it there was nothing but waiting.

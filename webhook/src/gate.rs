@@ -4,7 +4,9 @@
 mod alike;
 mod jobs_tasks;
 mod look;
+mod missing;
 mod order;
+mod reasons;
 
 use std::collections::HashMap;
 
@@ -13,7 +15,7 @@ use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
 use windlass_core::names::{AppName, CommitSha};
 use windlass_core::plan::DeploymentKind;
-use windlass_core::verdict::{Item, UNREAD_WORKFLOW_RUNS, Verdict, VerdictKind};
+use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
 use crate::app::App;
 use crate::stage::StageKey;
@@ -57,6 +59,7 @@ impl App {
             return Ok(held);
         }
         let decision = match deployment.kind {
+            _ if deployment.gate_override.is_some() => self.decide_overridden(deployment).await?,
             DeploymentKind::Rollback | DeploymentKind::Redeploy if self.has_served(deployment).await? => Decision::Go,
             DeploymentKind::Deploy | DeploymentKind::Rollback | DeploymentKind::Redeploy => {
                 self.decide_by_github(deployment, policy).await?
@@ -73,15 +76,26 @@ impl App {
     async fn held(&self, deployment: &StoredDeployment) -> Result<Option<Decision>, StoreError> {
         let stage = &deployment.stage;
         if let Some(StoredLock { lock, .. }) = self.store.lock(stage).await? {
-            return Ok(Some(wait(Wait::Lock, format!("{} locked {stage}: {}", lock.by, lock.reason))));
+            let why = format!("{} locked {stage}: {}; `windlass lock release` ends that", lock.by, lock.reason);
+            return Ok(Some(wait(Wait::Lock, why)));
         }
         if deployment.source.is_automatic()
             && let Some(hold) = self.store.hold(stage).await?
         {
-            let why = format!("rollback {} holds {stage} until somebody lifts it", hold.deployment);
+            let why =
+                format!("rollback {} holds {stage} until somebody lifts it: `windlass hold lift`", hold.deployment);
             return Ok(Some(wait(Wait::Hold, why)));
         }
         Ok(None)
+    }
+
+    /// Somebody answers for it, so GitHub is not asked, which may be down; but an older commit replaces no newer one.
+    async fn decide_overridden(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
+        let decision = self.decide_by_order(deployment).await?;
+        if let (Decision::Go, Some(gate_override)) = (&decision, &deployment.gate_override) {
+            self.log_once(deployment, &gate_override.to_string()).await?;
+        }
+        Ok(decision)
     }
 
     async fn decide_by_github(
@@ -92,7 +106,8 @@ impl App {
         let now = self.now();
         let waited = now.duration_since(deployment.created_at);
         let timeout = SignedDuration::try_from(policy.gate_timeout.0).unwrap_or(SignedDuration::MAX);
-        if waited < timeout && !self.look_is_due(deployment, now).await? {
+        // Behind the time-out too: what is looked at there is green, and GitHub does not say its order.
+        if !self.look_is_due(deployment, now).await? {
             return Ok(Decision::Unchanged);
         }
         let verdict = match self.reachable(deployment, policy, now).await {
@@ -102,17 +117,19 @@ impl App {
             }
             Ok(Reach::OnBranch) => Box::pin(self.judge_all(deployment)).await?,
             Ok(Reach::Unsettled(why)) => Judged { verdict: Verdict::unavailable(why), next_look: None },
-            Err(error) => Judged::unavailable(error),
+            Err(error) => self.unavailable(&deployment.stage.project, &deployment.commit, error).await,
         };
         let Judged { verdict, next_look } = verdict;
         let deadline = deployment.created_at.checked_add(timeout).ok().filter(|deadline| *deadline > now);
         let summary = verdict.summary();
         if verdict.verdict == VerdictKind::Green {
-            // What keeps it now is no check: it is looked at afresh as soon as that is out of the way.
-            self.forget_look(deployment);
             let decision = self.decide_by_order(deployment).await?;
             match &decision {
-                Decision::Go => self.log_once(deployment, &summary).await?,
+                Decision::Go => {
+                    // What keeps it now is no check: it is looked at afresh as soon as that is out of the way.
+                    self.forget_look(deployment);
+                    self.log_once(deployment, &summary).await?;
+                }
                 Decision::Wait { why, .. } => {
                     let unread = Verdict::unavailable(why.clone());
                     self.remember_look(deployment, now, [None, deadline], &unread).await?;
@@ -125,15 +142,12 @@ impl App {
         match verdict.verdict {
             VerdictKind::Blocked => Ok(Decision::End {
                 outcome: Outcome::Refused,
-                failure: Failure::new(FailureCode::GateBlocked, summary).hint(hint_of(&verdict)),
+                failure: Failure::new(FailureCode::GateBlocked, summary)
+                    .hint(self.hint_of(deployment, &verdict).await?),
             }),
             VerdictKind::Waiting | VerdictKind::Unavailable if waited >= timeout => Ok(Decision::End {
                 outcome: Outcome::Cancelled,
-                failure: Failure::new(
-                    FailureCode::GateTimeout,
-                    format!("CI said no last word within {}: {summary}", policy.gate_timeout),
-                )
-                .hint("deploy it by hand when its checks are green: `windlass deploy`"),
+                failure: reasons::timed_out(&verdict, policy.gate_timeout),
             }),
             VerdictKind::Green | VerdictKind::Waiting | VerdictKind::Unavailable => {
                 Ok(Decision::Wait { on: Wait::Gate, why: summary, items: verdict.items })
@@ -180,12 +194,6 @@ impl App {
         }
         Ok(true)
     }
-}
-
-fn hint_of(verdict: &Verdict) -> String {
-    let unread = verdict.items.iter().find(|item| item.name == UNREAD_WORKFLOW_RUNS);
-    let hint = "when the check is green after a new run, the commit is deployed by itself";
-    unread.map_or_else(|| hint.to_owned(), |item| format!("{hint}; {} {}", item.name, item.why))
 }
 
 fn wait(on: Wait, why: String) -> Decision {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use windlass_core::api::{
-    AppView, DeploymentView, HostPart, PolicyView, SilentHost, StageView, StepState, StepView, TaskView,
+    AppView, DeploymentView, HostPart, PolicyView, SilentHost, StageView, StepState, StepView, TaskView, WantedView,
 };
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{DeploymentState, Event, Phase, Wait};
@@ -69,6 +69,7 @@ impl App {
             url: self.deployment_url(&deployment.id),
             environment_url: deployment.environment_url.clone(),
             steps: journal(deployment, &events, plan.as_ref(), standing.phase()),
+            gate_override: deployment.gate_override.clone(),
             migrations_kept: self.migrations_kept(deployment, &events).await?,
             warnings: untold.into_iter().map(|why| format!("GitHub could not be told: {why}")).collect(),
         })
@@ -105,8 +106,7 @@ impl App {
             let view = AppView { previous: back.of_app(&app), ..self.app_view(stage, &app, &tasks).await? };
             apps.insert(app, view);
         }
-        let open = self.store.open_deployments().await?;
-        let mut open: Vec<_> = open.into_iter().filter(|deployment| deployment.stage == *stage).collect();
+        let mut open = self.store.open_deployments_of(stage).await?;
         open.sort_by_key(|deployment| (deployment.state != DeploymentState::Running, deployment.number));
         let deployment = match open.first() {
             Some(deployment) => Some(self.deployment_view(deployment).await?),
@@ -118,6 +118,7 @@ impl App {
             policy: self.policy(stage).map(policy_view).unwrap_or_default(),
             apps,
             rollback: back.of_all(),
+            wanted: self.wanted_view(stage).await?,
             deployment,
             lease: self.store.lease(stage).await?,
             lock: self.store.lock(stage).await?.map(|stored| stored.lock),
@@ -125,6 +126,12 @@ impl App {
             warnings: silent.iter().map(ToString::to_string).collect(),
             silent_hosts: silent,
         })
+    }
+
+    async fn wanted_view(&self, stage: &StageKey) -> Result<Option<WantedView>, StoreError> {
+        let Some(wanted) = self.store.wanted_commit(stage).await? else { return Ok(None) };
+        let missing = self.missing_release(stage, &wanted.commit).await?;
+        Ok(Some(WantedView { commit: wanted.commit, requested_by: wanted.requested_by, missing }))
     }
 
     /// A stage's tasks: what its hosts have, and one-off tasks that ended not long ago.
@@ -332,6 +339,9 @@ fn gate(deployment: &StoredDeployment, events: &[(Timestamp, Event)]) -> StepVie
             }
             _ => {}
         }
+    }
+    if view.note.is_none() {
+        view.note = deployment.gate_override.as_ref().map(ToString::to_string);
     }
     view
 }

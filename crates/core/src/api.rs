@@ -141,6 +141,9 @@ pub struct NewDeployment {
     /// Said with it, everywhere.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Whatever CI says, and although GitHub may be down. For the scope admin, with a reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub override_gate: bool,
 }
 
 const fn deploy() -> DeploymentKind {
@@ -190,12 +193,30 @@ pub struct DeploymentView {
     pub environment_url: Option<String>,
     /// Its journal.
     pub steps: Vec<StepView>,
+    /// Who let it pass whatever its gate would say, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_override: Option<GateOverride>,
     /// What a rollback leaves as it is: by app, the newer releases whose migration has run, the newest first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub migrations_kept: BTreeMap<AppName, Vec<ReleaseNumber>>,
     /// What did not go as it should beside it: that GitHub could not be told, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+/// A gate that was not asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateOverride {
+    /// Who let it pass.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl std::fmt::Display for GateOverride {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "the gate was overridden by {}: {}", self.by, self.reason)
+    }
 }
 
 /// One line of the journal.
@@ -281,6 +302,9 @@ pub struct StageView {
     /// What a rollback that names nothing leads to: what the last deployment took the place of, of its apps only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rollback: BTreeMap<AppName, ReleaseNumber>,
+    /// What its branch wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<WantedView>,
     /// The deployment that runs now, or waits.
     #[serde(default)]
     pub deployment: Option<DeploymentView>,
@@ -299,6 +323,18 @@ pub struct StageView {
     /// The same for programs: who does not answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silent_hosts: Vec<SilentHost>,
+}
+
+/// What a stage's branch wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedView {
+    /// The commit.
+    pub commit: CommitSha,
+    /// Who or what made the branch want it.
+    pub requested_by: String,
+    /// Why it cannot even be asked for: of which app no release is registered, and whether a job may be building it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
 }
 
 /// A host that does not answer whoever wants to show what it runs.
@@ -480,6 +516,9 @@ pub struct HoldView {
 pub struct PlanView {
     /// The steps, for people.
     pub lines: Vec<String>,
+    /// Who would let it pass whatever its gate would say, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_override: Option<GateOverride>,
     /// The same for programs.
     pub plan: Plan,
     /// Which hosts did not answer, and what was planned with instead.

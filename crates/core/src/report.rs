@@ -59,6 +59,12 @@ pub fn queued(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) 
     format!("{}: waiting for its turn and for CI", title(kind, numbers))
 }
 
+/// The same of one whose gate is not asked.
+#[must_use]
+pub fn queued_past_the_gate(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>) -> String {
+    format!("{}: waiting for its turn", title(kind, numbers))
+}
+
 /// What GitHub is told while somebody's lock or hold keeps it.
 #[must_use]
 pub fn held(kind: DeploymentKind, numbers: &BTreeMap<AppName, ReleaseNumber>, why: &str) -> String {

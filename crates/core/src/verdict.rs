@@ -110,6 +110,22 @@ impl Verdict {
         Self { verdict: VerdictKind::Unavailable, items: vec![item] }
     }
 
+    /// One thing more that it looks at.
+    #[must_use]
+    pub fn and(mut self, item: Item) -> Self {
+        self.verdict = self.verdict.max(item.state);
+        self.items.push(item);
+        self.items.sort();
+        self
+    }
+
+    /// Whether it is blocked because nobody has reported anything: no check can be run again.
+    #[must_use]
+    pub fn lacks_ci(&self) -> bool {
+        self.verdict == VerdictKind::Blocked
+            && self.items.iter().filter(|item| item.state == VerdictKind::Blocked).all(findings::is_without_ci)
+    }
+
     /// In one sentence, without a full stop: `blocked: test failed (check run by GitHub Actions)`.
     #[must_use]
     pub fn summary(&self) -> String {

@@ -200,7 +200,12 @@ impl Outbox {
             commits: several.as_ref().map(|_| deployment.commits.clone()).unwrap_or_default(),
             task: deployment.kind.as_str().to_owned(),
             environment: deployment.stage.stage.clone(),
-            description: several.map_or_else(|| title.clone(), |commits| format!("{title} from {commits}")),
+            description: match (several, &deployment.gate_override) {
+                (None, None) => title,
+                (Some(commits), None) => format!("{title} from {commits}"),
+                (None, Some(gate_override)) => format!("{title}; {gate_override}"),
+                (Some(commits), Some(gate_override)) => format!("{title} from {commits}; {gate_override}"),
+            },
             deployment: deployment.id.clone(),
             production: policy.is_some_and(|policy| policy.production),
             transient: policy.is_some_and(|policy| policy.transient),
@@ -213,7 +218,11 @@ fn may_change(error: &GitHubError) -> bool {
     error.is_temporary()
         || matches!(
             error,
-            GitHubError::Unauthorized { .. } | GitHubError::Forbidden { .. } | GitHubError::NotFound { .. }
+            GitHubError::Unauthorized { .. }
+                | GitHubError::Suspended { .. }
+                | GitHubError::NotInstalled { .. }
+                | GitHubError::Forbidden { .. }
+                | GitHubError::NotFound { .. }
         )
 }
 

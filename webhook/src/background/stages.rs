@@ -35,7 +35,7 @@ impl BackgroundTask for Stages {
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
         let mut stages: BTreeSet<StageKey> = self.0.stages().into_iter().collect();
         // A stage that was taken out of the server's file may have left deployments that need their last word.
-        stages.extend(self.0.store.open_deployments().await?.into_iter().map(|deployment| deployment.stage));
+        stages.extend(self.0.store.stages_with_open_deployments().await?);
         tell_the_queues(&self.0).await?;
         for stage in stages {
             self.0.tracker.spawn(look_after(Arc::clone(&self.0), stage));
@@ -115,8 +115,7 @@ async fn retire(app: Arc<App>, deployment: StoredDeployment) {
 async fn work(app: &Arc<App>, stage: &StageKey) -> anyhow::Result<()> {
     while !app.shutdown.is_cancelled() {
         request_what_is_wanted(app, stage).await?;
-        let mut open = app.store.open_deployments().await?;
-        open.retain(|deployment| deployment.stage == *stage);
+        let mut open = app.store.open_deployments_of(stage).await?;
         open.reverse();
         let next = match open.iter().find(|deployment| deployment.state == DeploymentState::Running) {
             Some(running) => Some(running),
@@ -153,6 +152,7 @@ async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<(
         commit: wanted.commit.clone(),
         environment_url: app.environment_url(stage, &releases).await?,
         releases,
+        override_gate: false,
     };
     // A job may have asked for it in this moment.
     let Asked::New(deployment) = app.store.ask_for_deployment(&request, None, app.now()).await? else { return Ok(()) };

@@ -138,6 +138,7 @@ impl Told {
             commit: commit.parse().unwrap(),
             environment_url: Some("https://shop.example.com/".to_owned()),
             releases: releases.iter().map(release).collect(),
+            override_gate: false,
         };
         match self.app.store.ask_for_deployment(&request, None, self.app.now()).await.unwrap() {
             Asked::New(deployment) | Asked::Known(deployment) => deployment,

@@ -40,7 +40,7 @@ impl App {
 /// What we may not see, or what is gone, speaks for nobody.
 fn or_none<T>(found: Result<Vec<T>, GitHubError>) -> Result<Vec<T>, GitHubError> {
     match found {
-        Err(error) if error.is_temporary() || matches!(error, GitHubError::Unauthorized { .. }) => Err(error),
+        Err(error) if error.is_temporary() || error.is_about_us() => Err(error),
         found => Ok(found.unwrap_or_default()),
     }
 }

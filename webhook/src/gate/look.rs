@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::deployment::FailureCode;
-use windlass_core::names::CommitSha;
+use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verdict};
 
 use crate::app::App;
@@ -39,13 +39,12 @@ pub(super) struct Judged {
     pub(super) next_look: Option<Timestamp>,
 }
 
-impl Judged {
-    pub(super) fn unavailable(error: GitHubError) -> Self {
-        Self { verdict: Verdict::unavailable(format!("{:#}", anyhow::Error::new(error))), next_look: None }
-    }
-}
-
 impl App {
+    pub(super) async fn unavailable(&self, project: &ProjectName, commit: &CommitSha, error: GitHubError) -> Judged {
+        let why = self.unreadable(project, commit, error).await;
+        Judged { verdict: Verdict::unavailable(why), next_look: None }
+    }
+
     /// The verdict on a commit, read fresh. The grace for CI to appear counts from when the commit was first heard of, or
     /// from `asked` if that was later: a commit may have lain on another branch for days.
     pub(crate) async fn verdict(
@@ -84,7 +83,7 @@ impl App {
         let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
         let mut facts = match self.github.commit_facts(project, commit, &policy.branch, first_seen).await {
             Ok(facts) => facts,
-            Err(error) => return Ok(Judged::unavailable(error)),
+            Err(error) => return Ok(self.unavailable(project, commit, error).await),
         };
         // Last: a job that asks meanwhile is not waited for.
         let jobs = self.store.deploying_jobs(stage, commit).await?;
@@ -94,7 +93,7 @@ impl App {
         if needs_alike(&facts, &gate, now) {
             match self.alike(project, commit, first_seen).await {
                 Ok(alike) => facts.alike = alike,
-                Err(error) => return Ok(Judged::unavailable(error)),
+                Err(error) => return Ok(self.unavailable(project, commit, error).await),
             }
         }
         let verdict = verdict(&facts, &gate, now);
@@ -216,3 +215,6 @@ impl App {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,10 +98,15 @@ impl App {
         if head == commit {
             return Ok(Reach::OnBranch);
         }
-        let gone = || Reach::Gone(format!("{} is not part of {branch} any more: the branch was moved", commit.short()));
+        let short = commit.short();
+        let gone = || Reach::Gone(format!("{short} is not part of {branch} any more: the branch was moved"));
         let stands = match self.github.compare(project, commit, head).await {
             // A commit that no branch has any more is forgotten in the end.
-            Err(GitHubError::NotFound { .. }) if settled => return Ok(gone()),
+            Err(GitHubError::NotFound { .. }) if settled => {
+                let gone =
+                    format!("{short} is not on GitHub, or not any more, and so is no part of {branch}: was it pushed?");
+                return Ok(Reach::Gone(gone));
+            }
             stands => stands?,
         };
         Ok(match stands {
@@ -119,9 +124,11 @@ impl App {
         })
     }
 
-    /// An older commit that turns green late never replaces a newer one, of no app. A person may.
+    /// An older commit that turns green late never replaces a newer one, of no app. A person may, whose commit the gate has
+    /// looked at.
     pub(super) async fn decide_by_order(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
-        if !deployment.source.is_automatic() {
+        let automatic = deployment.source.is_automatic();
+        if !automatic && deployment.gate_override.is_none() {
             return Ok(Decision::Go);
         }
         let stage = &deployment.stage;
@@ -133,7 +140,15 @@ impl App {
             let Some(release) = deployment.releases.get(&active.app) else { continue };
             let Some(serves) = self.commit_of(stage, &active).await? else { continue };
             let commit = deployment.commit_of(&active.app);
-            let stands = match orders.of_release((commit, *release), (&serves, active.release)).await {
+            let asked = orders.of_release((commit, *release), (&serves, active.release));
+            let stands = if automatic {
+                asked.await
+            } else {
+                // Who overrides the gate does not wait for GitHub.
+                let by_number = || Ok(release.cmp(&active.release));
+                tokio::time::timeout(SOON, asked).await.unwrap_or_else(|_| by_number()).or_else(|_| by_number())
+            };
+            let stands = match stands {
                 Ok(stands) => stands,
                 Err(error) => {
                     let why = format!("GitHub does not say how it stands to what is active: {error}");
@@ -150,12 +165,17 @@ impl App {
                 )
             };
             match stands {
-                Ordering::Less => return Ok(superseded(not_newer())),
+                Ordering::Less if automatic => return Ok(superseded(not_newer())),
+                Ordering::Less => {
+                    let failure = Failure::new(FailureCode::NotNewer, not_newer())
+                        .hint("overriding the gate is for what is newer; `windlass rollback` goes back");
+                    return Ok(Decision::End { outcome: Outcome::Refused, failure });
+                }
                 Ordering::Equal => the_same = the_same.or_else(|| Some(not_newer())),
                 Ordering::Greater => newer = true,
             }
         }
-        Ok(the_same.filter(|_| !newer).map_or(Decision::Go, superseded))
+        Ok(the_same.filter(|_| automatic && !newer).map_or(Decision::Go, superseded))
     }
 
     /// Of the automatic deployments that wait, the one that makes another needless: all of its apps are at least as new
@@ -257,7 +277,9 @@ impl<'a> Orders<'a> {
 }
 
 fn superseded(why: String) -> Decision {
-    Decision::End { outcome: Outcome::Superseded, failure: Failure::new(FailureCode::NotNewer, why) }
+    let failure = Failure::new(FailureCode::NotNewer, why)
+        .hint("to make it active all the same, somebody deploys it: `windlass deploy --release N`");
+    Decision::End { outcome: Outcome::Superseded, failure }
 }
 
 /// A merge means all of a stage's apps; a job may mean some of them.

@@ -196,7 +196,9 @@ impl Connection {
                     }
                     taken = taken.or(Some((name, wire.id)));
                 }
-                Err(error @ GitHubError::NotFound { .. }) => not_found = not_found.or(Some(error)),
+                Err(error @ (GitHubError::NotFound { .. } | GitHubError::NotInstalled { .. })) => {
+                    not_found = not_found.or(Some(error))
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -228,15 +230,38 @@ impl Way {
         };
         let owner = name.owner().to_lowercase();
         let known = || installations.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = Arc::clone(known().entry(owner.clone()).or_default());
-        let client = cell.get_or_try_init(|| Box::pin(app.installation_for(name))).await?;
-        client.ask(ask).await.map_err(|failure| {
-            if matches!(failure, Failure::NoToken(_)) {
+        let mut again = true;
+        loop {
+            let cell = Arc::clone(known().entry(owner.clone()).or_default());
+            let client = cell.get_or_try_init(|| Box::pin(app.installation_for(name))).await?;
+            let failure = match client.ask(ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let no_token = matches!(failure, Failure::NoToken(_));
+            let error = failure.into_error();
+            let not_let_in = matches!(error, GitHubError::Unauthorized { .. });
+            if no_token || not_let_in {
                 // It may have been removed and installed again, which gives it another id.
                 known().remove(&owner);
             }
-            failure.into_error()
-        })
+            // Nothing was done by a request that was not let in.
+            if !no_token && not_let_in && std::mem::take(&mut again) {
+                continue;
+            }
+            return Err(of_installation(error, name, no_token));
+        }
+    }
+}
+
+/// What an owner did with the App's installation, told from what may be wrong with one request.
+fn of_installation(error: GitHubError, project: &ProjectName, no_token: bool) -> GitHubError {
+    match error {
+        GitHubError::Forbidden { message, .. } if message.to_lowercase().contains("suspended") => {
+            GitHubError::Suspended { owner: project.owner().to_owned() }
+        }
+        GitHubError::NotFound { .. } if no_token => GitHubError::NotInstalled { project: project.to_string() },
+        error => error,
     }
 }
 
@@ -343,12 +368,13 @@ impl Client {
             id: InstallationId,
         }
         let route = Route::of(project).to("installation");
-        let answer = self.ask(Ask::Get(&route)).await.map_err(Failure::into_error)?;
+        let answer = self.ask(Ask::Get(&route)).await;
+        let answer = answer.map_err(|failure| of_installation(failure.into_error(), project, true))?;
         let installation: Wire = answer.json()?;
         let asked = format!("a token for {project}");
         let exchange = timeout(self.patience, self.crab.installation_and_token(installation.id)).await;
         let exchange = exchange.map_err(|_| GitHubError::Timeout { asked: asked.clone() })?;
-        let (crab, _) = exchange.map_err(|error| answer::failed(&asked, error))?;
+        let (crab, _) = exchange.map_err(|error| of_installation(answer::failed(&asked, error), project, true))?;
         Ok(Arc::new(Self::of(crab, self.patience)))
     }
 

@@ -161,7 +161,7 @@ pub(super) async fn create(
 }
 
 /// GitHub's API may learn of a commit some seconds after its webhook has told us.
-fn unknown_commit(error: GitHubError) -> GitHubError {
+pub(super) fn unknown_commit(error: GitHubError) -> GitHubError {
     let says_so = |message: &str| {
         let message = message.to_lowercase();
         message.contains("no ref found") || message.contains("no commit found")

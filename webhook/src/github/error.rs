@@ -43,7 +43,19 @@ pub enum GitHubError {
         /// GitHub's words.
         message: String,
     },
-    /// Our credentials are fine, but not for this; also an App's installation that was suspended.
+    /// The App's installation is suspended.
+    #[error("the App's installation on {owner} is suspended")]
+    Suspended {
+        /// Whose installation.
+        owner: String,
+    },
+    /// The App has no installation for this project, or none any more.
+    #[error("the App is not installed on {project}")]
+    NotInstalled {
+        /// For which.
+        project: String,
+    },
+    /// Our credentials are fine, but not for this.
     #[error("GitHub does not allow us {asked}: {message}")]
     Forbidden {
         /// What.
@@ -51,7 +63,7 @@ pub enum GitHubError {
         /// GitHub's words.
         message: String,
     },
-    /// Not there, or not for us to see; also an App that is not installed.
+    /// Not there, or not for us to see.
     #[error("GitHub knows nothing at {asked}: {message}")]
     NotFound {
         /// What.
@@ -127,10 +139,21 @@ impl GitHubError {
             Self::Refused { status, .. } => *status >= 500 || *status == 408,
             Self::Setup { .. }
             | Self::Unauthorized { .. }
+            | Self::Suspended { .. }
+            | Self::NotInstalled { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::WrongCommit { .. } => false,
         }
+    }
+
+    /// Whether it says something about us and not about what was asked for: everything else would be answered so too.
+    #[must_use]
+    pub const fn is_about_us(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Unauthorized { .. } | Self::Suspended { .. } | Self::NotInstalled { .. }
+        )
     }
 
     /// How long to wait at least before asking again, where that is known.
@@ -153,6 +176,10 @@ impl Hint for GitHubError {
             Self::Unauthorized { .. } => {
                 "give [github] a token or private key that is valid: this one has expired or was revoked"
             }
+            Self::Suspended { owner } => {
+                return Some(format!("an owner of {owner} lifts that, in its settings under GitHub Apps"));
+            }
+            Self::NotInstalled { .. } => "install it from its page, and include the repository",
             Self::Forbidden { .. } => {
                 "a permission is missing: `windlass doctor --config windlass-server.toml` says which, and what for"
             }

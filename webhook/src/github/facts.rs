@@ -7,6 +7,7 @@ use windlass_core::verdict::{CheckRun, CheckState, CheckSuite, CommitFacts, Comm
 
 use super::GitHub;
 use super::connection::Connection;
+use super::deployments::unknown_commit;
 use super::error::GitHubError;
 use super::pages::{self, AppRow, CheckRunPage, CheckSuitePage, StatusPage};
 use super::route::Route;
@@ -59,7 +60,8 @@ async fn reports(
         let suites = suites(connection, project, &here, first_seen).await?;
         Ok((workflow_runs, suites, check_runs(connection, project, &here).await?))
     };
-    let (statuses, (workflow_runs, suites, check_runs)) = tokio::try_join!(statuses, checks)?;
+    let read = tokio::try_join!(statuses, checks).map_err(unknown_commit);
+    let (statuses, (workflow_runs, suites, check_runs)) = read?;
     Ok(CommitFacts {
         statuses,
         check_runs,
@@ -137,7 +139,7 @@ async fn required(connection: &Connection, project: &ProjectName, branch: &str) 
             Ok(Required::Known(checks))
         }
         // These say something about us, not about the branch.
-        Err(error @ (GitHubError::RateLimited { .. } | GitHubError::Unauthorized { .. })) => Err(error),
+        Err(error) if error.is_about_us() => Err(error),
         Err(error) => Ok(Required::Unknown(error.to_string())),
     }
 }

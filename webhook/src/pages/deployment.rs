@@ -124,6 +124,7 @@ fn summary(view: &DeploymentView) -> Markup {
         } @else if let Some(why) = &view.why {
             p .waiting { (why) }
         }
+        @if let Some(gate_override) = &view.gate_override { p .waiting role="status" { (gate_override) } }
         @if let Some(kept) = report::migrations_kept(&view.migrations_kept) { p .waiting role="status" { (kept) } }
         @for warning in &view.warnings { p .waiting role="status" { (warning) } }
     }

@@ -16,6 +16,8 @@ pub(crate) enum Act {
     Register,
     /// Deploy, roll back, cancel.
     Deploy,
+    /// Deploy whatever the gate would say.
+    OverrideGate,
     /// Run a one-off task, read what it wrote, stop it.
     RunTask,
     /// Lock the stage, release its lock.
@@ -43,6 +45,7 @@ impl Act {
             Self::Look | Self::Inspect => Scope::Read,
             Self::Register => Scope::Release,
             Self::Deploy | Self::RunTask | Self::Lock | Self::LiftHold | Self::CleanUp => Scope::Deploy,
+            Self::OverrideGate => Scope::Admin,
         }
     }
 
@@ -52,7 +55,7 @@ impl Act {
             Self::RunTask => ForJobs::IfNamed(JobMay::Task),
             Self::Lock => ForJobs::IfNamed(JobMay::Lock),
             Self::LiftHold => ForJobs::IfNamed(JobMay::Hold),
-            Self::Inspect | Self::CleanUp => ForJobs::Never,
+            Self::OverrideGate | Self::Inspect | Self::CleanUp => ForJobs::Never,
         }
     }
 }
@@ -65,6 +68,7 @@ impl fmt::Display for Act {
             Self::Inspect => "look at plans and containers",
             Self::Register => "register releases",
             Self::Deploy => "deploy",
+            Self::OverrideGate => "override the gate",
             Self::RunTask => "run one-off tasks here",
             Self::Lock => "lock this stage or release its lock",
             Self::LiftHold => "lift a hold here",

@@ -42,7 +42,8 @@ pub(crate) async fn create(
     stage: StageKey,
     Body(new): Body<NewDeployment>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
-    actor.may(Act::Deploy, &stage)?;
+    actor.may(if new.override_gate { Act::OverrideGate } else { Act::Deploy }, &stage)?;
+    check_reason(&new)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
     let commit = newest_commit(&app, &stage, &releases).await?.ok_or_else(|| nothing_to(new.kind, &stage))?;
     let request = Request {
@@ -51,10 +52,11 @@ pub(crate) async fn create(
         kind: new.kind,
         source: source_of(&actor),
         requested_by: actor.name().to_owned(),
-        reason: new.reason,
+        reason: new.reason.map(|reason| plain(&reason).trim().to_owned()),
         commit,
         environment_url: app.environment_url(&stage, &releases).await?,
         releases,
+        override_gate: new.override_gate,
     };
     let asked = app.store.ask_for_deployment(&request, actor.job(), app.now()).await?;
     let (Asked::New(deployment) | Asked::Known(deployment)) = asked;
@@ -64,6 +66,33 @@ pub(crate) async fn create(
     app.wake.outbox.notify_one();
     let view = app.deployment_view(&deployment).await.map_err(ApiError::after_the_change)?;
     Ok((StatusCode::ACCEPTED, Json(view)))
+}
+
+/// As long as a reason may be, in characters: it is shown in one line.
+const LONGEST_REASON: usize = 500;
+
+/// Somebody has to answer for a gate that is not asked.
+pub(super) fn check_reason(new: &NewDeployment) -> Result<(), ApiError> {
+    let refused = |code, title: String| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, title);
+    let reason = new.reason.as_deref().unwrap_or_default();
+    if reason.chars().count() > LONGEST_REASON {
+        let title = format!("the reason is longer than {LONGEST_REASON} characters");
+        return Err(refused("reason_too_long", title).hint("say it in a sentence, and link to the rest"));
+    }
+    if !new.override_gate {
+        return Ok(());
+    }
+    if reason.trim().is_empty() {
+        let title = "overriding the gate takes a reason".to_owned();
+        return Err(
+            refused("reason_required", title).hint("say it with --reason: it is shown wherever the deployment is")
+        );
+    }
+    if new.kind != DeploymentKind::Deploy {
+        let title = format!("the gate of a {} is not overridden: what has served goes past it anyway", new.kind);
+        return Err(refused("override_not_possible", title).hint("leave it out"));
+    }
+    Ok(())
 }
 
 /// The newest of the commits that they were built from: the one that GitHub is told of.

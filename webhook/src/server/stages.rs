@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use windlass_core::api::{NewDeployment, PlanView, StageView};
+use windlass_core::api::{GateOverride, NewDeployment, PlanView, StageView};
 use windlass_core::names::CommitSha;
+use windlass_core::plan::StepKind;
 use windlass_core::verdict::Verdict;
 
 use super::act::Act;
 use super::auth::Actor;
-use super::deployments::chosen_releases;
+use super::deployments::{check_reason, chosen_releases};
 use super::error::ApiError;
 use super::extract::{Body, Query};
 use crate::app::App;
@@ -40,7 +41,7 @@ pub(crate) async fn gate(
     Query(query): Query<GateQuery>,
 ) -> Result<Json<Verdict>, ApiError> {
     actor.may(Act::Look, &stage)?;
-    Ok(Json(app.verdict(&stage, &query.commit, None).await?))
+    Ok(Json(app.verdict_for_people(&stage, &query.commit).await?))
 }
 
 /// Nothing of it is stored: the next deployment plans afresh.
@@ -51,11 +52,16 @@ pub(crate) async fn plan(
     Body(new): Body<NewDeployment>,
 ) -> Result<Json<PlanView>, ApiError> {
     actor.may(Act::Inspect, &stage)?;
+    check_reason(&new)?;
     let releases = chosen_releases(&app, &stage, &new).await?;
     let intent = Intent { deployment: app.new_deployment_id(), kind: new.kind, stage: &stage, releases: &releases };
     let (plan, silent) = app.preview(&intent).await?;
-    let lines = plan.steps.iter().map(|step| format!("{}: {step}", step.kind())).collect();
-    Ok(Json(PlanView { lines, plan, warnings: silent.iter().map(ToString::to_string).collect() }))
+    let by = actor.name().to_owned();
+    let gate_override = new.reason.filter(|_| new.override_gate).map(|reason| GateOverride { by, reason });
+    let gate = gate_override.iter().map(|it| format!("{}: {it}", StepKind::Gate));
+    let lines = gate.chain(plan.steps.iter().map(|step| format!("{}: {step}", step.kind()))).collect();
+    let warnings = silent.iter().map(ToString::to_string).collect();
+    Ok(Json(PlanView { lines, gate_override, plan, warnings }))
 }
 
 pub(crate) async fn lift_hold(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use windlass_core::api::GateOverride;
 use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber};
 use windlass_core::plan::{DeploymentKind, Plan};
@@ -59,12 +60,22 @@ pub(crate) struct StoredDeployment {
     pub(crate) releases: BTreeMap<AppName, ReleaseNumber>,
     /// What each of them was built from.
     pub(crate) commits: BTreeMap<AppName, CommitSha>,
+    /// Who let it pass whatever its gate would say.
+    pub(crate) gate_override: Option<GateOverride>,
 }
 
 impl StoredDeployment {
     /// What it deploys of an app; of one that it does not have, what it would.
     pub(crate) fn commit_of(&self, app: &AppName) -> &CommitSha {
         self.commits.get(app).unwrap_or(&self.commit)
+    }
+
+    /// What GitHub is told of it: with a gate that was not asked, where it was not.
+    pub(super) fn told(&self, description: String) -> String {
+        match &self.gate_override {
+            Some(gate_override) => format!("{description}; {gate_override}"),
+            None => description,
+        }
     }
 
     /// Each of its commits once.
@@ -85,15 +96,17 @@ pub(crate) struct Request {
     pub(crate) commit: CommitSha,
     pub(crate) environment_url: Option<String>,
     pub(crate) releases: BTreeMap<AppName, ReleaseNumber>,
+    /// Whether its gate is not asked; `requested_by` and `reason` answer for it.
+    pub(crate) override_gate: bool,
 }
 
 const COLUMNS: &str = "id, number, project, stage, kind, source, requested_by, reason, commit_sha, environment_url, \
-     created_at, state, ended_at";
+     created_at, state, ended_at, gate_overridden";
 
 impl Store {
     /// One deployment.
     pub(crate) async fn deployment(&self, id: &DeploymentId) -> Result<Option<StoredDeployment>, StoreError> {
-        Ok(self.find_deployments("id = ?", &[id.as_str()], 1).await?.pop())
+        Ok(self.find_deployments("id = ?", &[id.as_str()], Some(1)).await?.pop())
     }
 
     /// How far a deployment has come.
@@ -118,7 +131,7 @@ impl Store {
     ) -> Result<Vec<StoredDeployment>, StoreError> {
         let below = below.map_or(i64::MAX, signed).to_string();
         let found = "project = ? AND stage = ? AND number < CAST(? AS BIGINT)";
-        self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str(), &below], limit).await
+        self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str(), &below], Some(limit)).await
     }
 
     /// All deployments of a commit, newest first.
@@ -128,17 +141,35 @@ impl Store {
         commit: &CommitSha,
     ) -> Result<Vec<StoredDeployment>, StoreError> {
         let found = "project = ? AND id IN (SELECT deployment FROM deployment_releases WHERE commit_sha = ?)";
-        self.find_deployments(found, &[project.as_str(), commit.as_str()], 1000).await
+        self.find_deployments(found, &[project.as_str(), commit.as_str()], None).await
     }
 
-    /// Deployments that have not said their last word, of all stages, newest first.
+    /// Deployments that have not said their last word, of all stages, newest first. All of them: one that is left out would
+    /// never be resumed.
     pub(crate) async fn open_deployments(&self) -> Result<Vec<StoredDeployment>, StoreError> {
-        self.find_deployments("state IN ('waiting', 'running')", &[], 1000).await
+        self.find_deployments("state IN ('waiting', 'running')", &[], None).await
+    }
+
+    /// The same of one stage.
+    pub(crate) async fn open_deployments_of(&self, stage: &StageKey) -> Result<Vec<StoredDeployment>, StoreError> {
+        let found = "state IN ('waiting', 'running') AND project = ? AND stage = ?";
+        self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str()], None).await
+    }
+
+    /// The stages that have any.
+    pub(crate) async fn stages_with_open_deployments(&self) -> Result<Vec<StageKey>, StoreError> {
+        let rows = sqlx::query("SELECT DISTINCT project, stage FROM deployments WHERE state IN ('waiting', 'running')")
+            .fetch_all(&self.reader)
+            .await?;
+        let key = |row: &SqliteRow| {
+            Ok(StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? })
+        };
+        rows.iter().map(key).collect()
     }
 
     /// Deployments that succeeded and whose predecessors' tasks are not retired yet.
     pub(crate) async fn unretired_deployments(&self) -> Result<Vec<StoredDeployment>, StoreError> {
-        self.find_deployments("state = 'succeeded' AND retired = 0", &[], 1000).await
+        self.find_deployments("state = 'succeeded' AND retired = 0", &[], None).await
     }
 
     /// The newest deployment of a commit that nobody in particular asked for. One that a job asked for counts where it is
@@ -152,7 +183,7 @@ impl Store {
         let found = "project = ? AND stage = ? AND commit_sha = ? AND source IN ('\"merge\"', '\"push\"', '\"job\"')";
         let arguments = [stage.project.as_str(), stage.stage.as_str(), commit.as_str()];
         let counts = |it: &StoredDeployment| it.source != Source::Job || it.releases == *releases;
-        Ok(self.find_deployments(found, &arguments, 100).await?.into_iter().find(counts))
+        Ok(self.find_deployments(found, &arguments, None).await?.into_iter().find(counts))
     }
 
     /// The stored plan.
@@ -191,9 +222,10 @@ impl Store {
         &self,
         condition: &'static str,
         arguments: &[&str],
-        limit: u32,
+        limit: Option<u32>,
     ) -> Result<Vec<StoredDeployment>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM deployments WHERE {condition} ORDER BY number DESC LIMIT {limit}");
+        let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
+        let sql = format!("SELECT {COLUMNS} FROM deployments WHERE {condition} ORDER BY number DESC{limit}");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for argument in arguments {
             query = query.bind((*argument).to_owned());
@@ -238,10 +270,12 @@ pub(super) async fn insert_deployment(
         ended_at: None,
         releases: request.releases.clone(),
         commits: BTreeMap::new(),
+        gate_override: gate_override(request.override_gate, &request.requested_by, request.reason.as_deref()),
     };
     sqlx::query(
         "INSERT INTO deployments (id, number, project, stage, kind, source, requested_by, reason, commit_sha,
-             environment_url, created_at, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+             environment_url, created_at, gate_overridden, state)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
     )
     .bind(deployment.id.as_str())
     .bind(number)
@@ -254,6 +288,7 @@ pub(super) async fn insert_deployment(
     .bind(deployment.commit.as_str())
     .bind(&deployment.environment_url)
     .bind(text(now))
+    .bind(i64::from(request.override_gate))
     .execute(&mut **write)
     .await?;
     for (app, release) in &deployment.releases {
@@ -280,9 +315,17 @@ pub(super) async fn insert_deployment(
         .await?;
         deployment.commits.insert(app.clone(), commit);
     }
-    let description = report::queued(deployment.kind, &deployment.releases);
+    let description = match deployment.gate_override {
+        None => report::queued(deployment.kind, &deployment.releases),
+        Some(_) => deployment.told(report::queued_past_the_gate(deployment.kind, &deployment.releases)),
+    };
     enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
     Ok(deployment)
+}
+
+fn gate_override(overridden: bool, by: &str, reason: Option<&str>) -> Option<GateOverride> {
+    let reason = reason.unwrap_or_default();
+    overridden.then(|| GateOverride { by: by.to_owned(), reason: reason.to_owned() })
 }
 
 fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {
@@ -301,5 +344,13 @@ fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {
         ended_at: optional_time(row.get("ended_at"))?,
         releases: BTreeMap::new(),
         commits: BTreeMap::new(),
+        gate_override: gate_override(
+            row.get::<i64, _>("gate_overridden") != 0,
+            row.get("requested_by"),
+            row.get("reason"),
+        ),
     })
 }
+
+#[cfg(test)]
+mod tests;

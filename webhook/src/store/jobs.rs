@@ -59,6 +59,7 @@ impl Store {
         };
         let (Asked::New(deployment) | Asked::Known(deployment)) = &asked;
         let action = match (&asked, job) {
+            (Asked::New(_), _) if request.override_gate => Some("deployment.override_gate"),
             (Asked::New(_), _) => Some("deployment.create"),
             (Asked::Known(_), Some(_)) => Some("deployment.join"),
             (Asked::Known(_), None) => None,
@@ -67,7 +68,10 @@ impl Store {
             self.end_watch_for(&mut write, request, now).await?;
         }
         if let Some(action) = action {
-            let detail = report::title(deployment.kind, &deployment.releases);
+            let mut detail = report::title(deployment.kind, &deployment.releases);
+            if let Some(gate_override) = &deployment.gate_override {
+                detail = format!("{detail}: {}", gate_override.reason);
+            }
             let (actor, stage) = (request.requested_by.as_str(), Some(&request.stage));
             record(&mut write, &Deed { actor, action, stage, detail: &detail, at: now }).await?;
         }
@@ -95,11 +99,8 @@ impl Store {
         if !request.source.is_automatic() || request.kind != DeploymentKind::Deploy {
             return Ok(None);
         }
-        for open in self.open_deployments().await? {
-            let same = open.stage == request.stage
-                && open.kind == request.kind
-                && open.source.is_automatic()
-                && open.releases == request.releases;
+        for open in self.open_deployments_of(&request.stage).await? {
+            let same = open.kind == request.kind && open.source.is_automatic() && open.releases == request.releases;
             if same && self.standing(&open.id).await?.cancelled_by().is_none() {
                 return Ok(Some(open));
             }
@@ -233,6 +234,7 @@ mod tests {
             commit: "a".repeat(40).parse().unwrap(),
             environment_url: None,
             releases: releases(apps),
+            override_gate: false,
         }
     }
 

@@ -69,7 +69,7 @@ impl Store {
         }
         if let Event::Waiting { on: Wait::Lock | Wait::Hold, why, .. } = event {
             // CI is not what it waits for, as GitHub was told when it was asked for.
-            let description = report::held(deployment.kind, &deployment.releases, why);
+            let description = deployment.told(report::held(deployment.kind, &deployment.releases, why));
             enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
         }
         let retired = matches!(after.phase(), Phase::Ended { retired: true, .. });
@@ -124,7 +124,7 @@ impl Store {
             Event::Planned { steps: plan.steps.len(), switch: plan.switch_index(), retire: plan.retire_index() };
         let after = replay(&mut write, &deployment.id).await?.apply(&deployment.id, &event)?;
         insert(&mut write, &deployment.id, &[("event", to_json("an event", &event)?)], now).await?;
-        let notice = Notice::status(GitHubState::InProgress, report::in_progress(plan));
+        let notice = Notice::status(GitHubState::InProgress, deployment.told(report::in_progress(plan)));
         enqueue(&mut write, &deployment.id, &notice, now).await?;
         sqlx::query("UPDATE deployments SET state = ?, generation = ? WHERE id = ?")
             .bind(after.state().as_str())
@@ -353,6 +353,7 @@ async fn tell_github(
         Outcome::Superseded => GitHubState::Inactive,
     };
     let description = report::ended(deployment.kind, &deployment.releases, *outcome, failure.as_ref());
+    let description = deployment.told(description);
     let environment_url = deployment.environment_url.clone().filter(|_| github == GitHubState::Success);
     let notice = Notice { state: github, description, environment_url };
     enqueue(write, &deployment.id, &notice, now).await?;

@@ -137,6 +137,27 @@ impl Store {
         row.as_ref().map(stored_session).transpose()
     }
 
+    /// The last job of this commit that has signed in to the stage and may still be at work.
+    pub(crate) async fn signed_in_for(
+        &self,
+        stage: &StageKey,
+        commit: &CommitSha,
+        now: Timestamp,
+    ) -> Result<Option<StoredSession>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE project = ? AND stage = ? AND commit_sha = ? AND expires_at > ?
+             ORDER BY id DESC LIMIT 1"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(stage.project.as_str())
+            .bind(stage.stage.as_str())
+            .bind(commit.as_str())
+            .bind(text(now))
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(stored_session).transpose()
+    }
+
     /// Removes the sessions that ended before this, and says how many.
     pub(crate) async fn forget_sessions(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut write = self.begin().await?;

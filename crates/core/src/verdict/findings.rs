@@ -145,7 +145,8 @@ impl<'a> Reports<'a> {
         let suites = self.suites.iter().filter_map(|suite| self.of_suite(suite, grace, now));
         let mut findings: Vec<Finding> = runs.chain(statuses).chain(suites).collect();
         if findings.is_empty() {
-            findings.push(without_ci(self.facts.first_seen, policy, now));
+            let reported = self.facts.check_runs.len() + self.facts.statuses.len() > 0;
+            findings.push(without_ci(self.facts.first_seen, reported, policy, now));
         }
         findings
     }
@@ -269,26 +270,29 @@ fn spelled(word: &str) -> String {
     word.replace('_', " ")
 }
 
-/// Nothing was reported, and nothing announces that it will be.
-fn without_ci(first_seen: Timestamp, policy: &GatePolicy<'_>, now: Timestamp) -> Finding {
+/// The item of a commit on which nobody has reported anything.
+const CI: &str = "CI";
+const NO_CI_DENIES: &str = "and no-ci denies that";
+
+/// Nothing was reported that counts, and nothing announces that it will be.
+fn without_ci(first_seen: Timestamp, reported: bool, policy: &GatePolicy<'_>, now: Timestamp) -> Finding {
     let wait = policy.no_ci.wait;
     let deadline = after(first_seen, wait);
+    let anything = if reported { "anything that counts" } else { "anything" };
     if now < deadline {
-        let why = format!("has not reported anything yet; waiting until {deadline}");
-        return Finding::new("CI", VerdictKind::Waiting, why).until(deadline);
+        let why = format!("has not reported {anything} yet; waiting until {deadline}");
+        return Finding::new(CI, VerdictKind::Waiting, why).until(deadline);
     }
-    match policy.no_ci.then {
-        NoCiThen::Allow => Finding::new(
-            "CI",
-            VerdictKind::Green,
-            format!("has not reported anything within {wait}, and no-ci allows that"),
-        ),
-        NoCiThen::Deny => Finding::new(
-            "CI",
-            VerdictKind::Blocked,
-            format!("has not reported anything within {wait}, and no-ci denies that"),
-        ),
-    }
+    let (state, so) = match policy.no_ci.then {
+        NoCiThen::Allow => (VerdictKind::Green, "and no-ci allows that"),
+        NoCiThen::Deny => (VerdictKind::Blocked, NO_CI_DENIES),
+    };
+    Finding::new(CI, state, format!("has not reported {anything} within {wait}, {so}"))
+}
+
+/// A check may be called so too.
+pub(super) fn is_without_ci(item: &Item) -> bool {
+    item.name == CI && item.why.ends_with(NO_CI_DENIES)
 }
 
 /// Of the runs of the same name, App and suite the newest, which is the one with the highest id.

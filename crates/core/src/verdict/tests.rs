@@ -305,7 +305,7 @@ fn an_ignored_name_counts_neither_for_nor_against_nor_as_missing() {
     let missing = Gate::requiring(&["test", "codecov"]).run(1, "test", "success");
     assert_eq!(missing.ignoring("codecov").kind(), Green);
     let alone = Gate::all().run(1, "codecov", "success").ignoring("codecov");
-    assert_eq!(alone.summary(), "blocked: CI has not reported anything within 5m, and no-ci denies that");
+    assert_eq!(alone.summary(), "blocked: CI has not reported anything that counts within 5m, and no-ci denies that");
     let its_suite = Gate::all().run(1, "test", "success").run_of(7, 7, 2, "codecov", "in_progress");
     assert_eq!(its_suite.suite(7, 1, "in_progress", 0).ignoring("codecov").kind(), Green);
 }

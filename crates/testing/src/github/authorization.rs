@@ -30,6 +30,9 @@ pub(super) fn check(request: &Request, model: &Model) -> Result<(), Refusal> {
             .map_err(|why| Refusal::new(StatusCode::UNAUTHORIZED, why));
     }
     let installation = model.tokens.contains(token);
+    if installation && owner_of(path).is_some_and(|owner| model.registration.is_removed(owner)) {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "Bad credentials"));
+    }
     if installation && owner_of(path).is_some_and(|owner| model.registration.is_suspended(owner)) {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "This installation has been suspended"));
     }

@@ -26,6 +26,8 @@ pub(super) struct Registration {
     not_accepted: BTreeSet<String>,
     /// Owners, in lower case, that have suspended their installation.
     suspended: BTreeSet<String>,
+    /// Those that have removed it.
+    removed: BTreeSet<String>,
     /// The webhook's address and whether it has a secret.
     hook: Option<(String, bool)>,
 }
@@ -37,6 +39,7 @@ impl Default for Registration {
             events: EVENTS.map(str::to_owned).into(),
             not_accepted: BTreeSet::new(),
             suspended: BTreeSet::new(),
+            removed: BTreeSet::new(),
             hook: None,
         }
     }
@@ -56,6 +59,10 @@ impl Registration {
 
     pub(super) fn events(&self) -> Value {
         json!(self.events)
+    }
+
+    pub(super) fn is_removed(&self, owner: &str) -> bool {
+        self.removed.contains(&owner.to_lowercase())
     }
 
     pub(super) fn is_suspended(&self, owner: &str) -> bool {
@@ -102,6 +109,16 @@ impl FakeGitHub {
     /// And takes that back.
     pub fn unsuspend(&self, owner: &str) {
         self.shared.model().registration.suspended.remove(&owner.to_lowercase());
+    }
+
+    /// An owner removes the App.
+    pub fn uninstall(&self, owner: &str) {
+        self.shared.model().registration.removed.insert(owner.to_lowercase());
+    }
+
+    /// And installs it again.
+    pub fn install(&self, owner: &str) {
+        self.shared.model().registration.removed.remove(&owner.to_lowercase());
     }
 
     /// Sets GitHub's clock back: everybody else's is so many seconds fast.

@@ -51,7 +51,23 @@ async fn rule_070_an_app_that_is_not_installed_is_told_and_asked_for_again() {
     let world = world_of_an_app().await;
     world.fake.fail_next(Method::GET, "*/installation", Failure::status(404));
     let error = world.github.repository(&world.project).await.unwrap_err();
-    assert!(matches!(error, GitHubError::NotFound { .. }) && !error.is_temporary(), "{error}");
+    assert!(matches!(error, GitHubError::NotInstalled { .. }) && !error.is_temporary(), "{error}");
+    world.github.repository(&world.project).await.unwrap();
+}
+
+#[tokio::test]
+async fn rule_070_an_app_that_was_suspended_or_removed_is_told_as_that_and_not_as_a_wrong_token() {
+    let world = world_of_an_app().await;
+    world.github.repository(&world.project).await.unwrap();
+    world.fake.suspend("acme");
+    let error = world.github.repository(&world.project).await.unwrap_err();
+    assert_eq!(error.to_string(), "the App's installation on acme is suspended");
+    world.fake.unsuspend("acme");
+    world.github.repository(&world.project).await.unwrap();
+    world.fake.uninstall("acme");
+    let error = world.github.repository(&world.project).await.unwrap_err();
+    assert_eq!(error.to_string(), "the App is not installed on acme/shop");
+    world.fake.install("acme");
     world.github.repository(&world.project).await.unwrap();
 }
 

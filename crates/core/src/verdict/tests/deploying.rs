@@ -54,7 +54,7 @@ fn rule_045_a_job_that_waits_for_its_own_deployment_is_not_waited_for_and_any_ot
     let red = gate().waits(2).run_of(ACTIONS, 2, 3, "smoke", "failure");
     assert_eq!(red.summary(), "blocked: smoke failed (check run by GitHub Actions)");
     let alone = Gate::all().run(1, "deploy", "in_progress").waits(1);
-    assert_eq!(alone.summary(), "blocked: CI has not reported anything within 5m, and no-ci denies that");
+    assert_eq!(alone.summary(), "blocked: CI has not reported anything that counts within 5m, and no-ci denies that");
 }
 
 #[test]

@@ -18,7 +18,11 @@ pub(in crate::github) fn show(model: &mut Model, _: &Call) -> Result<Answer, Ref
 }
 
 pub(in crate::github) fn repository_installation(model: &mut Model, id: u64, _: &Call) -> Result<Answer, Refusal> {
-    Ok(Answer::ok(app::installation(model.repository(id).owner(), &model.registration, &model.api)))
+    let owner = model.repository(id).owner().to_owned();
+    if model.registration.is_removed(&owner) {
+        return Err(Refusal::not_found());
+    }
+    Ok(Answer::ok(app::installation(&owner, &model.registration, &model.api)))
 }
 
 pub(in crate::github) fn installation(model: &mut Model, call: &Call) -> Result<Answer, Refusal> {
