@@ -24,6 +24,7 @@ mod gate;
 mod host_names;
 mod init;
 mod jobs;
+mod keep;
 mod large_files;
 mod load;
 mod matrix;

@@ -11,6 +11,7 @@ pub(crate) mod deployments;
 pub(crate) mod images;
 pub(crate) mod jobs;
 pub(crate) mod journal;
+mod keep;
 pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod outbox;

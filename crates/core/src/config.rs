@@ -19,7 +19,7 @@ pub use project::{
     ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs, Ulimit, Volume,
 };
 pub use server::{
-    Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, JobMay, Limits, NoCi, NoCiThen,
+    Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, JobMay, Keep, Limits, NoCi, NoCiThen,
     OidcPolicy, RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy, TriggerKind,
 };
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use windlass_core::gateway::{ServiceKey, ServiceSpec, ServiceStatus, Target as TargetSpec, TargetState};
 use windlass_core::names::{Generation, ReleaseNumber};
@@ -15,12 +16,17 @@ use crate::refusal::{self, Refusal};
 use crate::service::Service;
 use crate::target::Target;
 
+/// So long it is known of a service that it was taken away, and with which generation.
+const REMOVED_IS_KNOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// Everything under one service's key.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) hold: Arc<Hold>,
     /// The newest write that was taken; outlives a removal, so that an older one is refused after it too.
     pub(crate) generation: Option<Generation>,
+    /// When it was taken away.
+    pub(crate) removed_at: Option<Timestamp>,
     pub(crate) release: Option<ReleaseNumber>,
     pub(crate) active: Option<Active>,
     pub(crate) prepared: Option<PreparedSet>,
@@ -153,6 +159,12 @@ impl Entry {
 
     pub(crate) fn draining_names(&self) -> Vec<String> {
         self.draining.iter().map(|drain| drain.target.name.clone()).collect()
+    }
+
+    /// It was taken away so long ago that no write of before is under way any more.
+    pub(crate) fn is_long_gone(&self, now: Timestamp) -> bool {
+        let gone = self.active.is_none() && self.prepared.is_none() && self.draining.is_empty();
+        gone && self.removed_at.is_some_and(|at| now.duration_since(at) > REMOVED_IS_KNOWN)
     }
 
     /// Nothing in it needs to be remembered.

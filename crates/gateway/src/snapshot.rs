@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use windlass_core::gateway::{ServiceKey, ServiceSpec};
 use windlass_core::names::Generation;
@@ -23,6 +24,9 @@ pub(crate) struct Snapshot {
 pub(crate) struct Removed {
     pub(crate) key: ServiceKey,
     pub(crate) generation: Generation,
+    /// When it was. `None`: before that was written down.
+    #[serde(default)]
+    pub(crate) at: Option<Timestamp>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::select_all;
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 use windlass_core::gateway::{
     AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, ServiceKey, ServiceSpec,
@@ -42,9 +43,12 @@ impl Switchboard {
             let members = entry.gather(&spec);
             entry.active = Some(activate(spec, members, entry));
         }
-        for Removed { key, generation } in stored.removed {
-            entries.entry(key).or_default().generation = Some(generation);
+        for Removed { key, generation, at } in stored.removed {
+            let entry = entries.entry(key).or_default();
+            entry.generation = Some(generation);
+            entry.removed_at = at.or_else(|| Some(Timestamp::now()));
         }
+        forget_long_gone(&mut entries);
         table.store(Arc::new(table_of(&entries)));
         Arc::new_cyclic(|this| Self { table, snapshot: file, entries: Mutex::new(entries), this: this.clone() })
     }
@@ -159,6 +163,7 @@ impl Switchboard {
     async fn install(&self, spec: ServiceSpec) -> Result<Switched, Refusal> {
         let mut entries = self.entries.lock().await;
         refuse_taken_routes(&entries, &spec)?;
+        forget_long_gone(&mut entries);
         let entry = entries.entry(spec.key.clone()).or_default();
         if entry.admit(&spec)? == Admission::Done {
             return Ok(Switched { draining: entry.draining_names() });
@@ -171,6 +176,7 @@ impl Switchboard {
         let drain = spec.drain.0;
         let members = entry.gather(&spec);
         entry.generation = Some(spec.generation);
+        entry.removed_at = None;
         entry.release = Some(spec.release);
         entry.cut.clear();
         tracing::info!(
@@ -198,6 +204,7 @@ impl Switchboard {
     async fn uninstall(&self, request: Remove) -> Result<(), Refusal> {
         let Remove { key, generation } = request;
         let mut entries = self.entries.lock().await;
+        forget_long_gone(&mut entries);
         let entry = entries.entry(key.clone()).or_default();
         if let Some(newest) = entry.generation.filter(|newest| *newest > generation) {
             return Err(refusal::older(&key, generation, newest));
@@ -206,8 +213,10 @@ impl Switchboard {
         if before == Some(generation) && entry.active.is_none() {
             return Ok(());
         }
+        let removed_before = entry.removed_at.replace(Timestamp::now());
         if let Err(error) = self.snapshot.store(&snapshot_of(&entries, &key, None)).await {
-            entries.entry(key).or_default().generation = before;
+            let entry = entries.entry(key).or_default();
+            (entry.generation, entry.removed_at) = (before, removed_before);
             return Err(refusal::snapshot(&error));
         }
 
@@ -247,6 +256,12 @@ fn table_of(entries: &BTreeMap<ServiceKey, Entry>) -> Table {
     Table::new(entries.values().filter_map(|entry| entry.active.as_ref()).map(|active| &active.service))
 }
 
+/// What was taken away long ago needs no memory: neither here nor in the snapshot.
+fn forget_long_gone(entries: &mut BTreeMap<ServiceKey, Entry>) {
+    let now = Timestamp::now();
+    entries.retain(|_, entry| !entry.is_long_gone(now));
+}
+
 /// What is known, with one service as it is going to be.
 fn snapshot_of(entries: &BTreeMap<ServiceKey, Entry>, key: &ServiceKey, next: Option<&ServiceSpec>) -> Snapshot {
     let specs = entries.iter().filter(|(other, _)| *other != key).filter_map(|(_, entry)| entry.active.as_ref());
@@ -254,7 +269,9 @@ fn snapshot_of(entries: &BTreeMap<ServiceKey, Entry>, key: &ServiceKey, next: Op
     let removed = entries
         .iter()
         .filter(|(other, entry)| if *other == key { next.is_none() } else { entry.active.is_none() })
-        .filter_map(|(key, entry)| Some(Removed { key: key.clone(), generation: entry.generation? }))
+        .filter_map(|(key, entry)| {
+            Some(Removed { key: key.clone(), generation: entry.generation?, at: entry.removed_at })
+        })
         .collect();
     Snapshot::new(services, removed)
 }

@@ -1,12 +1,16 @@
-//! Forgets deliveries: their bodies when nobody looks into them any more, and then the rest.
+//! Forgets what has ended, each kind in its time: deliveries, whose bodies go first; logs, deployments, one-off tasks, the
+//! audit and commits as the server's file says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use windlass_core::config::Keep;
+use windlass_core::quantity::Duration as Length;
 
 use super::BackgroundTask;
 use crate::app::App;
+use crate::store::StoreError;
 
 /// A body is kept so long for people who want to know what GitHub said.
 const KEEP_BODIES: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -14,6 +18,8 @@ const KEEP_BODIES: SignedDuration = SignedDuration::from_hours(7 * 24);
 const KEEP: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Transactions stay short, so that new deliveries need not wait.
 const AT_ONCE: u32 = 200;
+/// Deployments have events, a plan and notices, which go with them.
+const DEPLOYMENTS_AT_ONCE: u32 = 10;
 
 pub(crate) struct Forgetting(pub(crate) Arc<App>);
 
@@ -27,6 +33,26 @@ impl BackgroundTask for Forgetting {
         while app.store.empty_deliveries(bodies, AT_ONCE).await? > 0 {}
         while app.store.forget_deliveries(all, AT_ONCE).await? > 0 {}
         while app.store.forget_redeliveries(bodies, AT_ONCE).await? > 0 {}
+        forget_what_ended(app, &app.settings.server.keep).await?;
         Ok(None)
     }
+}
+
+async fn forget_what_ended(app: &App, keep: &Keep) -> Result<(), StoreError> {
+    let store = &app.store;
+    let before = |kept: Length| before(app.now(), kept);
+    let (logs, deployments, tasks) = (before(keep.logs), before(keep.deployments), before(keep.tasks));
+    // Logs go first, also where they are said to be kept longer than what they belong to.
+    while store.forget_logs(logs.max(deployments), AT_ONCE).await? > 0 {}
+    while store.forget_deployments(deployments, DEPLOYMENTS_AT_ONCE).await? > 0 {}
+    while store.forget_task_logs(logs.max(tasks), AT_ONCE).await? > 0 {}
+    while store.forget_tasks(tasks, AT_ONCE).await? > 0 {}
+    while store.forget_audit(before(keep.audit), AT_ONCE).await? > 0 {}
+    while store.forget_commits(before(keep.commits), AT_ONCE).await? > 0 {}
+    Ok(())
+}
+
+fn before(now: Timestamp, kept: Length) -> Timestamp {
+    let kept = SignedDuration::try_from(kept.0).unwrap_or(SignedDuration::MAX);
+    now.saturating_sub(kept).unwrap_or(Timestamp::MIN)
 }

@@ -3,6 +3,7 @@
 
 mod github;
 mod host;
+mod keep;
 mod project;
 mod read;
 mod secret;
@@ -40,6 +41,23 @@ pub struct ServerConfig {
     pub hosts: BTreeMap<HostName, HostConfig>,
     /// At least one.
     pub projects: BTreeMap<ProjectName, ServerProject>,
+    /// How long the store remembers what has ended.
+    pub keep: Keep,
+}
+
+/// How long the store remembers what has ended. What is served, under way or a way back stays longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// What containers wrote: of deployments and of one-off tasks. No longer than those themselves.
+    pub logs: Duration,
+    /// Deployments, with their events, their plans, and what GitHub was told.
+    pub deployments: Duration,
+    /// One-off tasks.
+    pub tasks: Duration,
+    /// Who did what.
+    pub audit: Duration,
+    /// What was heard of commits.
+    pub commits: Duration,
 }
 
 impl ServerConfig {

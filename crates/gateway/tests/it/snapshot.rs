@@ -63,3 +63,33 @@ async fn the_control_socket_is_its_owners_alone() {
     let mode = fs::metadata(&front.control.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a snapshot of another time")]
+async fn what_was_taken_away_is_known_for_thirty_days_and_then_leaves_the_snapshot() {
+    let front = Front::start().await;
+    let app = Backend::start("app").await;
+    let service = spec(2, &[&app]);
+    front.control.switch(service.clone()).await.unwrap();
+    front.control.remove(&service).await.unwrap();
+    let mut folder = front.stop().await;
+    let days_ago = |days: i64| jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(days * 24)).unwrap();
+    // An older gateway has not written down when it was.
+    for (days, is_known) in [(None, true), (Some(29), true), (Some(31), false)] {
+        let file = folder.path().join("gateway.json");
+        let mut snapshot: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(snapshot["removed"].as_array().unwrap().len(), 1, "{snapshot}");
+        snapshot["removed"][0]["at"] = serde_json::json!(days.map(days_ago));
+        fs::write(&file, snapshot.to_string()).unwrap();
+        let front = Front::start_in(folder).await;
+        assert_eq!(front.control.status().await.removed.contains_key(&service.key), is_known, "{days:?}");
+        if is_known {
+            assert_eq!(front.control.switch(spec(1, &[&app])).await.unwrap_err().code, "older_generation");
+        } else {
+            front.control.switch(spec(1, &[&app])).await.unwrap();
+            let written = fs::read_to_string(&file).unwrap();
+            assert!(written.contains(r#""removed":[]"#), "{written}");
+        }
+        folder = front.stop().await;
+    }
+}

@@ -7,11 +7,12 @@ use url::Url;
 use super::ServerConfig;
 use super::github::{read_github, read_registries};
 use super::host::{Hosts, read_hosts};
+use super::keep::read_keep;
 use super::project::read_projects;
 use crate::config::ConfigError;
 use crate::config::reader::{self, Item, Table, expect_schema, is_loopback, web_url};
 
-const FILE: &[&str] = &["schema", "listen", "public-url", "data", "github", "registries", "hosts", "projects"];
+const FILE: &[&str] = &["schema", "listen", "public-url", "data", "github", "registries", "hosts", "projects", "keep"];
 
 /// The known keys by table, `*` for any name.
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub(in crate::config) const SECTIONS: &[(&str, &[&[&str]])] = &[
     ("", &[FILE]),
     ("github", &[super::github::GITHUB]),
     ("registries.*", &[super::github::REGISTRY]),
+    ("keep", &[super::keep::KEEP]),
     ("hosts.*", &[super::host::HOST]),
     ("hosts.*.ssh", &[super::host::SSH]),
     ("hosts.*.tls", &[super::host::TLS]),
@@ -54,7 +56,9 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<ServerConfig, ConfigEr
             .require("projects", "add `[projects.\"owner/name\".stages.production]`")
             .map(|projects| read_projects(projects, &known))
             .unwrap_or_default();
-        Some(ServerConfig { listen, public_url: public_url?, data, github: github?, registries, hosts, projects })
+        let keep = read_keep(file.get("keep"));
+        let (public_url, github) = (public_url?, github?);
+        Some(ServerConfig { listen, public_url, data, github, registries, hosts, projects, keep })
     })
 }
 
