@@ -25,7 +25,7 @@ pub(crate) async fn run(arguments: cli::Gateway) -> Result<Status, CommandError>
     let snapshot = server.data.join(format!("gateway-{host}.json"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let stop = asked_to_stop()?;
-    let options = GatewayOptions { http, control, snapshot, threads, trusted };
+    let options = GatewayOptions { threads, trusted, ..GatewayOptions::new(http, control, snapshot) };
     let gateway = windlass_gateway::Gateway::start(options).await?;
     stop.await;
     gateway.stop().await;

@@ -33,6 +33,7 @@ mod operate;
 mod order;
 mod outage;
 mod override_gate;
+mod pressed;
 mod readers;
 mod reasons;
 mod reconcile;

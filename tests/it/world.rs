@@ -2,7 +2,6 @@
 //! test leaves is removed, also when it fails.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,7 +11,6 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use windlass_core::api::{DeploymentView, Page, Release, Scope, StageView};
 use windlass_core::config::{DockerEndpoint, ServerConfig};
@@ -27,9 +25,12 @@ use windlass_webhook::{TokenRequest, tokens};
 // By their paths: the benchmarks have this file from another folder.
 #[path = "world/memory.rs"]
 mod memory;
+#[path = "world/process.rs"]
+mod process;
 #[path = "world/server_file.rs"]
 mod server_file;
 
+use process::start_within;
 use server_file::server_config;
 
 pub(crate) const PROJECT: &str = "acme/shop";
@@ -54,6 +55,8 @@ pub(crate) struct World {
     pub(crate) token: String,
     pub(crate) service_address: SocketAddr,
     pub(crate) gateway_address: SocketAddr,
+    /// How many files processes that are started from now on may open; `None`: as many as this one.
+    pub(crate) open_files: Option<u32>,
     /// What processes that are started from now on log: `info`, or more.
     pub(crate) log: &'static str,
     docker: PathBuf,
@@ -106,6 +109,7 @@ impl World {
             token: token.expose_secret().to_owned(),
             service_address,
             gateway_address,
+            open_files: None,
             log: "info",
             docker: docker.to_owned(),
             registries: Mutex::default(),
@@ -144,7 +148,7 @@ impl World {
     async fn start_process(&self, command: &str, more: &[&str], answers_at: SocketAddr) -> Child {
         let log = self.path(&format!("{command}.log"));
         let more = [more, &["--log", self.log]].concat();
-        start_windlass(command, &self.path("windlass-server.toml"), &more, &log, answers_at).await
+        start_within(self.open_files, command, &self.path("windlass-server.toml"), &more, &log, answers_at).await
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -360,28 +364,7 @@ pub(crate) async fn start_windlass(
     log: &Path,
     answers_at: SocketAddr,
 ) -> Child {
-    let file = File::options().create(true).append(true).open(log).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_windlass"))
-        .arg(command)
-        .arg("--config")
-        .arg(config)
-        .args(more)
-        .stdin(Stdio::null())
-        .stdout(file.try_clone().unwrap())
-        .stderr(file)
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let answers = async {
-        while TcpStream::connect(answers_at).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::select! {
-        () = answers => child,
-        ended = child.wait() => panic!("{command} ended: {ended:?}\n{}", std::fs::read_to_string(log).unwrap()),
-        () = tokio::time::sleep(PATIENCE) => panic!("{command} does not answer"),
-    }
+    start_within(None, command, config, more, log, answers_at).await
 }
 
 pub(crate) fn stage_path() -> String {

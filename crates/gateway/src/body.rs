@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use windlass_listen::Arriving;
 
 use crate::pool::Connection;
 use crate::target::InFlight;
@@ -13,11 +14,11 @@ use crate::target::InFlight;
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     Empty,
-    Streaming(Incoming),
+    Streaming(Arriving<Incoming>),
 }
 
-impl From<Incoming> for RequestBody {
-    fn from(body: Incoming) -> Self {
+impl From<Arriving<Incoming>> for RequestBody {
+    fn from(body: Arriving<Incoming>) -> Self {
         if body.is_end_stream() { Self::Empty } else { Self::Streaming(body) }
     }
 }

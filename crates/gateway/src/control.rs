@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -22,12 +23,14 @@ use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use windlass_core::problem::{self, Problem};
+use windlass_listen::Seldom;
 
 use crate::refusal::{self, Refusal};
 use crate::switchboard::Switchboard;
-use crate::worker::ACCEPT_PAUSE;
 
 const LARGEST_BODY: usize = 4 << 20;
+/// After the system had no file left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// For its owner only.
 const SOCKET_MODE: u32 = 0o600;
 
@@ -76,6 +79,7 @@ impl ControlSocket {
 
     /// Answers until the gateway stops. Long polls end with it; a switch that has begun does not.
     pub(crate) async fn serve(self, board: Arc<Switchboard>, shutdown: CancellationToken) {
+        let failing = Seldom::default();
         loop {
             let accepted = tokio::select! {
                 accepted = self.listener.accept() => accepted,
@@ -87,7 +91,9 @@ impl ControlSocket {
                     tokio::spawn(shutdown.clone().run_until_cancelled_owned(conversation));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "control connection not accepted");
+                    if let Some(times) = failing.count() {
+                        tracing::warn!(%error, times, "control connections cannot be accepted; it is tried again and again");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, Uri, Version};
+use windlass_listen::Arriving;
 
 use crate::body::RequestBody;
 use crate::forwarded::{self, Peer};
@@ -33,7 +34,7 @@ pub(crate) enum Malformed {
 }
 
 /// Reads what concerns us and leaves what concerns the target.
-pub(crate) fn arrive(request: Request<Incoming>, peer: &Peer) -> Result<Arrival, Malformed> {
+pub(crate) fn arrive(request: Request<Arriving<Incoming>>, peer: &Peer) -> Result<Arrival, Malformed> {
     let (mut parts, body) = request.into_parts();
     if parts.method == hyper::Method::CONNECT {
         return Err(Malformed::Connect);
@@ -82,6 +83,13 @@ pub(crate) fn arrive(request: Request<Incoming>, peer: &Peer) -> Result<Arrival,
 pub(crate) fn is_framed_plainly(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     codings.map(|value| value.as_bytes().trim_ascii()).all(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether it is sent for as long as somebody listens.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().trim_ascii_start());
+    kind.and_then(|kind| kind.get(..EVENTS.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// Whether a header's list has this word.

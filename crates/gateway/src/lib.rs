@@ -6,6 +6,7 @@
 //! `target` → `pool`. A command's way: `control` → `switchboard`, which alone changes the table that the workers read.
 
 mod body;
+mod client;
 mod control;
 mod drain;
 mod entry;
@@ -28,3 +29,4 @@ mod tunnel;
 mod worker;
 
 pub use server::{Gateway, GatewayError, GatewayOptions, run};
+pub use windlass_listen::{Limits, Patience};

@@ -11,10 +11,11 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::uri::InvalidUri;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use tokio_util::task::TaskTracker;
+use windlass_listen::Arriving;
 
 use crate::body::{RequestBody, ResponseBody, Upstream};
-use crate::forwarded::{self, Peer};
+use crate::client::Client;
+use crate::forwarded;
 use crate::headers::{self, Arrival, Malformed};
 use crate::hold::{Place, TimeOver};
 use crate::path::{self, Reading};
@@ -22,17 +23,7 @@ use crate::pool::{self, Connection, Repeat};
 use crate::router::Way;
 use crate::service::{NoTarget, Service};
 use crate::target::{InFlight, Target, TargetId};
-use crate::worker::Shared;
 use crate::{health, tunnel};
-
-/// What the requests of one client's connection share.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) peer: Peer,
-    /// Knows the worker's tunnels, which outlive their connection's requests.
-    pub(crate) tasks: TaskTracker,
-}
 
 /// How sending to one target went.
 enum Sent {
@@ -52,8 +43,9 @@ enum Sent {
 /// Never fails: what goes wrong is an answer too.
 pub(crate) async fn forward(
     client: Arc<Client>,
-    request: Request<Incoming>,
+    request: Request<Arriving<Incoming>>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    client.asks();
     Ok(match headers::arrive(request, &client.peer) {
         Ok(arrival) => route(&client, arrival).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
@@ -239,7 +231,8 @@ fn hand_back(
         };
         let upstream = hyper::upgrade::on(&mut response);
         headers::leave_upgraded(&mut response);
-        tunnel::open(&client.tasks, downstream, upstream, in_flight);
+        client.listens_on();
+        tunnel::open(downstream, upstream, in_flight);
         return response.map(|_| ResponseBody::Text(None));
     }
     if !headers::is_framed_plainly(response.headers()) {
@@ -247,6 +240,9 @@ fn hand_back(
     }
     if let Some(promised) = headers::leave(&mut response) {
         connection.patience = pool::LONGEST_IDLE.min(promised.saturating_sub(Duration::from_secs(1)));
+    }
+    if headers::is_event_stream(response.headers()) {
+        client.listens_on();
     }
     response.map(|body| ResponseBody::Upstream(Upstream::new(body, connection, in_flight)))
 }

@@ -4,16 +4,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use windlass_core::proxies::TrustedProxies;
+use windlass_listen::{Limits, Seats, open_files};
 
 use crate::control::{ControlSocket, Unbound};
 use crate::snapshot::SnapshotFile;
 use crate::switchboard::Switchboard;
 use crate::worker::{self, Finished, Shared};
+
+/// So long a write of the snapshot may hold up the end.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// What one host's gateway needs to know.
 #[derive(Debug, Clone)]
@@ -28,6 +33,16 @@ pub struct GatewayOptions {
     pub threads: usize,
     /// Whose word about clients is taken.
     pub trusted: TrustedProxies,
+    /// What clients may take; of connections no more than open files allow.
+    pub limits: Limits,
+}
+
+impl GatewayOptions {
+    /// One thread, nobody's word, and the limits of a gateway.
+    #[must_use]
+    pub fn new(http: SocketAddr, control: PathBuf, snapshot: PathBuf) -> Self {
+        Self { http, control, snapshot, threads: 1, trusted: TrustedProxies::default(), limits: Limits::gateway() }
+    }
 }
 
 /// A running gateway. Stops when it is dropped; [`Gateway::stop`] lets requests under way end first.
@@ -35,6 +50,7 @@ pub struct GatewayOptions {
 pub struct Gateway {
     http: SocketAddr,
     shutdown: DropGuard,
+    board: Arc<Switchboard>,
     control: JoinHandle<()>,
     workers: Vec<Finished>,
 }
@@ -42,13 +58,22 @@ pub struct Gateway {
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The port is taken or not ours to take.
+    /// The port is not ours to take.
     #[error("cannot listen on {address}: {source}; choose another address or stop what listens there")]
     Listen {
         /// What was asked for.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+    },
+    /// Somebody listens there.
+    #[error(
+        "something listens at {address} already, perhaps another gateway: a port has one gateway; stop that one, or choose \
+         another address"
+    )]
+    AddressInUse {
+        /// What was asked for.
+        address: SocketAddr,
     },
     /// There is one already.
     #[error("a gateway is running with the control socket {}; stop it, or give this one another path", path.display())]
@@ -99,19 +124,17 @@ impl Gateway {
     ///
     /// When the port, the control socket or the snapshot is not to be had; see [`GatewayError`].
     pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
-        let GatewayOptions { http, control, snapshot, threads, trusted } = options;
+        let GatewayOptions { http, control, snapshot, threads, trusted, limits } = options;
         let socket = ControlSocket::bind(&control).map_err(|unbound| match unbound {
             Unbound::InUse => GatewayError::ControlInUse { path: control },
             Unbound::Failed(source) => GatewayError::Control { path: control, source },
         })?;
-        let mut listeners = Vec::new();
-        let mut address = http;
-        for _ in 0..threads.max(1) {
-            let listening = worker::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
-            let (bound, listener) = listening.map_err(|source| GatewayError::Listen { address, source })?;
-            address = bound;
-            listeners.push(listener);
-        }
+        let not_listening = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => GatewayError::AddressInUse { address: http },
+            _ => GatewayError::Listen { address: http, source },
+        };
+        let listeners = worker::listen(http, threads.max(1)).map_err(not_listening)?;
+        let address = listeners[0].local_addr().map_err(not_listening)?;
 
         let file = SnapshotFile::new(snapshot.clone());
         let stored = file.load().map_err(|source| GatewayError::Snapshot { path: snapshot, source })?;
@@ -120,15 +143,17 @@ impl Gateway {
 
         let shutdown = CancellationToken::new();
         let guard = shutdown.clone().drop_guard();
-        let shared = Arc::new(Shared { table, trusted });
+        let seats = Seats::new(limits, open_files());
+        let connections = seats.most();
+        let shared = Arc::new(Shared { table, trusted, seats });
         let mut workers = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
             let worker = worker::start(number, listener, Arc::clone(&shared), shutdown.clone());
             workers.push(worker.map_err(|source| GatewayError::Worker { source })?);
         }
-        tracing::info!(http.address = %address, threads = workers.len(), "gateway serves");
-        let control = tokio::spawn(socket.serve(board, shutdown));
-        Ok(Self { http: address, shutdown: guard, control, workers })
+        tracing::info!(http.address = %address, threads = workers.len(), connections, "gateway serves");
+        let control = tokio::spawn(socket.serve(Arc::clone(&board), shutdown));
+        Ok(Self { http: address, shutdown: guard, board, control, workers })
     }
 
     /// Where it listens.
@@ -137,9 +162,14 @@ impl Gateway {
         self.http
     }
 
-    /// Takes no more requests, lets those under way end for up to ten seconds and cuts the rest.
+    /// Leaves port and control socket to a successor at once, lets requests under way end for up to ten seconds and cuts
+    /// the rest. Tunnels and event streams have no end of their own and are not waited for.
     pub async fn stop(self) {
-        let Self { shutdown, control, workers, .. } = self;
+        let Self { shutdown, board, control, workers, .. } = self;
+        // What has begun to be recorded is, before a successor reads it.
+        if tokio::time::timeout(CLOSING, board.close()).await.is_err() {
+            tracing::warn!("a change is not recorded yet");
+        }
         drop(shutdown);
         for worker in workers {
             // It says so by going away, whatever the reason.

@@ -2,13 +2,14 @@
 //! targets' probers and drains move together or not at all.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::select_all;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use windlass_core::gateway::{
     AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, ServiceKey, ServiceSpec,
     ServiceStatus, Switch, Switched, TargetStatus,
@@ -29,6 +30,8 @@ pub(crate) struct Switchboard {
     table: Arc<ArcSwap<Table>>,
     snapshot: SnapshotFile,
     entries: Mutex<BTreeMap<ServiceKey, Entry>>,
+    /// From then on nothing is changed: a successor has read the snapshot, or is about to. Set under the entries' lock.
+    closed: AtomicBool,
     this: Weak<Self>,
 }
 
@@ -50,7 +53,13 @@ impl Switchboard {
         }
         forget_long_gone(&mut entries);
         table.store(Arc::new(table_of(&entries)));
-        Arc::new_cyclic(|this| Self { table, snapshot: file, entries: Mutex::new(entries), this: this.clone() })
+        Arc::new_cyclic(|this| Self {
+            table,
+            snapshot: file,
+            entries: Mutex::new(entries),
+            closed: AtomicBool::new(false),
+            this: this.clone(),
+        })
     }
 
     pub(crate) async fn prepare(&self, request: Prepare) -> Result<Prepared, Refusal> {
@@ -72,6 +81,18 @@ impl Switchboard {
         }
         // A task of its own: a client that goes away does not stop it between the snapshot and the table.
         self.unstoppable(|board| async move { board.install(spec).await }).await
+    }
+
+    /// Changes nothing any more. Waits for the change that is being made.
+    pub(crate) async fn close(&self) {
+        let _entries = self.entries.lock().await;
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// For a change: refused once it is closed.
+    async fn entries_to_change(&self) -> Result<MutexGuard<'_, BTreeMap<ServiceKey, Entry>>, Refusal> {
+        let entries = self.entries.lock().await;
+        if self.closed.load(Ordering::SeqCst) { Err(refusal::stopping()) } else { Ok(entries) }
     }
 
     pub(crate) async fn remove(&self, request: Remove) -> Result<(), Refusal> {
@@ -161,7 +182,7 @@ impl Switchboard {
     }
 
     async fn install(&self, spec: ServiceSpec) -> Result<Switched, Refusal> {
-        let mut entries = self.entries.lock().await;
+        let mut entries = self.entries_to_change().await?;
         refuse_taken_routes(&entries, &spec)?;
         forget_long_gone(&mut entries);
         let entry = entries.entry(spec.key.clone()).or_default();
@@ -203,7 +224,7 @@ impl Switchboard {
 
     async fn uninstall(&self, request: Remove) -> Result<(), Refusal> {
         let Remove { key, generation } = request;
-        let mut entries = self.entries.lock().await;
+        let mut entries = self.entries_to_change().await?;
         forget_long_gone(&mut entries);
         let entry = entries.entry(key.clone()).or_default();
         if let Some(newest) = entry.generation.filter(|newest| *newest > generation) {

@@ -2,14 +2,13 @@
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio_util::task::TaskTracker;
 
 use crate::target::InFlight;
 
 /// Carries bytes in the background. It stays a request under way for as long as it lives.
-pub(crate) fn open(tasks: &TaskTracker, downstream: OnUpgrade, upstream: OnUpgrade, in_flight: InFlight) {
+pub(crate) fn open(downstream: OnUpgrade, upstream: OnUpgrade, in_flight: InFlight) {
     let target = std::sync::Arc::clone(in_flight.target());
-    let tunnel = tasks.spawn(async move {
+    let tunnel = tokio::spawn(async move {
         let _in_flight = in_flight;
         let (downstream, upstream) = match tokio::try_join!(downstream, upstream) {
             Ok(ends) => ends,

@@ -1,34 +1,28 @@
 //! A thread that serves requests: its own single-threaded runtime, its own listener on the shared port, its own pool.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
-use std::pin::pin;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use windlass_core::proxies::TrustedProxies;
+use windlass_listen::{Connection, Door, Seats, Share, serve_client};
 
+use crate::client::Client;
 use crate::forwarded::Peer;
 use crate::pool;
-use crate::proxy::{self, Client};
+use crate::proxy;
 use crate::router::Table;
 
 /// Requests under way get so long when the gateway stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
-/// For a request's head, and for an idle connection until its next one: longer than the 60 s that load balancers in
-/// front of us keep theirs, so that it is they who close.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(65);
-/// After the system had no descriptor left for a client.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: i32 = 4096;
 
 /// What all workers serve by.
@@ -36,20 +30,37 @@ const BACKLOG: i32 = 4096;
 pub(crate) struct Shared {
     pub(crate) table: Arc<ArcSwap<Table>>,
     pub(crate) trusted: TrustedProxies,
+    pub(crate) seats: Arc<Seats>,
 }
 
 /// A worker's thread. Resolves when the thread has ended.
 pub(crate) type Finished = oneshot::Receiver<()>;
 
-/// A socket on the port that all workers share: the kernel spreads the connections over them.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<StdListener> {
+/// So many sockets on one port that is nobody else's: the kernel spreads the connections over them.
+pub(crate) fn listen(address: SocketAddr, sockets: usize) -> io::Result<Vec<StdListener>> {
+    let first = socket(address)?;
+    first.bind(&address.into())?;
+    first.listen(BACKLOG)?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    // Only now: with it another gateway could have listened here as well, and would have got every second client.
+    first.set_reuse_port(true)?;
+    let others = (1..sockets).map(|_| {
+        let other = socket(address)?;
+        other.set_reuse_port(true)?;
+        other.bind(&address.into())?;
+        other.listen(BACKLOG)?;
+        Ok(other.into())
+    });
+    let others: Vec<StdListener> = others.collect::<io::Result<_>>()?;
+    Ok(std::iter::once(first.into()).chain(others).collect())
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of a gateway that has gone may still be there.
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Starts serving.
@@ -73,60 +84,32 @@ pub(crate) fn start(
 }
 
 async fn serve(listener: StdListener, shared: Arc<Shared>, shutdown: CancellationToken) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+    let door = Door::new(TcpListener::from_std(listener)?, Arc::clone(&shared.seats));
     // A token of our own: looking at it takes a lock, and so no other worker does.
     let shutdown = shutdown.child_token();
-    let tasks = TaskTracker::new();
+    let under_way = TaskTracker::new();
     let sweeper = tokio::spawn(pool::sweep());
+    let share = |peer: IpAddr| if shared.trusted.trust(peer) { Share::All } else { Share::Half };
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (connection, peer) = tokio::select! {
+            client = door.next_sharing(share) => client,
             () = shutdown.cancelled() => break,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                tasks.spawn(serve_client(stream, peer, Arc::clone(&shared), tasks.clone(), shutdown.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "client not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let client = Client::new(Arc::clone(&shared), Peer::new(peer.ip(), &shared.trusted), under_way.clone());
+        tokio::spawn(converse(connection, peer, Arc::new(client), shutdown.clone()));
     }
-    drop(listener);
-    tasks.close();
-    if tokio::time::timeout(SHUTDOWN_GRACE, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "requests cut because the gateway stops");
+    drop(door);
+    under_way.close();
+    if tokio::time::timeout(SHUTDOWN_GRACE, under_way.wait()).await.is_err() {
+        tracing::warn!(connections = under_way.len(), "requests cut because the gateway stops");
     }
     sweeper.abort();
     Ok(())
 }
 
-async fn serve_client(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        return tracing::debug!(%error, "client has gone");
-    }
-    let peer_says = Peer::new(peer.ip(), &shared.trusted);
-    let client = Arc::new(Client { shared, peer: peer_says, tasks });
+async fn converse(connection: Connection, peer: SocketAddr, client: Arc<Client>, shutdown: CancellationToken) {
     let service = service_fn(move |request| proxy::forward(Arc::clone(&client), request));
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let ended = tokio::select! {
-        biased;
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = serve_client(connection, peer, service, &shutdown).await {
         tracing::debug!(%error, client.address = %peer, "client's connection broke");
     }
 }

@@ -31,7 +31,7 @@ impl App {
                 if !wanted || open.iter().any(|it| it.distinct_commits().contains(commit)) {
                     return Ok(None);
                 }
-                let config = match self.stored_config(stage, &any.config) {
+                let config = match self.stored_config(stage, &any.config).await {
                     Ok(config) => config,
                     Err(failure) => {
                         let why = format!("the configuration of release {} of {short} cannot be read", any.number);

@@ -169,11 +169,5 @@ pub(crate) async fn get(gateway: SocketAddr, path: &str) -> String {
 }
 
 fn options(folder: PathBuf) -> GatewayOptions {
-    GatewayOptions {
-        http: ([127, 0, 0, 1], 0).into(),
-        control: folder.join("gateway.sock"),
-        snapshot: folder.join("gateway.json"),
-        trusted: windlass_core::proxies::TrustedProxies::default(),
-        threads: 1,
-    }
+    GatewayOptions::new(([127, 0, 0, 1], 0).into(), folder.join("gateway.sock"), folder.join("gateway.json"))
 }

@@ -32,6 +32,9 @@ pub(crate) struct Backend {
     _server: AbortOnDropHandle<()>,
 }
 
+/// More than the system buffers for a client that does not read.
+pub(crate) const LARGE: usize = 64 << 20;
+
 pub(crate) struct Knobs {
     pub(crate) healthy: AtomicBool,
     /// Whether it sends everybody away who has not come by https, as far as it is told.
@@ -142,6 +145,12 @@ async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> 
             }
             text(knobs.uploaded.load(Ordering::SeqCst).to_string())
         }
+        "/event-that-ends" => {
+            let mut response = text("data: 1\n\n".to_owned());
+            response.headers_mut().insert("content-type", "Text/Event-Stream; charset=utf-8".parse().unwrap());
+            response
+        }
+        "/large" => text("x".repeat(LARGE)),
         "/events" => {
             let events = tokio_stream(knobs.events.subscribe());
             let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(events)));

@@ -20,9 +20,9 @@ use windlass_core::gateway::{
 };
 use windlass_core::names::{Generation, ReleaseNumber};
 use windlass_core::problem::Problem;
-use windlass_core::proxies::{TrustedProxies, TrustedProxy};
+use windlass_core::proxies::TrustedProxy;
 use windlass_core::quantity::Duration as Span;
-use windlass_gateway::{Gateway, GatewayOptions};
+use windlass_gateway::{Gateway, GatewayOptions, Limits};
 
 use crate::backend::Backend;
 use crate::client;
@@ -51,7 +51,13 @@ impl Front {
         Self::start_with(GatewayOptions { trusted, ..options(folder.path()) }, folder).await
     }
 
-    async fn start_with(options: GatewayOptions, folder: TempDir) -> Self {
+    /// With other limits than a gateway has.
+    pub(crate) async fn within(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_with(GatewayOptions { limits, ..options(folder.path()) }, folder).await
+    }
+
+    pub(crate) async fn start_with(options: GatewayOptions, folder: TempDir) -> Self {
         let control = Control { path: options.control.clone() };
         Self { gateway: Gateway::start(options).await.unwrap(), control, folder }
     }
@@ -76,13 +82,8 @@ impl Front {
 }
 
 pub(crate) fn options(folder: &Path) -> GatewayOptions {
-    GatewayOptions {
-        http: ([127, 0, 0, 1], 0).into(),
-        control: folder.join("gateway.sock"),
-        snapshot: folder.join("gateway.json"),
-        threads: 2,
-        trusted: TrustedProxies::default(),
-    }
+    let (control, snapshot) = (folder.join("gateway.sock"), folder.join("gateway.json"));
+    GatewayOptions { threads: 2, ..GatewayOptions::new(([127, 0, 0, 1], 0).into(), control, snapshot) }
 }
 
 /// A service on `shop.test/` with these backends, to be changed at will.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod backend;
+mod bounds;
 mod client;
 mod control;
 mod drain;
@@ -15,4 +16,5 @@ mod retry;
 mod routing;
 mod snapshot;
 mod streams;
+mod succession;
 mod switch;

@@ -43,6 +43,7 @@ async fn refused(store: &Store, number: i64) -> StoredDeployment {
         source: Source::Person,
         requested_by: "ada".to_owned(),
         reason: None,
+        override_gate: false,
         commit: format!("{number:040x}").parse().unwrap(),
         environment_url: None,
         releases: BTreeMap::from([("web".parse().unwrap(), ReleaseNumber(1))]),
