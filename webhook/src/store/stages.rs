@@ -223,7 +223,16 @@ impl Store {
                 }
             }
         }
-        Ok(WayBack::of(successes.into_iter().map(|(_, success)| success)))
+        // One that is at its switch has the traffic already, or will have it in a moment.
+        let mut switching = None;
+        for open in self.open_deployments().await?.into_iter().filter(|open| open.stage == *stage) {
+            let known = successes.iter().any(|(id, _)| *id == open.id.as_str());
+            let standing = self.standing(&open.id).await?;
+            if !known && standing.has_begun_switch() && standing.failure().is_none() {
+                switching = Some(Success { kind: open.kind, releases: open.releases });
+            }
+        }
+        Ok(WayBack::of(successes.into_iter().map(|(_, success)| success).chain(switching)))
     }
 
     /// Whether a release has been active here before.
