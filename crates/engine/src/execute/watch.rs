@@ -102,7 +102,8 @@ async fn sickens(
     };
     let answered = status.map_or_else(|| format!(": {answer}"), |status| format!(" answered {status}"));
     let summary = format!("{name} on {} became unhealthy while it was watched: {asked}{answered}", service.host);
-    Failure::new(FailureCode::Unhealthy, summary)
+    // A redirect may lead anywhere.
+    Failure::new(FailureCode::Unhealthy, context.masker().mask(&summary))
         .log(engine.last_lines(&name, context.masker()).await)
         .hint(format!("it was healthy before it had the traffic: find out why {asked} fails now"))
 }

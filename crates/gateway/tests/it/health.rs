@@ -96,3 +96,25 @@ async fn nobody_waits_for_an_illness_of_what_does_not_serve() {
     let other = front.control.ailing(&spec(1, &[&serves, &other]), Span::from_secs(1)).await.unwrap_err();
     assert_eq!(other.code, "not_serving");
 }
+
+#[tokio::test]
+async fn a_target_is_not_asked_so_often_any_more_when_nobody_waits_for_its_illness() {
+    let front = Front::start().await;
+    let app = Backend::start("app").await;
+    let mut service = spec(1, &[&app]);
+    service.probe.interval = Span::from_secs(3600);
+    front.control.switch(service.clone()).await.unwrap();
+    let probes = || app.knobs.probes.load(Ordering::SeqCst);
+    let before = probes();
+    let asked = eventually("it is asked", async || probes() > before + 3);
+    tokio::select! {
+        ailing = front.control.ailing(&service, Span::from_millis(50)) => panic!("{ailing:?}"),
+        () = asked => {}
+    }
+    eventually("it is left alone", async || {
+        let before = probes();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        probes() == before
+    })
+    .await;
+}
