@@ -26,3 +26,4 @@ mod stop;
 mod strategies;
 mod twins;
 mod unhealthy;
+mod watch;
