@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, Uri, Version};
+use hyper::{Request, Response, StatusCode, Uri, Version};
 use windlass_listen::Arriving;
 
 use crate::body::RequestBody;
@@ -108,6 +108,26 @@ pub(crate) fn leave(response: &mut Response<Incoming>) -> Option<Duration> {
     remove_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     promised
+}
+
+/// An app's word before its answer, as the client gets it. `None`: it is between the app and us, as a `100` is, which the
+/// client has from us (RFC 9110, section 15.2).
+pub(crate) fn early(status: StatusCode, headers: &HeaderMap) -> Option<Vec<u8>> {
+    if matches!(status, StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
+        return None;
+    }
+    let mut headers = headers.clone();
+    remove_hop_by_hop(&mut headers);
+    headers.remove(header::CONTENT_LENGTH);
+    let mut head = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    for (name, value) in &headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    Some(head)
 }
 
 /// The same for the answer that opens a tunnel: what it says about the upgrade is for the client.

@@ -11,7 +11,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::uri::InvalidUri;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use windlass_listen::Arriving;
+use windlass_listen::{Arriving, Early};
 
 use crate::body::{RequestBody, ResponseBody, Upstream};
 use crate::client::Client;
@@ -43,20 +43,25 @@ enum Sent {
 /// Never fails: what goes wrong is an answer too.
 pub(crate) async fn forward(
     client: Arc<Client>,
-    request: Request<Arriving<Incoming>>,
+    mut request: Request<Arriving<Incoming>>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     client.asks();
-    Ok(match headers::arrive(request, &client.peer) {
-        Ok(arrival) => route(&client, arrival).await,
+    let early = request.extensions_mut().remove::<Early>();
+    let answer = match headers::arrive(request, &client.peer) {
+        Ok(arrival) => route(&client, arrival, early.as_ref()).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
         Err(Malformed::Coding) => {
             say(StatusCode::NOT_IMPLEMENTED, "The gateway knows no transfer coding but `chunked`.\n")
         }
         Err(Malformed::Connect) => say(StatusCode::METHOD_NOT_ALLOWED, "This is not a forward proxy.\n"),
-    })
+    };
+    if let Some(early) = early {
+        early.sent().await;
+    }
+    Ok(answer)
 }
 
-async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
+async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Response<ResponseBody> {
     let Arrival { mut request, mut upgrade } = arrival;
     let Ok(Reading { plain, generous }) = path::read(request.uri().path()) else {
         return say(StatusCode::BAD_REQUEST, "The request's path has a NUL in it.\n");
@@ -89,7 +94,7 @@ async fn route(client: &Client, arrival: Arrival) -> Response<ResponseBody> {
             service.pick(&tried).map_err(|reason| (reason, Arc::clone(service)))
         };
         match picked {
-            Ok(in_flight) => match send(in_flight.target(), request).await {
+            Ok(in_flight) => match send(in_flight.target(), request, early).await {
                 Sent::Answered { response, connection } => {
                     return hand_back(client, response, connection, in_flight, upgrade.take());
                 }
@@ -151,7 +156,7 @@ async fn wait(
     }
 }
 
-async fn send(target: &Arc<Target>, mut request: Request<RequestBody>) -> Sent {
+async fn send(target: &Arc<Target>, mut request: Request<RequestBody>, early: Option<&Early>) -> Sent {
     let repeat = repeat(&request);
     let mut pooled = pool::take(target.id, repeat);
     loop {
@@ -164,6 +169,13 @@ async fn send(target: &Arc<Target>, mut request: Request<RequestBody>) -> Sent {
         };
         // An app may close an idle connection in the very moment in which we use it.
         let spare = (connection.reused && repeat == Repeat::Safe).then(|| copy(&request));
+        if let Some(early) = early.cloned() {
+            hyper::ext::on_informational(&mut request, move |head| {
+                if let Some(head) = headers::early(head.status(), head.headers()) {
+                    early.send(&head);
+                }
+            });
+        }
         let mut error = match connection.sender.try_send_request(request).await {
             Ok(response) => return Sent::Answered { response, connection },
             Err(error) => error,

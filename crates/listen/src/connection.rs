@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -31,6 +31,7 @@ impl Connection {
         self.taking.seats()
     }
 
+    /// What hyper writes. An early head of which a part is out comes first.
     fn poll_write_with(
         &mut self,
         context: &mut Context<'_>,
@@ -38,16 +39,32 @@ impl Connection {
     ) -> Poll<io::Result<usize>> {
         let Self { stream, taking } = self;
         let seat = &taking.seat;
-        match write(Pin::new(stream), context) {
-            Poll::Ready(Ok(bytes)) => {
-                seat.wrote(bytes);
-                Poll::Ready(Ok(bytes))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                seat.write_waits();
-                if seat.sent_away(&seat.writer, context) { Poll::Ready(Err(gone())) } else { Poll::Pending }
-            }
+        if seat.unsent.has_begun() {
+            ready!(write_early(stream, seat, context))?;
+        }
+        poll_write(stream, seat, context, write)
+    }
+}
+
+fn write_early(stream: &mut TcpStream, seat: &Seat, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    seat.unsent.write(|head| poll_write(stream, seat, context, |stream, context| stream.poll_write(context, head)))
+}
+
+fn poll_write(
+    stream: &mut TcpStream,
+    seat: &Seat,
+    context: &mut Context<'_>,
+    write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    match write(Pin::new(stream), context) {
+        Poll::Ready(Ok(bytes)) => {
+            seat.wrote(bytes);
+            Poll::Ready(Ok(bytes))
+        }
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => {
+            seat.write_waits();
+            if seat.sent_away(&seat.writer, context) { Poll::Ready(Err(gone())) } else { Poll::Pending }
         }
     }
 }
@@ -88,8 +105,12 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 
+    /// Where hyper flushes, nothing of its own is left to be written: the one place where early heads cannot come
+    /// between an answer's bytes.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let Self { stream, taking } = self.get_mut();
+        ready!(write_early(stream, &taking.seat, context))?;
+        Pin::new(stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,6 +8,7 @@
 mod bodies;
 mod connection;
 mod door;
+mod early;
 mod limits;
 mod seat;
 mod seats;
@@ -17,6 +18,7 @@ mod serve;
 pub use bodies::{Arriving, Leaving};
 pub use connection::Connection;
 pub use door::Door;
+pub use early::Early;
 pub use limits::{Limits, Patience, open_files};
 pub use seats::{Seats, Share, group};
 pub use seldom::Seldom;

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
+use crate::early::Unsent;
 use crate::limits::{Limits, Patience};
 
 /// Part of a head has come, or nothing yet of a connection's first.
@@ -32,6 +33,7 @@ pub(crate) struct Seat {
     pub(crate) reader: AtomicWaker,
     pub(crate) writer: AtomicWaker,
     pub(crate) server: AtomicWaker,
+    pub(crate) unsent: Unsent,
 }
 
 /// How much the client moved in one direction since the phase began, and how long it was waited for, in milliseconds.
@@ -56,6 +58,7 @@ impl Seat {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             server: AtomicWaker::new(),
+            unsent: Unsent::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::task::Poll;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::bodies::{Arriving, Leaving};
 use crate::connection::Connection;
 use crate::door::Door;
+use crate::early::Early;
 use crate::seats::Seats;
 
 /// Whom a request comes from, among its extensions.
@@ -50,6 +51,9 @@ where
         let seat = Arc::clone(&of_service);
         seat.asked(!request.body().is_end_stream());
         request.extensions_mut().insert(Peer(peer));
+        if request.version() == Version::HTTP_11 {
+            request.extensions_mut().insert(Early::new(Arc::clone(&seat)));
+        }
         let answer = service.call(request.map(|body| Arriving::new(body, Arc::clone(&seat))));
         async move {
             let answer = answer.await?;

@@ -6,6 +6,7 @@ mod bounds;
 mod client;
 mod control;
 mod drain;
+mod early;
 mod forward;
 mod harness;
 mod health;
