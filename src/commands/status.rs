@@ -143,6 +143,8 @@ fn show_deployment(deployment: &DeploymentView, now: Timestamp) -> Result<(), Co
     output::result(&format!("\n{BOLD}{title}: {}{BOLD:#} ({asked})", deployment.state))?;
     if let Some(gate_override) = &deployment.gate_override {
         output::result(&format!("  {YELLOW}{gate_override}{YELLOW:#}"))?;
+    } else if let Some(reason) = &deployment.given_reason {
+        output::result(&format!("  because: {}", theirs(reason)))?;
     }
     if let Some(commits) = report::commits(&deployment.commits) {
         output::result(&format!("  from {commits}"))?;

@@ -64,8 +64,14 @@ async fn releases_are_listed_planned_deployed_and_rolled_back() {
     assert!(world.answer().await.starts_with("release 1 "), "a plan does nothing");
 
     let deployed = done(&world, &["deploy", "--reason", "we want it", "--json"]).await;
-    assert_eq!(json(&deployed)["state"], "succeeded");
+    let deployed = json(&deployed);
+    assert_eq!((&deployed["state"], &deployed["given_reason"]), (&"succeeded".into(), &"we want it".into()));
     assert!(world.answer().await.starts_with("release 2 "));
+    let page = reqwest::get(deployed["url"].as_str().unwrap()).await.unwrap().text().await.unwrap();
+    assert!(page.contains("we want it"), "{page}");
+    assert!(done(&world, &["status"]).await.contains("because: we want it"));
+    let told = world.repository.deployments();
+    assert!(told.iter().any(|it| it.description.as_deref().is_some_and(|it| it.ends_with("release 2; we want it"))));
 
     let status = done(&world, &["status", "--json"]).await;
     assert_eq!(json(&status)["apps"]["default"]["active"], 2);

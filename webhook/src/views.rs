@@ -64,6 +64,7 @@ impl App {
             commit: deployment.commit.clone(),
             commits: deployment.commits.clone(),
             requested_by: deployment.requested_by.clone(),
+            given_reason: deployment.reason.clone(),
             created_at: deployment.created_at,
             ended_at: deployment.ended_at,
             url: self.deployment_url(&deployment.id),

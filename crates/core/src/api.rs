@@ -181,6 +181,9 @@ pub struct DeploymentView {
     pub commits: BTreeMap<AppName, CommitSha>,
     /// Who or what asked.
     pub requested_by: String,
+    /// What they gave as their reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_reason: Option<String>,
     /// When.
     pub created_at: Timestamp,
     /// When it said its last word.

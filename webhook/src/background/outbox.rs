@@ -195,17 +195,15 @@ impl Outbox {
         let policy = self.app.policy(&deployment.stage);
         let title = report::title(deployment.kind, &deployment.releases);
         let several = report::commits(&deployment.commits);
+        let from = several.as_ref().map(|commits| format!(" from {commits}")).unwrap_or_default();
+        let given = deployment.gate_override.as_ref().map(ToString::to_string).or_else(|| deployment.reason.clone());
+        let given = given.map(|given| format!("; {given}")).unwrap_or_default();
         NewDeployment {
             commit: deployment.commit.clone(),
             commits: several.as_ref().map(|_| deployment.commits.clone()).unwrap_or_default(),
             task: deployment.kind.as_str().to_owned(),
             environment: deployment.stage.stage.clone(),
-            description: match (several, &deployment.gate_override) {
-                (None, None) => title,
-                (Some(commits), None) => format!("{title} from {commits}"),
-                (None, Some(gate_override)) => format!("{title}; {gate_override}"),
-                (Some(commits), Some(gate_override)) => format!("{title} from {commits}; {gate_override}"),
-            },
+            description: format!("{title}{from}{given}"),
             deployment: deployment.id.clone(),
             production: policy.is_some_and(|policy| policy.production),
             transient: policy.is_some_and(|policy| policy.transient),

@@ -112,6 +112,7 @@ fn summary(view: &DeploymentView) -> Markup {
                 dt { "Commits" } dd { @for (app, commit) in &view.commits { p { (app) " " code { (commit) } } } }
             } @else { dt { "Commit" } dd { code { (view.commit) } } }
             dt { "Asked for by" } dd { (view.requested_by) }
+            @if let Some(reason) = &view.given_reason { dt { "Because" } dd { (plain(reason)) } }
             dt { "At" } dd { time datetime=(datetime(view.created_at)) data-day { (view.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")) } }
             @if let Some(url) = &view.environment_url { dt { "URL" } dd { a href=(url) { (url) } } }
         }
