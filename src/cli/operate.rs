@@ -21,7 +21,7 @@ pub(crate) struct Deploy {
     /// Which: a number, or APP=NUMBER, once per app [default: the newest of every app]
     #[arg(short, long, value_name = "N")]
     pub(crate) release: Vec<ReleaseChoice>,
-    /// Said with it: on its page, in `status`, on GitHub
+    /// Said with it: on its page, on GitHub, and by `status` while it is under way
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Whatever CI says and although GitHub may be down; for tokens with the scope admin
@@ -55,7 +55,7 @@ pub(crate) struct Rollback {
     /// The same as `deploy` takes it: a number, or APP=NUMBER, once per app
     #[arg(short, long, value_name = "N")]
     pub(crate) release: Vec<ReleaseChoice>,
-    /// Said with it: on its page, in `status`, on GitHub
+    /// Said with it: on its page, on GitHub, and by `status` while it is under way
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Do not wait for its end
@@ -167,7 +167,7 @@ pub(crate) struct ReleaseActivate {
     /// Which
     #[arg(value_name = "N")]
     pub(crate) release: ReleaseNumber,
-    /// Said with it: on its page, in `status`, on GitHub
+    /// Said with it: on its page, on GitHub, and by `status` while it is under way
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Do not wait for its end

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use windlass_listen::Arriving;
 
+use crate::forwarded;
 use crate::pool::Connection;
 use crate::target::InFlight;
 
@@ -30,7 +31,14 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Streaming(body) => Pin::new(body).poll_frame(context),
+            Self::Streaming(body) => {
+                let mut frame = ready!(Pin::new(body).poll_frame(context));
+                // Who merges them with the head would take them for what we say ourselves.
+                if let Some(trailers) = frame.as_mut().and_then(|it| it.as_mut().ok()).and_then(Frame::trailers_mut) {
+                    forwarded::remove_claims(trailers);
+                }
+                Poll::Ready(frame)
+            }
         }
     }
 

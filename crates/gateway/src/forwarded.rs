@@ -13,14 +13,29 @@ const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What proxies say of a client beside `X-Forwarded-…`, and frameworks believe.
-const CLAIMS: [&str; 11] = [
+const CLAIMS: [&str; 25] = [
     "forwarded",
+    "x-forwarded",
+    "forwarded-for",
+    "x-original-forwarded-for",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
     "client-ip",
     "true-client-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
     "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "x-appengine-user-ip",
+    "x-envoy-external-address",
+    "x-original-url",
+    "x-rewrite-url",
+    // A variable HTTP_PROXY to what is started as CGI.
+    "proxy",
     "x-scheme",
     "x-url-scheme",
     "x-original-host",
@@ -74,20 +89,28 @@ fn is_disguised(name: &HeaderName) -> bool {
 /// for. How it came is said by [`complete`], once its service is known.
 pub(crate) fn receive(headers: &mut HeaderMap, host: Option<HeaderValue>, peer: &Peer) {
     let believed = peer.standing == Standing::Proxy;
-    let lies = headers.keys().filter(|name| is_disguised(name) || (!believed && is_claim(name)));
-    for name in lies.cloned().collect::<Vec<_>>() {
-        headers.remove(name);
-    }
+    remove_if(headers, |name| is_disguised(name) || (!believed && is_claim(name)));
     if believed {
         keep_if(headers, &PROTO, is_scheme);
         keep_if(headers, &PORT, |port| port.parse::<u16>().is_ok_and(|port| port > 0));
         keep_if(headers, &HOST, is_host);
-        keep_if(headers, &FOR, |client| !client.contains(char::is_whitespace));
+        keep_last(headers, &FOR, |client| !client.contains(char::is_whitespace));
         append_to_forwarded(headers, peer.address);
     }
     append_for(headers, peer.address);
     if let (Some(host), false) = (host, headers.contains_key(HOST)) {
         headers.insert(HOST, host);
+    }
+}
+
+/// Whoever sent them.
+pub(crate) fn remove_claims(headers: &mut HeaderMap) {
+    remove_if(headers, |name| is_disguised(name) || is_claim(name));
+}
+
+fn remove_if(headers: &mut HeaderMap, is_wrong: impl Fn(&HeaderName) -> bool) {
+    for name in headers.keys().filter(|name| is_wrong(name)).cloned().collect::<Vec<_>>() {
+        headers.remove(name);
     }
 }
 
@@ -119,6 +142,22 @@ fn keep_if(headers: &mut HeaderMap, name: &HeaderName, is_good: impl Fn(&str) ->
         Some(lines) => HeaderValue::try_from(lines.join(", ")).ok(),
         None => None,
     };
+    headers.remove(name);
+    if let Some(line) = line {
+        headers.insert(name, line);
+    }
+}
+
+/// One line of the last ones that are as they should be: proxies append, and what a client wrote in front of that takes
+/// nothing of it away.
+fn keep_last(headers: &mut HeaderMap, name: &HeaderName, is_good: impl Fn(&str) -> bool) {
+    let lines = headers.get_all(name).iter();
+    let items: Vec<&[u8]> = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).collect();
+    let items = items.iter().rev().map(|item| str::from_utf8(item.trim_ascii()).ok());
+    let good = items.map_while(|item| item.filter(|item| !item.is_empty() && item.is_ascii() && is_good(item)));
+    let mut good: Vec<&str> = good.collect();
+    good.reverse();
+    let line = (!good.is_empty()).then(|| HeaderValue::try_from(good.join(", ")).ok()).flatten();
     headers.remove(name);
     if let Some(line) = line {
         headers.insert(name, line);
@@ -239,6 +278,9 @@ mod tests {
             ("x-real-ip", "1.1.1.1"),
             ("client-ip", "1.1.1.1"),
             ("front-end-https", "on"),
+            ("x-forwarded", "for=1.1.1.1"),
+            ("x-original-url", "/admin"),
+            ("proxy", "http://1.1.1.1"),
             ("x_forwarded_proto", "https"),
             ("x-forwarded_proto", "https"),
             ("x_real_ip", "1.1.1.1"),
@@ -302,7 +344,14 @@ mod tests {
             ("x-forwarded-for", "1.1.1.1, , 2.2.2.2"),
             ("forwarded", "for=\"1.1.1.1"),
         ];
-        assert_eq!(told(PROXY, true, &wrong), ["for: 10.0.0.9", "host: shop.test", "port: 443", "proto: https"]);
+        assert_eq!(
+            told(PROXY, true, &wrong),
+            ["for: 2.2.2.2, 10.0.0.9", "host: shop.test", "port: 443", "proto: https"]
+        );
+        for lie in [",", "a b", "", " , ,", "1.1.1.1 2"] {
+            let behind = [("x-forwarded-for", lie), ("x-forwarded-for", "203.0.113.9")];
+            assert_eq!(told(PROXY, true, &behind)[0], "for: 203.0.113.9, 10.0.0.9", "{lie:?}");
+        }
     }
 
     #[test]

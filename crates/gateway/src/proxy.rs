@@ -81,7 +81,7 @@ async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Resp
             let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             let way = table.find(host, request.uri().path());
             if let Some(generous) = &generous
-                && !Way::is_same(way, table.find(host, generous))
+                && !Way::is_same(way, table.find_generously(host, generous))
             {
                 return say(StatusCode::BAD_REQUEST, "The request's path can be read as another app's.\n");
             }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::path::{self, HasNul, Reading};
 use crate::service::Service;
 
 /// All routes at one moment. Never changed, only replaced whole: whoever has loaded one sees all or nothing of a switch.
@@ -17,6 +18,8 @@ pub(crate) struct Table {
 struct Rule {
     /// Without the slash at its end: `/` is empty here.
     prefix: String,
+    /// As an app that reads generously would have it, where that is something else.
+    generous: Option<String>,
     service: Arc<Service>,
     redirect: Option<String>,
 }
@@ -48,9 +51,10 @@ impl Table {
         let mut hosts: HashMap<String, Vec<Rule>> = HashMap::new();
         for service in services {
             for route in &service.spec.routes {
-                let prefix = route.path.trim_end_matches('/').to_owned();
+                let (prefix, generous) = read(&route.path);
                 hosts.entry(route.host.clone()).or_default().push(Rule {
                     prefix,
+                    generous,
                     service: Arc::clone(service),
                     redirect: route.redirect.clone(),
                 });
@@ -64,17 +68,32 @@ impl Table {
 
     /// Whose this request is. `host` is as the client wrote it, with a port perhaps.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<Way<'_>> {
+        self.find_by(host, |rule| covers(&rule.prefix, path))
+    }
+
+    /// The same for a path that was read generously: so are the routes' then.
+    pub(crate) fn find_generously(&self, host: &str, path: &str) -> Option<Way<'_>> {
+        self.find_by(host, |rule| covers(rule.generous.as_ref().unwrap_or(&rule.prefix), path))
+    }
+
+    fn find_by(&self, host: &str, covers: impl Fn(&Rule) -> bool) -> Option<Way<'_>> {
         let host = plain_host(host);
-        let rule =
-            self.rule(&host, path).or_else(|| self.rule(&wildcard(&host)?, path)).or_else(|| self.rule("*", path));
+        let rule = |host: &str| self.hosts.get(host)?.iter().find(|rule| covers(rule));
+        let rule = rule(&host).or_else(|| rule(&wildcard(&host)?)).or_else(|| rule("*"));
         rule.map(|rule| match &rule.redirect {
             Some(to) => Way::Redirect(to),
             None => Way::Serve(&rule.service),
         })
     }
+}
 
-    fn rule(&self, host: &str, path: &str) -> Option<&Rule> {
-        self.hosts.get(host)?.iter().find(|rule| covers(&rule.prefix, path))
+/// A route's path as requests' are read, both without the slash at the end.
+fn read(path: &str) -> (String, Option<String>) {
+    let bare = |path: &str| path.trim_end_matches('/').to_owned();
+    match path::read(path) {
+        Ok(Reading { plain, generous }) => (bare(&plain), generous.as_deref().map(bare)),
+        // No request that has such a path gets here.
+        Err(HasNul) => (bare(path), None),
     }
 }
 
@@ -136,6 +155,16 @@ mod tests {
         ] {
             assert_eq!(found(&table, host, path), Some(expected), "{host}{path}");
         }
+    }
+
+    #[test]
+    fn a_route_is_read_as_a_request_is() {
+        let services = [service("all", &[("shop.test", "/")]), service("own", &[("shop.test", "/caf%c3%a9/%7Ea;b/")])];
+        let table = Table::new(services.iter());
+        assert_eq!(found(&table, "shop.test", "/caf%C3%A9/~a;b/x"), Some("own"));
+        let generously = |path| table.find_generously("shop.test", path);
+        assert!(Way::is_same(generously("/caf\u{e9}/~a/x"), table.find("shop.test", "/caf%C3%A9/~a;b/x")));
+        assert!(!Way::is_same(generously("/caf\u{e9}"), table.find("shop.test", "/caf%C3%A9/~a;b/x")));
     }
 
     #[test]

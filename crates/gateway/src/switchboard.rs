@@ -85,8 +85,8 @@ impl Switchboard {
 
     /// Changes nothing any more. Waits for the change that is being made.
     pub(crate) async fn close(&self) {
-        let _entries = self.entries.lock().await;
         self.closed.store(true, Ordering::SeqCst);
+        let _entries = self.entries.lock().await;
     }
 
     /// For a change: refused once it is closed.

@@ -46,6 +46,8 @@ struct Lines {
 
 /// So many probes in a row fail before a healthy target is called unhealthy.
 const FAILURES_UNTIL_UNHEALTHY: u32 = 2;
+/// What is over sooner is no illness.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 impl Target {
     /// A target that is not known yet.
@@ -122,9 +124,18 @@ impl Target {
         wait_until(&self.state_changed, || self.state() == TargetState::Healthy).await;
     }
 
-    /// Waits until the target is unhealthy, and has it asked for its health at least this often.
+    /// Waits until the target is unhealthy and stays so for a moment, and has it asked for its health at least this often.
     pub(crate) async fn ailing(&self, every: Duration) {
-        let ailing = wait_until(&self.state_changed, || self.state() == TargetState::Unhealthy);
+        let ailing = async {
+            loop {
+                wait_until(&self.state_changed, || self.state() == TargetState::Unhealthy).await;
+                // Whoever opens its port anew is away for some milliseconds, and requests have it asked at once.
+                tokio::select! {
+                    () = tokio::time::sleep(every.min(A_MOMENT)) => return,
+                    () = self.healthy() => {}
+                }
+            }
+        };
         let ask = async {
             loop {
                 tokio::time::sleep(every).await;

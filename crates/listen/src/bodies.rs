@@ -13,6 +13,7 @@ use crate::seat::Seat;
 pub struct Arriving<B> {
     body: B,
     seat: Arc<Seat>,
+    request: u64,
 }
 
 /// An answer's body.
@@ -23,8 +24,8 @@ pub struct Leaving<B> {
 }
 
 impl<B> Arriving<B> {
-    pub(crate) fn new(body: B, seat: Arc<Seat>) -> Self {
-        Self { body, seat }
+    pub(crate) fn new(body: B, seat: Arc<Seat>, request: u64) -> Self {
+        Self { body, seat, request }
     }
 }
 
@@ -45,7 +46,7 @@ impl<B: Body + Unpin> Body for Arriving<B> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
         if frame.is_none() || this.body.is_end_stream() {
-            this.seat.body_ended();
+            this.seat.body_ended(this.request);
         }
         Poll::Ready(frame)
     }
@@ -61,7 +62,7 @@ impl<B: Body + Unpin> Body for Arriving<B> {
 
 impl<B> Drop for Arriving<B> {
     fn drop(&mut self) {
-        self.seat.body_ended();
+        self.seat.body_ended(self.request);
     }
 }
 

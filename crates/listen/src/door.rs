@@ -39,12 +39,16 @@ impl Door {
 
     /// The same, where some addresses speak for many clients. Loopback always does.
     pub async fn next_sharing(&self, share: impl Fn(IpAddr) -> Share) -> (Connection, SocketAddr) {
-        let (stream, peer) = self.accept().await;
-        // One that has gone already is found out by whoever reads from it.
-        let _ = stream.set_nodelay(true);
-        let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEP_ALIVE));
-        let taking = self.seats.take(peer.ip(), share(peer.ip())).await;
-        (Connection::new(stream, taking), peer)
+        loop {
+            let (stream, peer) = self.accept().await;
+            // One that has gone already is found out by whoever reads from it.
+            let _ = stream.set_nodelay(true);
+            let keep_alive = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE);
+            let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
+            if let Some(taking) = self.seats.take(peer.ip(), share(peer.ip())).await {
+                return (Connection::new(stream, taking), peer);
+            }
+        }
     }
 
     async fn accept(&self) -> (TcpStream, SocketAddr) {

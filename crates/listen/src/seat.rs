@@ -1,7 +1,8 @@
 //! What is known of one connection: what it does, and for how long it has kept us waiting.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::task::Context;
 use std::time::Instant;
 
@@ -28,6 +29,12 @@ pub(crate) struct Seat {
     since: AtomicU64,
     pub(crate) reading: Waiting,
     pub(crate) writing: Waiting,
+    /// How many requests there were; what is told of an earlier one counts no more.
+    request: AtomicU64,
+    /// Whether the last one's body is under way,
+    arriving: AtomicBool,
+    /// and whether its answer has ended.
+    answered: AtomicBool,
     gone: AtomicBool,
     /// Whoever polls the connection, for whatever reason.
     pub(crate) reader: AtomicWaker,
@@ -54,6 +61,9 @@ impl Seat {
             since: AtomicU64::new(0),
             reading: Waiting::default(),
             writing: Waiting::default(),
+            request: AtomicU64::new(0),
+            arriving: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
@@ -84,35 +94,55 @@ impl Seat {
         self.writing.waits(self.now());
     }
 
-    /// A head is whole.
-    pub(crate) fn asked(&self, has_body: bool) {
+    /// A head is whole. Gives the request's number on this connection.
+    pub(crate) fn asked(&self, has_body: bool) -> u64 {
         self.reading.reset();
         self.writing.reset();
+        self.answered.store(false, SeqCst);
+        self.arriving.store(has_body, SeqCst);
+        let number = self.request.fetch_add(1, SeqCst) + 1;
         self.enter(if has_body { BODY } else { BUSY });
+        number
     }
 
-    /// The request's body is whole, or nobody wants the rest.
-    pub(crate) fn body_ended(&self) {
-        let _ = self.phase.compare_exchange(BODY, BUSY, Relaxed, Relaxed);
+    /// The body of this request is whole, or nobody wants the rest.
+    pub(crate) fn body_ended(&self, request: u64) {
+        // An earlier one's may be dropped late.
+        if self.request.load(SeqCst) != request || !self.arriving.swap(false, SeqCst) {
+            return;
+        }
+        if self.answered.load(SeqCst) {
+            self.enter(IDLE);
+        } else {
+            let _ = self.phase.compare_exchange(BODY, BUSY, Release, Relaxed);
+        }
     }
 
-    /// The answer has ended.
+    /// The answer has ended; maybe before the request's body has, which then is what is waited for.
     pub(crate) fn answered(&self) {
-        self.enter(IDLE);
+        self.answered.store(true, SeqCst);
+        self.enter(if self.arriving.load(SeqCst) { BODY } else { IDLE });
     }
 
     fn enter(&self, phase: u8) {
         self.since.store(self.now(), Relaxed);
-        self.phase.store(phase, Relaxed);
+        self.phase.store(phase, Release);
     }
 
-    /// For how long the client has kept us waiting, in milliseconds; 0 while it is we who are at work.
-    pub(crate) fn kept_waiting(&self) -> u64 {
+    /// Where it stands, and since when at the earliest: who sees the phase sees the time that was written before it.
+    fn stands(&self) -> (u8, u64) {
+        let phase = self.phase.load(Acquire);
+        (phase, self.since.load(Relaxed))
+    }
+
+    /// For how long the client has kept us waiting, in milliseconds; 0 while it is we who are at work. Who sends a body as
+    /// fast as it has to keeps nobody waiting by its length.
+    pub(crate) fn kept_waiting(&self, limits: &Limits) -> u64 {
         let now = self.now();
         let writes = self.writing.now(now);
-        match self.phase.load(Relaxed) {
-            HEAD | IDLE if writes == 0 => (now - self.since.load(Relaxed).min(now)).max(1),
-            BODY => self.reading.in_all(now).max(writes),
+        match self.stands() {
+            (HEAD | IDLE, since) if !self.writing.is_waiting() => now.saturating_sub(since).max(1),
+            (BODY, _) => self.reading.owed(&limits.body, now).max(writes),
             _ => writes,
         }
     }
@@ -123,9 +153,10 @@ impl Seat {
         if self.writing.overdue(&limits.answer, now) {
             return Some("reading its answer");
         }
-        let waited = now - self.since.load(Relaxed).min(now);
-        let writes = self.writing.now(now) > 0;
-        match self.phase.load(Relaxed) {
+        let writes = self.writing.is_waiting();
+        let (phase, since) = self.stands();
+        let waited = now.saturating_sub(since);
+        match phase {
             HEAD if !writes && waited > millis(limits.head) => Some("its request's head"),
             IDLE if !writes && waited > millis(limits.idle) => Some("its next request"),
             BODY if self.reading.overdue(&limits.body, now) => Some("its request's body"),
@@ -135,19 +166,19 @@ impl Seat {
 
     /// Part of a head, or nothing, has come.
     pub(crate) fn has_no_head(&self) -> bool {
-        matches!(self.phase.load(Relaxed), HEAD | IDLE) && self.writing.now(self.now()) == 0
+        matches!(self.stands().0, HEAD | IDLE) && !self.writing.is_waiting()
     }
 
     /// Ends the connection, whatever it does.
     pub(crate) fn send_away(&self) {
-        self.gone.store(true, std::sync::atomic::Ordering::Release);
+        self.gone.store(true, Release);
         for waker in [&self.reader, &self.writer, &self.server] {
             waker.wake();
         }
     }
 
     pub(crate) fn is_sent_away(&self) -> bool {
-        self.gone.load(std::sync::atomic::Ordering::Acquire)
+        self.gone.load(Acquire)
     }
 
     /// The same, for whoever would hear of it.
@@ -180,6 +211,20 @@ impl Waiting {
         self.bytes.store(0, Relaxed);
     }
 
+    /// From its first millisecond on.
+    fn is_waiting(&self) -> bool {
+        self.since.load(Relaxed) != 0
+    }
+
+    /// How long it was waited for beyond what its bytes are worth, or is waited for now.
+    fn owed(&self, patience: &Patience, now: u64) -> u64 {
+        self.in_all(now).saturating_sub(self.earned(patience)).max(self.now(now))
+    }
+
+    fn earned(&self, patience: &Patience) -> u64 {
+        self.bytes.load(Relaxed).saturating_mul(1000) / patience.bytes_per_second.max(1)
+    }
+
     /// How long nothing has moved that is waited for.
     fn now(&self, now: u64) -> u64 {
         match self.since.load(Relaxed) {
@@ -193,7 +238,7 @@ impl Waiting {
     }
 
     fn overdue(&self, patience: &Patience, now: u64) -> bool {
-        let earned = self.bytes.load(Relaxed).saturating_mul(1000) / patience.bytes_per_second.max(1);
+        let earned = self.earned(patience);
         self.now(now) > millis(patience.stall)
             || self.now(now) > 0 && self.in_all(now) > millis(patience.grace).saturating_add(earned)
     }
@@ -201,4 +246,46 @@ impl Waiting {
 
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat() -> Seat {
+        Seat::new("192.0.2.1".parse().unwrap())
+    }
+
+    #[test]
+    fn a_body_that_outlasts_its_answer_is_waited_for_as_a_body() {
+        let seat = seat();
+        let first = seat.asked(true);
+        seat.answered();
+        seat.read(1000);
+        assert_eq!(seat.stands().0, BODY);
+        assert!(!seat.has_no_head(), "a server that stops does not cut it");
+        seat.body_ended(first);
+        assert_eq!(seat.stands().0, IDLE);
+    }
+
+    #[test]
+    fn what_is_told_late_of_an_earlier_request_counts_no_more() {
+        let seat = seat();
+        let first = seat.asked(true);
+        seat.answered();
+        seat.asked(true);
+        seat.body_ended(first);
+        assert_eq!(seat.stands().0, BODY);
+    }
+
+    #[test]
+    fn a_body_that_comes_as_fast_as_it_has_to_owes_nothing() {
+        let limits = Limits::service();
+        let seat = seat();
+        seat.asked(true);
+        seat.reading.waited.store(600_000, Relaxed);
+        assert!(seat.kept_waiting(&limits) > 500_000);
+        seat.read(600 * 1024 * 1024);
+        assert_eq!(seat.kept_waiting(&limits), 0);
+    }
 }

@@ -81,7 +81,9 @@ impl Seats {
     }
 
     /// A seat for a connection from this address, as soon as there is one: who has kept us waiting longest gives way.
-    pub(crate) async fn take(self: &Arc<Self>, address: IpAddr, share: Share) -> Taking {
+    /// `None`: the address has its share, and all of that is at work. Whoever waited for one of them would keep the others
+    /// out.
+    pub(crate) async fn take(self: &Arc<Self>, address: IpAddr, share: Share) -> Option<Taking> {
         let group = group(address);
         let half = (self.most / 2).max(1);
         loop {
@@ -91,7 +93,7 @@ impl Seats {
                 let of_group = taken.by_address.get(&group).copied().unwrap_or_default();
                 let crowded = share == Share::Half && !address.is_loopback() && of_group >= half;
                 if taken.seats.len() < self.most && !crowded {
-                    return self.seat(&mut taken, group);
+                    return Some(self.seat(&mut taken, group));
                 }
                 if let Some(count) = self.full.count() {
                     tracing::warn!(
@@ -101,7 +103,10 @@ impl Seats {
                         "all connections are taken: who has kept us waiting longest is sent away"
                     );
                 }
-                taken.send_away_longest(|seat| !crowded || seat.address == group);
+                let gives_way = taken.send_away_longest(&self.limits, |seat| !crowded || seat.address == group);
+                if crowded && !gives_way {
+                    return None;
+                }
             }
             let _ = tokio::time::timeout(LOOK_AGAIN, left).await;
         }
@@ -110,7 +115,7 @@ impl Seats {
     /// Sends away who has kept us waiting longest, because something ran out; waits until somebody has left.
     pub(crate) async fn make_room(&self) {
         let left = self.left.notified();
-        self.lock().send_away_longest(|_| true);
+        self.lock().send_away_longest(&self.limits, |_| true);
         let _ = tokio::time::timeout(LOOK_AGAIN, left).await;
     }
 
@@ -140,11 +145,17 @@ impl Taking {
 }
 
 impl Taken {
-    fn send_away_longest(&self, who: impl Fn(&Seat) -> bool) {
-        let candidates = self.seats.values().filter(|seat| !seat.is_sent_away() && who(seat));
-        let waits = candidates.map(|seat| (seat.kept_waiting(), seat)).filter(|(waited, _)| *waited > 0);
-        if let Some((_, longest)) = waits.max_by_key(|(waited, _)| *waited) {
-            longest.send_away();
+    /// Whether there is one of them, or one that is about to leave.
+    fn send_away_longest(&self, limits: &Limits, who: impl Fn(&Seat) -> bool) -> bool {
+        let (leaving, candidates): (Vec<_>, Vec<_>) =
+            self.seats.values().filter(|seat| who(seat)).partition(|seat| seat.is_sent_away());
+        let waits = candidates.iter().map(|seat| (seat.kept_waiting(limits), seat)).filter(|(waited, _)| *waited > 0);
+        match waits.max_by_key(|(waited, _)| *waited) {
+            Some((_, longest)) => {
+                longest.send_away();
+                true
+            }
+            None => !leaving.is_empty(),
         }
     }
 }
@@ -189,5 +200,24 @@ pub fn group(address: IpAddr) -> IpAddr {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }
         address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_whose_share_is_at_work_keeps_nobody_out() {
+        let seats = Seats::new(Limits { connections: 8, ..Limits::service() }, usize::MAX);
+        let [busy, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().unwrap());
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(seats.take(busy, Share::Half).await.unwrap());
+        }
+        taken.iter().for_each(|it| drop(it.seat.asked(false)));
+        assert!(seats.take(busy, Share::Half).await.is_none(), "it is not waited for");
+        taken.push(seats.take(other, Share::Half).await.unwrap());
+        taken.push(seats.take(busy, Share::All).await.unwrap());
     }
 }

@@ -49,12 +49,12 @@ where
     let of_service = Arc::clone(&seat);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let seat = Arc::clone(&of_service);
-        seat.asked(!request.body().is_end_stream());
+        let number = seat.asked(!request.body().is_end_stream());
         request.extensions_mut().insert(Peer(peer));
         if request.version() == Version::HTTP_11 {
             request.extensions_mut().insert(Early::new(Arc::clone(&seat)));
         }
-        let answer = service.call(request.map(|body| Arriving::new(body, Arc::clone(&seat))));
+        let answer = service.call(request.map(|body| Arriving::new(body, Arc::clone(&seat), number)));
         async move {
             let answer = answer.await?;
             let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;

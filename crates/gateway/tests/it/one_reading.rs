@@ -59,11 +59,11 @@ async fn no_spelling_of_a_path_reaches_another_app_than_its_plain_one() {
     front.control.switch(spec(1, &[&shop])).await.unwrap();
     let mut other = spec(1, &[&api]);
     other.key = ServiceKey("1/production/api".to_owned());
-    other.routes = vec![route(HOST, "/api")];
+    other.routes = vec![route(HOST, "/api"), route(HOST, "/caf%c3%a9")];
     front.control.switch(other).await.unwrap();
 
     let mut client = Client::connect(front.http()).await;
-    for path in ["/%61pi", "/x/../api", "/x/%2e%2e/api", "/./api", "/api/%2E/x", "/a/b/../../api/"] {
+    for path in ["/%61pi", "/x/../api", "/x/%2e%2e/api", "/./api", "/api/%2E/x", "/a/b/../../api/", "/caf%C3%A9/x"] {
         assert_eq!(client.get(HOST, path).await.unwrap(), (200, "api".to_owned()), "{path}");
     }
     for path in ["/", "/apix", "/x/api", "/x%2fapi", "/a//b", "/api/../x", "/files/a;v=1"] {
