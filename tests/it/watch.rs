@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use windlass_core::api::DeploymentView;
 use windlass_core::deployment::DeploymentState;
-use windlass_testing::github::NewJob;
+use windlass_testing::github::{CheckState, Conclusion, NewJob};
 
 use crate::sign_in::Job;
 use crate::world::{PATIENCE, World, stage_path};
@@ -60,6 +60,23 @@ async fn a_rollback_in_the_watch_ends_it_and_leaves_its_hold() {
     assert_eq!(rollback.state, DeploymentState::Succeeded);
     is_back(&world, &started, &commit).await;
     assert_eq!(world.stage().await.hold.unwrap().deployment, rollback.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_in_the_watch_has_its_turn_before_a_merge_that_waits() {
+    let world = World::start().await;
+    watched(&world).await;
+    let merged = world.merge("third");
+    world.repository.add_check_run(&merged, "test", CheckState::InProgress);
+    world.register(&merged, &world.build(&[]).await, &world.config()).await;
+    crate::order::until(&world, &merged, |it| it.reason.as_deref() == Some("gate")).await;
+    begin(&world, "deploy", json!({ "default": 2 })).await;
+    world.until_answer("release 2 ").await;
+    world.repository.add_check_run(&merged, "test", CheckState::Completed(Conclusion::Success));
+    let rollback = world.deploy("rollback", None).await;
+    assert_eq!(rollback.state, DeploymentState::Succeeded);
+    crate::order::until(&world, &merged, |it| it.reason.as_deref() == Some("hold")).await;
+    assert!(world.answer().await.starts_with("release 1 "), "what was merged meanwhile may be the same mistake");
 }
 
 #[tokio::test(flavor = "multi_thread")]

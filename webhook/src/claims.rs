@@ -51,11 +51,15 @@ impl App {
         // In this order: what is claimed meanwhile is served by then.
         let written = self.store.host_claims().await?;
         let mut served: BTreeSet<(ProjectName, Claim)> = BTreeSet::new();
-        let mut in_order = Vec::new();
+        let (mut in_order, mut unreadable) = (Vec::new(), BTreeSet::new());
         for Serving { stage, app, release } in self.store.serving().await? {
             let Some(project) = self.project(&stage.project) else { continue };
             let Some(release) = self.store.release(&stage, &app, release).await? else { continue };
-            let Ok(config) = self.stored_config(&stage, &release.config).await else { continue };
+            let Ok(config) = self.stored_config(&stage, &release.config).await else {
+                // An older version could read it, and it is served all the same.
+                unreadable.insert(stage.project);
+                continue;
+            };
             for claim in config.apps.get(&app).into_iter().flat_map(|app| project.limits.claims(app)) {
                 let one = (stage.project.clone(), claim);
                 if served.insert(one.clone()) {
@@ -65,8 +69,9 @@ impl App {
         }
         let known: BTreeSet<&Claim> = written.iter().map(|it| &it.claim).collect();
         let missing = in_order.into_iter().filter(|(_, claim)| !known.contains(claim)).collect();
-        let (stays, gone) =
-            written.into_iter().partition(|it| served.contains(&(it.project.clone(), it.claim.clone())));
+        let (stays, gone) = written.into_iter().partition(|it| {
+            unreadable.contains(&it.project) || served.contains(&(it.project.clone(), it.claim.clone()))
+        });
         Ok(Ownership { stays, gone, missing })
     }
 

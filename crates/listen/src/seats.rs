@@ -215,7 +215,9 @@ mod tests {
         for _ in 0..4 {
             taken.push(seats.take(busy, Share::Half).await.unwrap());
         }
-        taken.iter().for_each(|it| drop(it.seat.asked(false)));
+        for taking in &taken {
+            taking.seat.asked(false);
+        }
         assert!(seats.take(busy, Share::Half).await.is_none(), "it is not waited for");
         taken.push(seats.take(other, Share::Half).await.unwrap());
         taken.push(seats.take(busy, Share::All).await.unwrap());

@@ -42,9 +42,9 @@ async fn forget_what_ended(app: &App, keep: &Keep) -> Result<(), StoreError> {
     let store = &app.store;
     let before = |kept: Length| before(app.now(), kept);
     let (logs, deployments, tasks) = (before(keep.logs), before(keep.deployments), before(keep.tasks));
-    // Logs go first, also where they are said to be kept longer than what they belong to.
-    while store.forget_logs(logs.max(deployments), AT_ONCE).await? > 0 {}
+    while store.forget_logs(logs, AT_ONCE).await? > 0 {}
     while store.forget_deployments(deployments, DEPLOYMENTS_AT_ONCE).await? > 0 {}
+    // What a task wrote goes first, also where it is said to be kept longer than the task.
     while store.forget_task_logs(logs.max(tasks), AT_ONCE).await? > 0 {}
     while store.forget_tasks(tasks, AT_ONCE).await? > 0 {}
     while store.forget_audit(before(keep.audit), AT_ONCE).await? > 0 {}

@@ -179,13 +179,15 @@ async fn releases_of(
     Ok(releases)
 }
 
-/// In the order in which they were asked for; one that waits does not hold up the next.
+/// Who goes back has the first turn: what was asked for before may be the same mistake, and waits for the hold. The others in
+/// the order in which they were asked for; one that waits does not hold up the next.
 async fn first_that_may_run<'a>(
     app: &App,
     open: &'a [StoredDeployment],
 ) -> Result<Option<&'a StoredDeployment>, StoreError> {
     let mut left = open.to_vec();
-    for deployment in open {
+    let goes_back = |deployment: &&StoredDeployment| deployment.kind == DeploymentKind::Rollback;
+    for deployment in open.iter().filter(goes_back).chain(open.iter().filter(|it| !goes_back(it))) {
         let standing = app.store.standing(&deployment.id).await?;
         if standing.state().is_final() {
             left.retain(|it| it.id != deployment.id);

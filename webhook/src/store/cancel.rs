@@ -52,7 +52,8 @@ impl Store {
     }
 
     /// Ends the watch of what a rollback is to take back: it goes back now, and the rollback has its turn. Where the
-    /// rollback itself has to wait for somebody, what is watched is not touched.
+    /// rollback itself has to wait for somebody, what is watched is not touched; nor is a rollback, which would bring back
+    /// what somebody went away from.
     pub(super) async fn end_watch_for(
         &self,
         write: &mut Write,
@@ -75,6 +76,9 @@ impl Store {
         };
         for running in self.open_deployments().await? {
             if running.stage != *stage || running.state != DeploymentState::Running || !replaces(&running) {
+                continue;
+            }
+            if running.kind == DeploymentKind::Rollback {
                 continue;
             }
             let standing = self.standing(&running.id).await?;

@@ -11,7 +11,7 @@ use super::{Store, StoreError, Write, text};
 mod tests;
 
 /// Deployments that have ended before then, and that nothing needs: not what is served, nor what was before it; not the
-/// last 100 of their stage, nor the last 10 that made something of an app active; none of a commit that is wanted, or that
+/// last 100 of their stage, nor the last one of each of the last 10 releases of an app; none of a commit that is wanted, or that
 /// GitHub has to hear of.
 const OVER: &str = "SELECT d.id FROM deployments d WHERE d.ended_at < ? AND d.state NOT IN ('waiting', 'running')
     AND NOT (d.state = 'succeeded' AND d.retired = 0)
@@ -24,7 +24,11 @@ const OVER: &str = "SELECT d.id FROM deployments d WHERE d.ended_at < ? AND d.st
         WHERE w.project = d.project AND w.stage = d.stage AND (w.commit_sha = d.commit_sha OR EXISTS (
             SELECT 1 FROM deployment_releases r WHERE r.deployment = d.id AND r.commit_sha = w.commit_sha)))
     AND NOT (d.state = 'succeeded' AND EXISTS (SELECT 1 FROM deployment_releases r WHERE r.deployment = d.id
-        AND 10 > (SELECT COUNT(*) FROM deployments m JOIN deployment_releases s ON s.deployment = m.id
+        AND NOT EXISTS (SELECT 1 FROM deployments m JOIN deployment_releases s ON s.deployment = m.id
+            WHERE m.project = d.project AND m.stage = d.stage AND s.app = r.app AND m.state = 'succeeded'
+            AND s.release_number = r.release_number AND m.number > d.number)
+        AND 10 > (SELECT COUNT(DISTINCT s.release_number) FROM deployments m
+            JOIN deployment_releases s ON s.deployment = m.id
             WHERE m.project = d.project AND m.stage = d.stage AND s.app = r.app AND m.state = 'succeeded'
             AND m.number > d.number)))
     LIMIT ?";
@@ -57,7 +61,7 @@ impl Store {
         self.forget_rows(sql, before, most).await
     }
 
-    /// Removes some deployments with all that belongs to them, and says how many. Their logs are to be gone by then.
+    /// Removes some deployments with all that belongs to them, and says how many.
     pub(crate) async fn forget_deployments(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let mut write = self.begin().await?;
         let over = sqlx::query(OVER).bind(text(before)).bind(most).fetch_all(&mut *write).await?;

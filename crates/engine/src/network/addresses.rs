@@ -51,11 +51,17 @@ impl Engine {
         // Docker adds its own again: the beginning of the container's id.
         let id = container.id.unwrap_or_default();
         let aliases = endpoint.aliases.map(|aliases| aliases.into_iter().filter(|it| !id.starts_with(it)).collect());
-        let endpoint = EndpointSettings { aliases, ipam_config: Some(address), ..Default::default() };
+        let old = EndpointSettings { aliases, ipam_config: endpoint.ipam_config, ..Default::default() };
+        let new = EndpointSettings { ipam_config: Some(address), ..old.clone() };
         let leave = NetworkDisconnectRequest { container: id.clone(), force: Some(true) };
         self.docker().disconnect_network(&network, leave).await.map_err(failed)?;
-        let join = NetworkConnectRequest { container: id, endpoint_config: Some(endpoint) };
-        self.docker().connect_network(&network, join).await.map_err(failed)
+        let join = |endpoint| NetworkConnectRequest { container: id.clone(), endpoint_config: Some(endpoint) };
+        let joined = self.docker().connect_network(&network, join(new)).await;
+        if joined.is_err() {
+            // Without a network of ours Docker would give it any address.
+            let _ = self.docker().connect_network(&network, join(old)).await;
+        }
+        joined.map_err(failed)
     }
 
     /// What our containers were created with, those that do not run included.

@@ -144,8 +144,16 @@ async fn what_is_served_held_wanted_untold_or_a_way_back_stays_whatever_its_age(
         assert_eq!(there, place < 7, "the one at {place}");
     }
     assert_eq!(count(&store, "deployments").await, 107);
-    // Of an app ten that made something of it active are kept.
+    // Of an app the last ten releases are kept, each with the last deployment that made it active, however often that was.
     run(&store, "UPDATE deployments SET state = 'succeeded', retired = 1 WHERE number > 20").await;
+    let newer = "UPDATE deployment_releases SET release_number = 2
+         WHERE deployment IN (SELECT id FROM deployments WHERE number > 20)";
+    run(&store, newer).await;
+    forget_all(&store, later()).await;
+    assert!(store.deployment(&old[5].id).await.unwrap().is_some());
+    let each = "UPDATE deployment_releases SET release_number = (SELECT number FROM deployments WHERE id = deployment)
+         WHERE release_number = 2";
+    run(&store, each).await;
     forget_all(&store, later()).await;
     assert!(store.deployment(&old[5].id).await.unwrap().is_none());
 }
