@@ -195,8 +195,16 @@ impl Client {
         self.get(&["deployments", id.as_str()], &()).await
     }
 
+    /// In its watch the old release has its traffic back.
     pub(crate) async fn cancel(&self, id: &DeploymentId) -> Result<DeploymentView, ClientError> {
         self.post(&["deployments", id.as_str(), "cancel"], &serde_json::json!({})).await
+    }
+
+    /// Only before its traffic has moved: nobody has asked for the old release.
+    pub(crate) async fn cancel_before_switch(&self, id: &DeploymentId) -> Result<DeploymentView, ClientError> {
+        let path = ["deployments", id.as_str(), "cancel"];
+        let request = self.request(Method::POST, &path).query(&[("back", false)]).json(&serde_json::json!({}));
+        self.json(request.timeout(REQUEST_TIMEOUT), &path).await
     }
 
     /// What happened to a deployment after a place in its sequence, and then what happens, until its last word.

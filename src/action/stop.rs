@@ -83,7 +83,7 @@ impl UnderWay {
             State::Known(client, id) => (client, id),
         };
         log.line(&format!("the job was cancelled; telling the service to cancel deployment {id}"));
-        cancelled.because(match tokio::time::timeout(PATIENCE / 2, client.cancel(&id)).await {
+        cancelled.because(match tokio::time::timeout(PATIENCE / 2, client.cancel_before_switch(&id)).await {
             Ok(Ok(_)) => {
                 format!("deployment {id} is undone, unless its traffic has moved already; its page says which")
             }

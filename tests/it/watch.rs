@@ -92,6 +92,10 @@ async fn neither_a_job_that_ends_nor_a_rollback_that_waits_for_a_lock_ends_a_wat
     assert_eq!((late.status, &late.body["code"]), (409, &json!("too_late")), "{late:?}");
     assert!(late.body["hint"].as_str().unwrap().contains("windlass rollback"), "{late:?}");
 
+    // A job with a person's token says that nobody has asked for the old release.
+    let unasked = world.request(Method::POST, &format!("{path}?back=false")).send().await.unwrap();
+    assert_eq!(unasked.status(), 409);
+
     let lock = world.request(Method::PUT, &format!("{}/lock", stage_path())).json(&json!({ "reason": "a freeze" }));
     assert_eq!(lock.send().await.unwrap().status(), 200);
     let rollback = begin(&world, "rollback", json!({})).await;

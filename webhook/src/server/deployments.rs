@@ -285,11 +285,18 @@ pub(crate) async fn as_text(app: Arc<App>, id: DeploymentId, reads: Reads) -> Re
     Ok((headers, axum::body::Body::from_stream(pieces)).into_response())
 }
 
+#[derive(Deserialize)]
+pub(crate) struct CancelQuery {
+    /// `false`: what has moved its traffic stays. A job may have a person's token, and its end is no wish of theirs.
+    back: Option<bool>,
+}
+
 /// Before the switch the deployment is undone. In its watch a person takes it back; a job's end is no reason to.
 pub(crate) async fn cancel(
     State(app): State<Arc<App>>,
     actor: Actor,
     Path(id): Path<String>,
+    Query(query): Query<CancelQuery>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     let deployment = find(&app, &id).await?;
     actor.may(Act::Deploy, &deployment.stage)?;
@@ -304,7 +311,8 @@ pub(crate) async fn cancel(
         let title = format!("deployment {id} has ended already: it {}", deployment.state);
         return Err(ApiError::new(StatusCode::CONFLICT, "already_ended", title));
     }
-    let until = if actor.job().is_some() { Until::Switch } else { Until::Success };
+    let goes_on = actor.job().is_some() || query.back == Some(false);
+    let until = if goes_on { Until::Switch } else { Until::Success };
     if app.store.cancel(&deployment, actor.name(), until, app.now()).await?.is_none() {
         return Err(too_late(&id, until));
     }
