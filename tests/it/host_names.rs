@@ -123,6 +123,43 @@ async fn a_host_name_belongs_to_the_project_that_had_it_first_until_nothing_of_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_paths_that_a_project_does_not_serve_of_its_name_are_no_other_projects_wildcards() {
+    let mut world = World::start_with(STAGES).await;
+    let repositories = ["acme/one", "acme/two", "acme/api"].map(|name| world.github.add_repository(name));
+    world.kill_service().await;
+    world.start_service().await;
+    let (one, two, api) =
+        (world.build(&[]).await, world.build(&[("SAMPLE_VERSION", "two")]).await, world.build(&[]).await);
+    let project = |at: usize, name, image| Project { world: &world, name, repository: &repositories[at], image };
+    let one = project(0, "acme/one", one);
+    let two = project(1, "acme/two", two);
+    let api = project(2, "acme/api", api);
+
+    let part = one.release("url = \"http://b.example.com/api\"").await;
+    one.succeeds(part).await;
+    let shared = api.release("url = \"http://a.example.com/api\"").await;
+    api.succeeds(shared).await;
+    let wildcard = two.release("url = \"http://*.example.com\"").await;
+    two.succeeds(wildcard).await;
+
+    let of_two = answer(&world, "c.example.com", "/").await;
+    assert!(of_two.contains("two"), "{of_two}");
+    assert_eq!(answer(&world, "a.example.com", "/").await, of_two, "the file gives away a part of it only");
+    assert_ne!(answer(&world, "a.example.com", "/api").await, of_two);
+    let nobodys = answer(&world, "b.example.com", "/").await;
+    assert_eq!(nobodys, answer(&world, "example.org", "/").await, "as where no address is");
+    assert_ne!(answer(&world, "b.example.com", "/api").await, nobodys);
+
+    let other_part = one.release("url = \"http://b.example.com/docs\"").await;
+    one.succeeds(other_part).await;
+    assert_ne!(answer(&world, "b.example.com", "/docs").await, nobodys, "the name was its own before the wildcard");
+    assert_eq!(answer(&world, "b.example.com", "/api").await, nobodys);
+    let elsewhere = one.release("").await;
+    one.succeeds(elsewhere).await;
+    assert_eq!(answer(&world, "b.example.com", "/").await, of_two, "a name that nobody has any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whose_a_host_name_is_is_known_after_a_restart_and_where_it_was_never_written_down() {
     let mut world = World::start_with(STAGES).await;
     let repositories = ["acme/one", "acme/two"].map(|name| world.github.add_repository(name));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_core::config::{AppConfig, Claim, Limits, OfOthers};
+use windlass_core::config::{AppConfig, Claim, Claims, Limits};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::names::{AppName, ProjectName};
 
@@ -25,6 +25,7 @@ pub(crate) struct Ownership {
 /// What a deployment asks for.
 #[derive(Debug)]
 pub(crate) struct AskedHosts {
+    project: ProjectName,
     limits: Limits,
     apps: BTreeMap<AppName, AppConfig>,
     /// What the server's file allows other projects.
@@ -37,10 +38,13 @@ impl AskedHosts {
         self.apps.values().flat_map(|app| self.limits.claims(app)).collect()
     }
 
-    /// Why it may not, given what other projects have.
-    pub(crate) fn refusal(&self, had: Vec<Claim>) -> Option<Failure> {
-        let others = OfOthers { had, allowed: self.allowed.clone() };
-        let taken = self.apps.iter().find_map(|(name, app)| self.limits.taken(name, app, &others))?;
+    /// Why it may not, given what each project has.
+    pub(crate) fn refusal(&self, had: impl IntoIterator<Item = (ProjectName, Claim)>) -> Option<Failure> {
+        let mut claims = Claims { allowed: self.allowed.clone(), ..Claims::default() };
+        for (project, claim) in had {
+            if project == self.project { claims.own.push(claim) } else { claims.others.push(claim) }
+        }
+        let taken = self.apps.iter().find_map(|(name, app)| self.limits.taken(name, app, &claims))?;
         Some(Failure::new(FailureCode::PolicyRefused, taken.to_string()).hint(taken.remedy))
     }
 }
@@ -94,7 +98,7 @@ impl App {
         let projects = self.settings.server.projects.iter();
         let others = projects.filter(|(name, _)| **name != stage.project);
         let allowed = others.flat_map(|(_, project)| project.limits.entries()).collect();
-        Ok(AskedHosts { limits, apps, allowed })
+        Ok(AskedHosts { project: stage.project.clone(), limits, apps, allowed })
     }
 
     /// The same question as when a plan is stored, for whoever only looks.
@@ -102,7 +106,6 @@ impl App {
         let asked = self.asked_hosts(intent).await?;
         let Ownership { stays, missing, .. } = self.ownership().await?;
         let had = stays.into_iter().map(|it| (it.project, it.claim)).chain(missing);
-        let had = had.filter(|(project, _)| *project != intent.stage.project).map(|(_, claim)| claim).collect();
         asked.refusal(had).map_or(Ok(()), |failure| Err(failure.into()))
     }
 }

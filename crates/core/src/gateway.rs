@@ -33,6 +33,12 @@ impl ServiceKey {
     pub fn new(project: RepositoryId, stage: &StageName, app: &AppName) -> Self {
         Self(format!("{project}/{stage}/{app}"))
     }
+
+    /// The project's part of it.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(project, _)| project)
+    }
 }
 
 impl fmt::Display for ServiceKey {
@@ -52,13 +58,17 @@ pub struct Route {
     /// Scheme and host, such as `https://shop.example.com`, where all of it is redirected to. `None`: it is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<String>,
+    /// Whether the server's file gives its project only a part of the host: then whoever has the rest gets it. Otherwise
+    /// what the project does not serve of the host is nobody's, also below another project's `*.` or `*`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares_host: bool,
 }
 
 impl Route {
-    /// One that is served.
+    /// One that is served, of a host that is its project's alone.
     #[must_use]
     pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
-        Self { host: host.into(), path: path.into(), redirect: None }
+        Self { host: host.into(), path: path.into(), redirect: None, shares_host: false }
     }
 
     /// Whether it is of one host, not of many.

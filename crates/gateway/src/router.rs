@@ -1,8 +1,10 @@
 //! Which service a request is for: by host, an exact name before `*.` and that before `*`, then by the longest path prefix
-//! of whole segments. A name that has no route for the path leaves it to the next.
+//! of whole segments. A name that has no route for the path leaves it to the next, but to no other project's where the name
+//! is one project's alone.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 use crate::path::{self, HasNul, Reading};
@@ -11,7 +13,16 @@ use crate::service::Service;
 /// All routes at one moment. Never changed, only replaced whole: whoever has loaded one sees all or nothing of a switch.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    hosts: HashMap<String, Vec<Rule>>,
+    hosts: HashMap<String, Rules>,
+}
+
+/// What is said of one name.
+#[derive(Debug, Default)]
+struct Rules {
+    /// The longest prefix first.
+    by_prefix: Vec<Rule>,
+    /// The project that has the whole name, where one has.
+    owner: Option<String>,
 }
 
 #[derive(Debug)]
@@ -22,6 +33,12 @@ struct Rule {
     generous: Option<String>,
     service: Arc<Service>,
     redirect: Option<String>,
+}
+
+impl Rule {
+    fn way(&self) -> Way<'_> {
+        self.redirect.as_deref().map_or(Way::Serve(&self.service), Way::Redirect)
+    }
 }
 
 /// What is to be done with a request.
@@ -48,11 +65,15 @@ impl Way<'_> {
 impl Table {
     /// The routes of these services, of which no two have the same one.
     pub(crate) fn new<'a>(services: impl Iterator<Item = &'a Arc<Service>>) -> Self {
-        let mut hosts: HashMap<String, Vec<Rule>> = HashMap::new();
+        let mut hosts: HashMap<String, Rules> = HashMap::new();
         for service in services {
             for route in &service.spec.routes {
                 let (prefix, generous) = read(&route.path);
-                hosts.entry(route.host.clone()).or_default().push(Rule {
+                let rules = hosts.entry(route.host.clone()).or_default();
+                if !route.shares_host {
+                    rules.owner = Some(service.spec.key.project().to_owned());
+                }
+                rules.by_prefix.push(Rule {
                     prefix,
                     generous,
                     service: Arc::clone(service),
@@ -61,7 +82,7 @@ impl Table {
             }
         }
         for rules in hosts.values_mut() {
-            rules.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
+            rules.by_prefix.sort_by_key(|rule| std::cmp::Reverse(rule.prefix.len()));
         }
         Self { hosts }
     }
@@ -78,12 +99,17 @@ impl Table {
 
     fn find_by(&self, host: &str, covers: impl Fn(&Rule) -> bool) -> Option<Way<'_>> {
         let host = plain_host(host);
-        let rule = |host: &str| self.hosts.get(host)?.iter().find(|rule| covers(rule));
-        let rule = rule(&host).or_else(|| rule(&wildcard(&host)?)).or_else(|| rule("*"));
-        rule.map(|rule| match &rule.redirect {
-            Some(to) => Way::Redirect(to),
-            None => Way::Serve(&rule.service),
-        })
+        let wildcard = iter::once_with(|| wildcard(&host)).flatten().map(Cow::Owned);
+        let names = iter::once(Cow::Borrowed(&*host)).chain(wildcard).chain([Cow::Borrowed("*")]);
+        let mut owner = None;
+        for rules in names.filter_map(|name| self.hosts.get(&*name)) {
+            let may = |rule: &&Rule| owner.is_none_or(|owner| rule.service.spec.key.project() == owner);
+            if let Some(rule) = rules.by_prefix.iter().filter(may).find(|rule| covers(rule)) {
+                return Some(rule.way());
+            }
+            owner = owner.or(rules.owner.as_deref());
+        }
+        None
     }
 }
 
@@ -123,8 +149,10 @@ fn covers(prefix: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use windlass_core::gateway::Route;
+
     use super::*;
-    use crate::service::testing::service;
+    use crate::service::testing::{service, service_of};
 
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
         match table.find(host, path)? {
@@ -136,24 +164,61 @@ mod tests {
     #[test]
     fn an_exact_name_wins_over_a_wildcard_and_that_over_every_host() {
         let services = [
-            service("all", &[("*", "/")]),
-            service("any", &[("*.shop.test", "/")]),
-            service("eu", &[("eu.shop.test", "/api")]),
-            service("deep", &[("*.eu.shop.test", "/")]),
+            service("1/all", &[("*", "/")]),
+            service("1/any", &[("*.shop.test", "/")]),
+            service("1/eu", &[("eu.shop.test", "/api")]),
+            service("1/deep", &[("*.eu.shop.test", "/")]),
         ];
         let table = Table::new(services.iter());
         for (host, path, expected) in [
-            ("eu.shop.test", "/api/x", "eu"),
-            ("eu.shop.test", "/", "any"),
-            ("US.shop.test.:80", "/api", "any"),
-            ("a.eu.shop.test", "/", "deep"),
-            ("a.b.shop.test", "/", "all"),
-            ("shop.test", "/", "all"),
-            (".shop.test", "/", "all"),
-            ("*.shop.test", "/", "any"),
-            ("", "/", "all"),
+            ("eu.shop.test", "/api/x", "1/eu"),
+            ("eu.shop.test", "/", "1/any"),
+            ("US.shop.test.:80", "/api", "1/any"),
+            ("a.eu.shop.test", "/", "1/deep"),
+            ("a.b.shop.test", "/", "1/all"),
+            ("shop.test", "/", "1/all"),
+            (".shop.test", "/", "1/all"),
+            ("*.shop.test", "/", "1/any"),
+            ("", "/", "1/all"),
         ] {
             assert_eq!(found(&table, host, path), Some(expected), "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_project_does_not_serve_of_its_own_name_falls_to_no_other_project() {
+        let table = |shares_host: bool| {
+            let part = Route { shares_host, ..Route::new("eu.shop.test", "/api") };
+            let services = [
+                service_of("1/part", vec![part]),
+                service_of("2/any", vec![Route::new("*.shop.test", "/web")]),
+                service_of("1/any", vec![Route { shares_host: true, ..Route::new("*.shop.test", "/docs") }]),
+                service_of("1/all", vec![Route::new("*", "/")]),
+                service_of("3/all", vec![Route { shares_host: true, ..Route::new("*", "/status") }]),
+            ];
+            Table::new(services.iter())
+        };
+        let whole = [
+            ("eu.shop.test", "/api", Some("1/part")),
+            ("eu.shop.test", "/web", Some("1/all")),
+            ("eu.shop.test", "/docs", Some("1/any")),
+            ("eu.shop.test", "/status", Some("1/all")),
+            ("us.shop.test", "/web", Some("2/any")),
+            ("us.shop.test", "/docs", Some("1/any")),
+            ("us.shop.test", "/", None),
+            ("us.shop.test", "/status", None),
+            ("other.test", "/status", Some("3/all")),
+        ];
+        let shared = [
+            ("eu.shop.test", "/web", Some("2/any")),
+            ("eu.shop.test", "/", None),
+            ("eu.shop.test", "/api", Some("1/part")),
+        ];
+        for (shares_host, expected) in [(false, &whole[..]), (true, &shared[..])] {
+            let table = table(shares_host);
+            for (host, path, service) in expected {
+                assert_eq!(found(&table, host, path), *service, "{shares_host}: {host}{path}");
+            }
         }
     }
 

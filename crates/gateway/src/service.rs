@@ -55,7 +55,10 @@ pub(crate) mod testing {
     use super::*;
 
     pub(crate) fn service(key: &str, routes: &[(&str, &str)]) -> Arc<Service> {
-        let routes = routes.iter().map(|(host, path)| Route::new(*host, *path)).collect();
+        service_of(key, routes.iter().map(|(host, path)| Route::new(*host, *path)).collect())
+    }
+
+    pub(crate) fn service_of(key: &str, routes: Vec<Route>) -> Arc<Service> {
         let spec = ServiceSpec {
             key: ServiceKey(key.to_owned()),
             generation: Generation(1),

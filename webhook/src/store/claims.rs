@@ -91,11 +91,10 @@ impl Store {
     }
 }
 
-/// What other projects have claimed.
-pub(super) async fn of_others(write: &mut Write, project: &ProjectName) -> Result<Vec<Claim>, StoreError> {
+/// What each project has claimed.
+pub(super) async fn all(write: &mut Write) -> Result<Vec<(ProjectName, Claim)>, StoreError> {
     let rows = sqlx::query(SELECT).fetch_all(&mut **write).await?;
-    let claims = rows.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
-    Ok(claims.into_iter().filter(|it| it.project != *project).map(|it| it.claim).collect())
+    rows.iter().map(|row| stored(row).map(|it| (it.project, it.claim))).collect()
 }
 
 /// A project's deployment asks for it, and nobody else has it.

@@ -4,7 +4,7 @@ mod hosts;
 mod place;
 mod sandbox;
 
-pub use hosts::{Claim, OfOthers};
+pub use hosts::{Claim, Claims};
 
 use std::fmt;
 use std::path::Path;

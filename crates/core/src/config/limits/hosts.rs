@@ -44,13 +44,22 @@ impl Claim {
     }
 }
 
-/// What other projects have.
+/// Who has what, as one project sees it.
 #[derive(Debug, Clone, Default)]
-pub struct OfOthers {
-    /// What they serve, or are about to.
-    pub had: Vec<Claim>,
-    /// What the server's file allows them, whether they serve it or not.
+pub struct Claims {
+    /// What the project itself serves, or is about to.
+    pub own: Vec<Claim>,
+    /// What others do.
+    pub others: Vec<Claim>,
+    /// What the server's file allows others, whether they serve it or not.
     pub allowed: Vec<Claim>,
+}
+
+impl Claims {
+    /// Whether the project has the route, so that a wildcard of another came later.
+    fn has(&self, route: &Route) -> bool {
+        self.own.iter().any(|own| own.host == route.host && is_below(&route.path, &own.path))
+    }
 }
 
 impl Limits {
@@ -61,6 +70,12 @@ impl Limits {
         Some(Claim { host: route.host.clone(), path: entry.path })
     }
 
+    /// Whether a route's host is other projects', too: what allows it names a path.
+    #[must_use]
+    pub fn shares_host_of(&self, route: &Route) -> bool {
+        self.claim(route).is_some_and(|claim| claim.path != "/")
+    }
+
     /// As what the project has all of an app's addresses.
     pub fn claims<'a>(&'a self, app: &'a AppConfig) -> impl Iterator<Item = Claim> + 'a {
         app.addresses().filter_map(|(_, route)| self.claim(route))
@@ -68,8 +83,8 @@ impl Limits {
 
     /// The first of an app's addresses that would take from other projects what is theirs.
     #[must_use]
-    pub fn taken(&self, name: &AppName, app: &AppConfig, others: &OfOthers) -> Option<Refusal> {
-        let (key, route) = app.addresses().find(|(_, route)| self.takes(route, others))?;
+    pub fn taken(&self, name: &AppName, app: &AppConfig, claims: &Claims) -> Option<Refusal> {
+        let (key, route) = app.addresses().find(|(_, route)| self.takes(route, claims))?;
         let path = if route.path == "/" { "/docs" } else { &route.path };
         Some(Refusal {
             app: name.clone(),
@@ -91,12 +106,14 @@ impl Limits {
     }
 
     /// Whether the route would take from other projects what is theirs.
-    fn takes(&self, route: &Route, others: &OfOthers) -> bool {
+    fn takes(&self, route: &Route, claims: &Claims) -> bool {
         let Some(entry) = self.entry(route) else { return false };
-        let had = others.had.iter().filter(|claim| claim.loses_to(route));
-        let allowed = others.allowed.iter().filter(|claim| claim.loses_to(route));
-        had.into_iter().any(|claim| !entry.is_closer_than(claim))
-            || allowed.into_iter().any(|claim| claim.is_closer_than(&entry) && !entry.is_closer_than(claim))
+        let has = claims.has(route);
+        let came_later = |claim: &Claim| has && closeness(&claim.host) < closeness(&route.host);
+        let mut had = claims.others.iter().filter(|claim| claim.loses_to(route) && !came_later(claim));
+        let mut allowed = claims.allowed.iter().filter(|claim| claim.loses_to(route));
+        had.any(|claim| !entry.is_closer_than(claim))
+            || allowed.any(|claim| claim.is_closer_than(&entry) && !entry.is_closer_than(claim))
     }
 
     /// Whether some paths of the host are allowed.
@@ -152,9 +169,17 @@ mod tests {
 
     /// Whether a project of these entries may serve an address, while another one of those entries serves others.
     fn takes(own: &[&str], address: &str, of_other: &[&str], served: &[&str]) -> bool {
+        takes_again(own, &[], address, of_other, served)
+    }
+
+    /// The same of a project that serves something already.
+    fn takes_again(own: &[&str], had: &[&str], address: &str, of_other: &[&str], served: &[&str]) -> bool {
         let (own, other) = (limits(own), limits(of_other));
-        let had = served.iter().map(|address| other.claim(&route(address)).expect("it is allowed")).collect();
-        own.takes(&route(address), &OfOthers { had, allowed: other.entries() })
+        let claims = |limits: &Limits, served: &[&str]| {
+            served.iter().map(|address| limits.claim(&route(address)).expect("it is allowed")).collect()
+        };
+        let claims = Claims { own: claims(&own, had), others: claims(&other, served), allowed: other.entries() };
+        own.takes(&route(address), &claims)
     }
 
     #[test]
@@ -185,6 +210,26 @@ mod tests {
             "above another's part"
         );
         assert!(!takes(&all, "shop.example.org", &all, &["*.example.com"]));
+    }
+
+    #[test]
+    fn who_had_a_name_before_anothers_wildcard_keeps_it() {
+        let all = ["*.example.com", "*"];
+        let again = |had: &[&str], address: &str, served: &[&str]| takes_again(&all, had, address, &all, served);
+        for address in ["shop.example.com", "shop.example.com/login"] {
+            for had in ["shop.example.com", "shop.example.com/api"] {
+                assert!(!again(&[had], address, &["*.example.com"]), "{had} {address}");
+                assert!(!again(&[had], address, &["*"]), "{had} {address}");
+            }
+            assert!(again(&["blog.example.com", "*"], address, &["*.example.com"]), "{address}");
+        }
+        assert!(!again(&["*.example.com"], "*.example.com", &["*", "shop.example.com"]));
+        assert!(again(&["*.example.com"], "shop.example.com", &["shop.example.com"]), "another's name below one's own");
+        let part = ["shop.example.com/api"];
+        assert!(
+            takes_again(&["shop.example.com"], &["shop.example.com"], part[0], &part, &part),
+            "a part of one's own"
+        );
     }
 
     #[test]

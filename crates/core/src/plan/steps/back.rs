@@ -55,7 +55,7 @@ pub(super) fn previous_service(
         key: ServiceKey::new(desired.repository, &desired.stage, app),
         generation,
         release: previous.release,
-        routes: routes(&previous.config),
+        routes: routes(desired.limits, &previous.config),
         targets,
         port,
         probe: probe(config),

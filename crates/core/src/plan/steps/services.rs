@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{AppConfig, HealthCheck, RoleConfig};
+use crate::config::{AppConfig, HealthCheck, Limits, RoleConfig};
 use crate::gateway::{Probe, Route, ServiceKey};
 use crate::names::AppName;
 use crate::plan::steps::role::places;
@@ -27,7 +27,7 @@ pub(super) fn of_role(
             key: ServiceKey::new(desired.repository, &desired.stage, app),
             generation: desired.generations().switch,
             release: wanted.release,
-            routes: routes(&wanted.config),
+            routes: routes(desired.limits, &wanted.config),
             targets: tasks.iter().filter(|task| task.host == host.name).map(|task| task.name.clone()).collect(),
             port,
             probe: probe(config),
@@ -40,9 +40,10 @@ pub(super) fn of_role(
     Ok(services)
 }
 
-pub(super) fn routes(config: &AppConfig) -> Vec<Route> {
-    let served = config.url.iter().map(|url| &url.route);
-    let unique: BTreeSet<Route> = served.chain(&config.redirect).cloned().collect();
+pub(super) fn routes(limits: &Limits, config: &AppConfig) -> Vec<Route> {
+    let routes =
+        config.addresses().map(|(_, route)| Route { shares_host: limits.shares_host_of(route), ..route.clone() });
+    let unique: BTreeSet<Route> = routes.collect();
     unique.into_iter().collect()
 }
 
