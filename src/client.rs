@@ -4,7 +4,6 @@ mod error;
 mod lock;
 mod stream;
 
-use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -18,7 +17,8 @@ use windlass_core::api::{
     Release, SILENT_HOSTS, SignIn, SignedIn, StageView, StaleTasks, StartedTask, TaskMessage, TaskView, Version,
 };
 use windlass_core::compatibility;
-use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
+use windlass_core::names::{AppName, CommitSha, DeploymentId};
+use windlass_core::stage::Stage;
 use windlass_core::verdict::Verdict;
 
 use crate::error::CommandError;
@@ -42,24 +42,9 @@ pub(crate) struct Client {
     token: Option<SecretString>,
 }
 
-/// One stage of one project.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StageAddress {
-    pub(crate) project: ProjectName,
-    pub(crate) stage: StageName,
-}
-
-impl fmt::Display for StageAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.project, self.stage)
-    }
-}
-
-impl StageAddress {
-    fn path<'a>(&'a self, below: &[&'a str]) -> Vec<&'a str> {
-        let own = ["projects", self.project.owner(), self.project.repository(), "stages", self.stage.as_str()];
-        own.into_iter().chain(below.iter().copied()).collect()
-    }
+fn path_of<'a>(stage: &'a Stage, below: &[&'a str]) -> Vec<&'a str> {
+    let own = ["projects", stage.project.owner(), stage.project.repository(), "stages", stage.name.as_str()];
+    own.into_iter().chain(below.iter().copied()).collect()
 }
 
 impl Client {
@@ -111,15 +96,11 @@ impl Client {
     }
 
     /// Exchanges a job's OIDC token for one of the service.
-    pub(crate) async fn sign_in(
-        &self,
-        stage: &StageAddress,
-        token: &SecretString,
-    ) -> Result<SecretString, ClientError> {
+    pub(crate) async fn sign_in(&self, stage: &Stage, token: &SecretString) -> Result<SecretString, ClientError> {
         let body = SignIn {
             token: Bearer(token.expose_secret().to_owned()),
             project: stage.project.clone(),
-            stage: stage.stage.clone(),
+            stage: stage.name.clone(),
         };
         let signed_in: SignedIn = self.post(&["auth", "oidc"], &body).await?;
         Ok(signed_in.token.0.into())
@@ -129,65 +110,61 @@ impl Client {
         self.get(&["hosts"], &()).await
     }
 
-    pub(crate) async fn stage(&self, stage: &StageAddress) -> Result<StageView, ClientError> {
-        self.get(&stage.path(&[]), &()).await
+    pub(crate) async fn stage(&self, stage: &Stage) -> Result<StageView, ClientError> {
+        self.get(&path_of(stage, &[]), &()).await
     }
 
-    pub(crate) async fn gate(&self, stage: &StageAddress, commit: &CommitSha) -> Result<Verdict, ClientError> {
-        self.get(&stage.path(&["gate"]), &[("commit", commit.as_str())]).await
+    pub(crate) async fn gate(&self, stage: &Stage, commit: &CommitSha) -> Result<Verdict, ClientError> {
+        self.get(&path_of(stage, &["gate"]), &[("commit", commit.as_str())]).await
     }
 
-    pub(crate) async fn plan(&self, stage: &StageAddress, new: &NewDeployment) -> Result<PlanView, ClientError> {
-        self.post(&stage.path(&["plan"]), new).await
+    pub(crate) async fn plan(&self, stage: &Stage, new: &NewDeployment) -> Result<PlanView, ClientError> {
+        self.post(&path_of(stage, &["plan"]), new).await
     }
 
-    pub(crate) async fn lift_hold(&self, stage: &StageAddress) -> Result<(), ClientError> {
-        let path = stage.path(&["hold"]);
+    pub(crate) async fn lift_hold(&self, stage: &Stage) -> Result<(), ClientError> {
+        let path = path_of(stage, &["hold"]);
         self.answer(self.request(Method::DELETE, &path).timeout(REQUEST_TIMEOUT), &path).await.map(drop)
     }
 
     pub(crate) async fn releases(
         &self,
-        stage: &StageAddress,
+        stage: &Stage,
         app: &AppName,
         cursor: Option<&str>,
     ) -> Result<Page<Release>, ClientError> {
         let query: Vec<(&str, &str)> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
-        self.get(&stage.path(&["apps", app.as_str(), "releases"]), &query).await
+        self.get(&path_of(stage, &["apps", app.as_str(), "releases"]), &query).await
     }
 
     /// The newest release of a commit.
     pub(crate) async fn release_of_commit(
         &self,
-        stage: &StageAddress,
+        stage: &Stage,
         app: &AppName,
         commit: &CommitSha,
     ) -> Result<Option<Release>, ClientError> {
         let query = [("commit", commit.as_str())];
-        let page: Page<Release> = self.get(&stage.path(&["apps", app.as_str(), "releases"]), &query).await?;
+        let page: Page<Release> = self.get(&path_of(stage, &["apps", app.as_str(), "releases"]), &query).await?;
         Ok(page.items.into_iter().next())
     }
 
     pub(crate) async fn create_release(
         &self,
-        stage: &StageAddress,
+        stage: &Stage,
         app: &AppName,
         new: &NewRelease,
     ) -> Result<Release, ClientError> {
-        self.post(&stage.path(&["apps", app.as_str(), "releases"]), new).await
+        self.post(&path_of(stage, &["apps", app.as_str(), "releases"]), new).await
     }
 
-    pub(crate) async fn deploy(
-        &self,
-        stage: &StageAddress,
-        new: &NewDeployment,
-    ) -> Result<DeploymentView, ClientError> {
-        self.post(&stage.path(&["deployments"]), new).await
+    pub(crate) async fn deploy(&self, stage: &Stage, new: &NewDeployment) -> Result<DeploymentView, ClientError> {
+        self.post(&path_of(stage, &["deployments"]), new).await
     }
 
     /// The stage's newest deployment, whatever became of it.
-    pub(crate) async fn newest_deployment(&self, stage: &StageAddress) -> Result<Option<DeploymentView>, ClientError> {
-        let page: Page<DeploymentView> = self.get(&stage.path(&["deployments"]), &[("limit", "1")]).await?;
+    pub(crate) async fn newest_deployment(&self, stage: &Stage) -> Result<Option<DeploymentView>, ClientError> {
+        let page: Page<DeploymentView> = self.get(&path_of(stage, &["deployments"]), &[("limit", "1")]).await?;
         Ok(page.items.into_iter().next())
     }
 
@@ -217,8 +194,8 @@ impl Client {
     }
 
     /// A stage's tasks, and the hosts that did not answer: of those, what they showed last.
-    pub(crate) async fn tasks(&self, stage: &StageAddress) -> Result<(Vec<TaskView>, Vec<String>), ClientError> {
-        let path = stage.path(&["tasks"]);
+    pub(crate) async fn tasks(&self, stage: &Stage) -> Result<(Vec<TaskView>, Vec<String>), ClientError> {
+        let path = path_of(stage, &["tasks"]);
         let answer = self.answer(self.request(Method::GET, &path).timeout(REQUEST_TIMEOUT), &path).await?;
         let named = answer.headers().get_all(SILENT_HOSTS).iter().filter_map(|name| name.to_str().ok());
         let silent = named.map(str::to_owned).collect();
@@ -226,27 +203,23 @@ impl Client {
     }
 
     /// Service tasks that no deployment accounts for, of one app or of all.
-    pub(crate) async fn stale_tasks(
-        &self,
-        stage: &StageAddress,
-        app: Option<&AppName>,
-    ) -> Result<StaleTasks, ClientError> {
-        self.get(&stage.path(&["stale"]), &of_app(app)).await
+    pub(crate) async fn stale_tasks(&self, stage: &Stage, app: Option<&AppName>) -> Result<StaleTasks, ClientError> {
+        self.get(&path_of(stage, &["stale"]), &of_app(app)).await
     }
 
     /// Stops and removes them; gives those that are gone.
     pub(crate) async fn stop_stale_tasks(
         &self,
-        stage: &StageAddress,
+        stage: &Stage,
         app: Option<&AppName>,
     ) -> Result<StaleTasks, ClientError> {
-        let path = stage.path(&["stale"]);
+        let path = path_of(stage, &["stale"]);
         // The service answers when they have ended, which their grace may delay.
         self.json(self.request(Method::DELETE, &path).query(&of_app(app)), &path).await
     }
 
-    pub(crate) async fn run_task(&self, stage: &StageAddress, new: &NewTask) -> Result<StartedTask, ClientError> {
-        self.post(&stage.path(&["tasks"]), new).await
+    pub(crate) async fn run_task(&self, stage: &Stage, new: &NewTask) -> Result<StartedTask, ClientError> {
+        self.post(&path_of(stage, &["tasks"]), new).await
     }
 
     /// What a task wrote; a one-off task's stream ends with how it ended.

@@ -9,8 +9,9 @@ use windlass_core::names::{AppName, StageName};
 
 use crate::checkout::project_of_origin;
 use crate::cli::Where;
-use crate::client::{Client, StageAddress};
+use crate::client::Client;
 use crate::error::CommandError;
+use windlass_core::stage::Stage;
 
 /// Where a project's file lies.
 pub(crate) const PROJECT_FILE: &str = "windlass.toml";
@@ -19,7 +20,7 @@ pub(crate) const PROJECT_FILE: &str = "windlass.toml";
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) client: Client,
-    pub(crate) stage: StageAddress,
+    pub(crate) stage: Stage,
     app: Option<AppName>,
 }
 
@@ -42,7 +43,7 @@ impl Where {
         Ok(Target { client, stage: self.stage_address()?, app: self.app.clone() })
     }
 
-    fn stage_address(&self) -> Result<StageAddress, CommandError> {
+    fn stage_address(&self) -> Result<Stage, CommandError> {
         let project = match given(self.project.as_deref()) {
             Some(project) => project.parse()?,
             None => project_of_origin(Path::new(".")).ok_or_else(|| {
@@ -54,7 +55,7 @@ impl Where {
             Some(stage) => stage.parse()?,
             None => stage_of_file()?,
         };
-        Ok(StageAddress { project, stage })
+        Ok(Stage { project, name: stage })
     }
 }
 
@@ -67,7 +68,7 @@ impl Target {
         let Some(file) = read_project_file(Path::new(PROJECT_FILE), PROJECT_FILE)? else {
             return Ok(AppName::unnamed());
         };
-        let config = file.resolve(&self.stage.stage);
+        let config = file.resolve(&self.stage.name);
         let names: Vec<&AppName> = config.apps.keys().collect();
         match names[..] {
             [only] => Ok(only.clone()),

@@ -64,7 +64,7 @@ pub(super) async fn deploy(
     let deployment = service.client.deploy(&service.stage, &new).await?;
     step.under_way.begins(&service.client, &deployment.id);
     tell(step, &deployment)?;
-    step.log.line(&format!("{} on {}", report::title(deployment.kind, &deployment.releases), service.stage));
+    step.log.line(&format!("{} on {}", report::title(deployment.kind, &deployment.releases), service.stage.spoken()));
     step.log.line(&deployment.url);
     if let Some(kept) = report::migrations_kept(&deployment.migrations_kept) {
         step.log.line(&format!("warning: {kept}"));
@@ -78,7 +78,7 @@ pub(super) async fn deploy(
     tell(step, &deployment)?;
     let status = Status::from(deployment.state);
     if status == Status::Done {
-        step.log.line(&format!("{} is active on {}", report::releases(&deployment.releases), service.stage));
+        step.log.line(&format!("{} is active on {}", report::releases(&deployment.releases), service.stage.spoken()));
         return Ok(step.summarize(&summary::deployment(&deployment))?);
     }
     Err(Failed { error: why(&deployment).with_status(status), story: summary::deployment(&deployment) })

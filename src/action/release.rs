@@ -37,7 +37,7 @@ pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
                 ));
                 step.summarize(&summary::release(
                     &release,
-                    &service.stage.to_string(),
+                    &service.stage.spoken(),
                     "Registered already; nothing was built.",
                 ))?;
                 releases.insert(app.clone(), release);
@@ -58,10 +58,10 @@ pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
         step.log.line(&format!(
             "release {} of {app} on {} is {}",
             release.number,
-            service.stage,
+            service.stage.spoken(),
             source.commit.short()
         ));
-        step.summarize(&summary::release(&release, &service.stage.to_string(), "Built, pushed and registered."))?;
+        step.summarize(&summary::release(&release, &service.stage.spoken(), "Built, pushed and registered."))?;
         releases.insert(app, release);
     }
     tell(step, &releases)?;

@@ -10,8 +10,9 @@ use windlass_core::names::StageName;
 use super::inputs::Inputs;
 use super::log::Log;
 use super::runner::{IdTokenRequest, Runner};
-use crate::client::{Client, StageAddress};
+use crate::client::Client;
 use crate::error::CommandError;
+use windlass_core::stage::Stage;
 
 /// How long GitHub may take to sign a token.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) client: Client,
-    pub(crate) stage: StageAddress,
+    pub(crate) stage: Stage,
 }
 
 /// Finds the service, sees that both versions fit, and signs in.
@@ -34,7 +35,7 @@ pub(crate) async fn sign_in(
     stage: &StageName,
     log: &Log,
 ) -> Result<Service, CommandError> {
-    let stage = StageAddress { project: runner.repository.clone(), stage: stage.clone() };
+    let stage = Stage { project: runner.repository.clone(), name: stage.clone() };
     let anonymous = Client::new(inputs.server.clone(), None)?;
     anonymous.check_version().await?;
     let token = match &inputs.token {

@@ -3,8 +3,9 @@
 use reqwest::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder};
 use windlass_core::api::{NewLock, ShownLock};
+use windlass_core::stage::Stage;
 
-use super::{Client, ClientError, REQUEST_TIMEOUT, StageAddress};
+use super::{Client, ClientError, REQUEST_TIMEOUT, path_of};
 
 /// A lock, and the mark by which it is told from a later one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub(crate) struct FoundLock {
 
 impl Client {
     /// The stage's lock; `None`: nobody has locked it.
-    pub(crate) async fn lock(&self, stage: &StageAddress) -> Result<Option<FoundLock>, ClientError> {
-        let path = stage.path(&["lock"]);
+    pub(crate) async fn lock(&self, stage: &Stage) -> Result<Option<FoundLock>, ClientError> {
+        let path = path_of(stage, &["lock"]);
         match self.lock_answer(self.request(Method::GET, &path), &path).await {
             Err(ClientError::Problem(problem)) if problem.code == "no_lock" => Ok(None),
             found => found.map(Some),
@@ -26,11 +27,11 @@ impl Client {
     /// Locks the stage: a free one, or in the place of the lock that was read.
     pub(crate) async fn take_lock(
         &self,
-        stage: &StageAddress,
+        stage: &Stage,
         new: &NewLock,
         in_place_of: Option<&FoundLock>,
     ) -> Result<FoundLock, ClientError> {
-        let path = stage.path(&["lock"]);
+        let path = path_of(stage, &["lock"]);
         let request = self.request(Method::PUT, &path).json(new);
         let request = match in_place_of {
             Some(there) => request.header(IF_MATCH, &there.etag),
@@ -40,8 +41,8 @@ impl Client {
     }
 
     /// Ends the lock that was read, and no other.
-    pub(crate) async fn release_lock(&self, stage: &StageAddress, there: &FoundLock) -> Result<(), ClientError> {
-        let path = stage.path(&["lock"]);
+    pub(crate) async fn release_lock(&self, stage: &Stage, there: &FoundLock) -> Result<(), ClientError> {
+        let path = path_of(stage, &["lock"]);
         let request = self.request(Method::DELETE, &path).header(IF_MATCH, &there.etag).timeout(REQUEST_TIMEOUT);
         self.answer(request, &path).await.map(drop)
     }

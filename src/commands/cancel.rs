@@ -13,7 +13,7 @@ pub(crate) async fn run(arguments: Cancel) -> Result<Status, CommandError> {
         None => {
             let target = place.target()?;
             let open = target.client.stage(&target.stage).await?.deployment.ok_or_else(|| {
-                CommandError::failed(format!("no deployment runs or waits on {}", target.stage))
+                CommandError::failed(format!("no deployment runs or waits on {}", target.stage.spoken()))
                     .hint("`windlass status` shows what is under way")
             })?;
             (target.client, open.id)

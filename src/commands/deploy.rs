@@ -75,7 +75,7 @@ pub(super) async fn start(
     output::note(&format!(
         "{} on {}\n{}",
         report::title(deployment.kind, &deployment.releases),
-        target.stage,
+        target.stage.spoken(),
         deployment.url
     ));
     match follow::to_the_end(&target.client, &deployment).await? {

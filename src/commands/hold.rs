@@ -11,7 +11,7 @@ pub(crate) async fn run(command: HoldCommand) -> Result<Status, CommandError> {
     if place.json {
         output::json(&serde_json::json!({ "hold": null }))?;
     } else {
-        output::result(&format!("the hold on {} is lifted: merges deploy again", target.stage))?;
+        output::result(&format!("the hold on {} is lifted: merges deploy again", target.stage.spoken()))?;
     }
     Ok(Status::Done)
 }

@@ -4,9 +4,10 @@ use windlass_core::Timestamp;
 use windlass_core::api::{LockView, NewLock};
 
 use crate::cli::{LockAcquire, LockCommand, LockRelease, LockStatus};
-use crate::client::{ClientError, FoundLock, StageAddress};
+use crate::client::{ClientError, FoundLock};
 use crate::error::{CommandError, Status};
 use crate::output::{self, ago, theirs};
+use windlass_core::stage::Stage;
 
 pub(crate) async fn run(command: LockCommand) -> Result<Status, CommandError> {
     match command {
@@ -22,13 +23,14 @@ async fn acquire(arguments: LockAcquire) -> Result<Status, CommandError> {
     let there = if force { target.client.lock(&target.stage).await? } else { None };
     let new = NewLock { reason };
     let taken = target.client.take_lock(&target.stage, &new, there.as_ref()).await.map_err(|error| {
-        in_the_way(error, &format!("{} is locked already", target.stage))
+        in_the_way(error, &format!("{} is locked already", target.stage.spoken()))
             .hint("`windlass lock acquire --force` puts yours in its place; ask them first")
     })?;
     if place.json {
         output::json(&taken.lock)?;
     } else {
-        let mut said = format!("{} is locked: nothing is deployed until `windlass lock release`", target.stage);
+        let mut said =
+            format!("{} is locked: nothing is deployed until `windlass lock release`", target.stage.spoken());
         if let Some(before) = there.filter(|before| !before.lock.yours) {
             said.push_str(&format!("\n{}", taken_away(&before.lock.lock)));
         }
@@ -40,11 +42,10 @@ async fn acquire(arguments: LockAcquire) -> Result<Status, CommandError> {
 async fn release(arguments: LockRelease) -> Result<Status, CommandError> {
     let LockRelease { force, place } = arguments;
     let target = place.target()?;
-    let there = target
-        .client
-        .lock(&target.stage)
-        .await?
-        .ok_or_else(|| CommandError::failed(format!("nobody has locked {}", target.stage)).coded("no_lock"))?;
+    let there =
+        target.client.lock(&target.stage).await?.ok_or_else(|| {
+            CommandError::failed(format!("nobody has locked {}", target.stage.spoken())).coded("no_lock")
+        })?;
     if !there.lock.yours && !force {
         return Err(somebody_elses(&target.stage, &there));
     }
@@ -55,7 +56,7 @@ async fn release(arguments: LockRelease) -> Result<Status, CommandError> {
     if place.json {
         output::json(&serde_json::json!({ "lock": null, "released": there.lock }))?;
     } else {
-        let mut said = format!("{} is free: what waited for the lock is deployed", target.stage);
+        let mut said = format!("{} is free: what waited for the lock is deployed", target.stage.spoken());
         if !there.lock.yours {
             said.push_str(&format!("\n{}", taken_away(&there.lock.lock)));
         }
@@ -72,7 +73,7 @@ async fn status(arguments: LockStatus) -> Result<Status, CommandError> {
         output::json(&serde_json::json!({ "lock": there.map(|there| there.lock) }))?;
         return Ok(Status::Done);
     }
-    let stage = &target.stage;
+    let stage = target.stage.spoken();
     output::result(&match there {
         None => format!("{stage} is free"),
         Some(FoundLock { lock, .. }) => {
@@ -89,8 +90,8 @@ fn taken_away(lock: &LockView) -> String {
     format!("it was locked by {} since {}: {}", theirs(by), ago(*since, Timestamp::now()), theirs(reason))
 }
 
-fn somebody_elses(stage: &StageAddress, there: &FoundLock) -> CommandError {
-    CommandError::failed(format!("the lock of {stage} is somebody else's"))
+fn somebody_elses(stage: &Stage, there: &FoundLock) -> CommandError {
+    CommandError::failed(format!("the lock of {} is somebody else's", stage.spoken()))
         .with_status(Status::Refused)
         .coded("locked")
         .because(taken_away(&there.lock.lock))

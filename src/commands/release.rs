@@ -58,7 +58,7 @@ fn show(page: &Page<Release>, target: &Target, app: &AppName) -> Result<(), Comm
         ]);
     }
     if table.is_empty() {
-        output::note(&format!("{app} has no release on {} yet", target.stage));
+        output::note(&format!("{app} has no release on {} yet", target.stage.spoken()));
         return Ok(());
     }
     output::result(&table.to_string())?;
@@ -92,7 +92,7 @@ async fn create(arguments: ReleaseCreate) -> Result<Status, CommandError> {
     })?;
     let file = ProjectFile::parse(&path.display().to_string(), &config)?;
     let app = target.app()?;
-    let resolved = file.resolve(&target.stage.stage);
+    let resolved = file.resolve(&target.stage.name);
     let resolved = resolved.apps.get(&app).ok_or_else(|| {
         let known: Vec<&str> = resolved.apps.keys().map(AppName::as_str).collect();
         let message = format!("{} has no app {app}; it has {}", path.display(), known.join(", "));
@@ -112,7 +112,7 @@ async fn create(arguments: ReleaseCreate) -> Result<Status, CommandError> {
         output::result(&format!(
             "release {} of {app} on {} is commit {}",
             release.number,
-            target.stage,
+            target.stage.spoken(),
             release.commit.short()
         ))?;
     }

@@ -33,7 +33,11 @@ pub(crate) async fn run(arguments: Rollback) -> Result<Status, CommandError> {
             }
             if !releases.is_empty() {
                 let active = stage.apps.iter().map(|(name, app)| (name.clone(), app.active)).collect();
-                output::note(&format!("going back on {}: {}", target.stage, report::going_back(&active, &releases)));
+                output::note(&format!(
+                    "going back on {}: {}",
+                    target.stage.spoken(),
+                    report::going_back(&active, &releases)
+                ));
             }
         }
         // A way back needs nobody's picture of it.

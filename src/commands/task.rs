@@ -140,7 +140,7 @@ async fn list(arguments: TaskList) -> Result<Status, CommandError> {
         ]);
     }
     if table.is_empty() {
-        output::note(&format!("no task runs on {}, and none ended not long ago", target.stage));
+        output::note(&format!("no task runs on {}, and none ended not long ago", target.stage.spoken()));
     } else {
         output::result(&table.to_string())?;
     }

@@ -23,8 +23,8 @@ use crate::oidc::Issuer;
 use crate::readiness;
 use crate::server::Readings;
 use crate::sight::Sights;
-use crate::stage::StageKey;
 use crate::store::{Store, StoreError};
+use windlass_core::stage::Stage;
 
 /// The service's parts. Shared by its handlers and its background work.
 pub(crate) struct App {
@@ -92,14 +92,14 @@ impl App {
     }
 
     /// What the server's file says of a stage.
-    pub(crate) fn policy(&self, stage: &StageKey) -> Option<&StagePolicy> {
-        self.project(&stage.project)?.stages.get(&stage.stage)
+    pub(crate) fn policy(&self, stage: &Stage) -> Option<&StagePolicy> {
+        self.project(&stage.project)?.stages.get(&stage.name)
     }
 
     /// Every stage of every project.
-    pub(crate) fn stages(&self) -> Vec<StageKey> {
+    pub(crate) fn stages(&self) -> Vec<Stage> {
         let projects = self.settings.server.projects.iter();
-        let key = |project: &ProjectName, stage: &_| StageKey { project: project.clone(), stage: Clone::clone(stage) };
+        let key = |project: &ProjectName, stage: &_| Stage { project: project.clone(), name: Clone::clone(stage) };
         projects.flat_map(|(name, project)| project.stages.keys().map(move |stage| key(name, stage))).collect()
     }
 

@@ -13,8 +13,8 @@ use windlass_core::task::ObservedTask;
 use windlass_engine::Host;
 
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::StoreError;
+use windlass_core::stage::Stage;
 
 /// A host that takes longer is looked at the next time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ impl App {
         Ok(())
     }
 
-    async fn begin_above(&self, stage: &StageKey, largest: &BTreeMap<AppName, Largest>) -> Result<(), StoreError> {
+    async fn begin_above(&self, stage: &Stage, largest: &BTreeMap<AppName, Largest>) -> Result<(), StoreError> {
         let (counter, known) =
             (format!("generation/{stage}"), self.store.counter(&format!("generation/{stage}")).await?);
         for (app, Largest { generation, release }) in largest {
@@ -122,7 +122,7 @@ async fn look(host: &Host) -> Option<Seen> {
 }
 
 fn largest_of<'a>(
-    stage: &StageKey,
+    stage: &Stage,
     project: RepositoryId,
     seen: impl Iterator<Item = &'a Seen>,
 ) -> BTreeMap<AppName, Largest> {
@@ -132,9 +132,9 @@ fn largest_of<'a>(
         known.generation = known.generation.max(generation);
         known.release = known.release.max(release);
     };
-    let prefix = format!("{project}/{}/", stage.stage);
+    let prefix = format!("{project}/{}/", stage.name);
     for Seen { tasks, services } in seen {
-        for task in tasks.iter().filter(|it| it.labels.project == project && it.labels.stage == stage.stage) {
+        for task in tasks.iter().filter(|it| it.labels.project == project && it.labels.stage == stage.name) {
             note(task.labels.app.clone(), task.labels.generation.0, task.labels.release.0);
         }
         for (key, generation, release) in services {

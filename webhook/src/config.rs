@@ -9,7 +9,7 @@ use windlass_core::config::{GitHubAuth, SecretSource, ServerConfig};
 use windlass_core::names::StageName;
 
 use crate::github::GitHubCredentials;
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// Where the API's address may come from instead of the file.
 const GITHUB_API_URL: &str = "GITHUB_API_URL";
@@ -26,7 +26,7 @@ pub(crate) struct Settings {
     /// By registry: account and password.
     pub(crate) registries: BTreeMap<String, (String, SecretString)>,
     /// By stage: the values of the app's secrets.
-    pub(crate) stage_secrets: BTreeMap<StageKey, BTreeMap<String, SecretString>>,
+    pub(crate) stage_secrets: BTreeMap<Stage, BTreeMap<String, SecretString>>,
 }
 
 /// Where the process' environment is read; a test brings its own.
@@ -68,7 +68,7 @@ impl Settings {
         let mut stage_secrets = BTreeMap::new();
         for (project, policy) in &server.projects {
             for (stage, policy) in &policy.stages {
-                let key = StageKey { project: project.clone(), stage: stage.clone() };
+                let key = Stage { project: project.clone(), name: stage.clone() };
                 let values = reader.stage(&key.project.to_string(), stage, &policy.secrets).await;
                 stage_secrets.insert(key, values);
             }

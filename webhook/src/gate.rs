@@ -18,11 +18,11 @@ use windlass_core::plan::DeploymentKind;
 use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 use crate::store::locks::StoredLock;
 use crate::store::stages::ActiveRelease;
+use windlass_core::stage::Stage;
 
 pub(crate) use look::Look;
 
@@ -168,7 +168,7 @@ impl App {
     /// Whether the stage serves this commit of all of these apps.
     pub(crate) async fn serves<'a>(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         apps: impl Iterator<Item = &'a AppName>,
     ) -> Result<bool, StoreError> {
@@ -182,7 +182,7 @@ impl App {
         Ok(true)
     }
 
-    async fn commit_of(&self, stage: &StageKey, active: &ActiveRelease) -> Result<Option<CommitSha>, StoreError> {
+    async fn commit_of(&self, stage: &Stage, active: &ActiveRelease) -> Result<Option<CommitSha>, StoreError> {
         Ok(self.store.release(stage, &active.app, active.release).await?.map(|release| release.commit))
     }
 

@@ -20,8 +20,8 @@ use windlass_core::task::{Image, ObservedTask, TaskSpec};
 use crate::app::App;
 use crate::config::fingerprint;
 use crate::sight::{LONG_PATIENCE, PATIENCE};
-use crate::stage::StageKey;
 use crate::store::StoreError;
+use windlass_core::stage::Stage;
 
 /// A configuration up to here is read in place; a larger one beside the service's other work.
 const QUICK: usize = 16 * 1024;
@@ -42,7 +42,7 @@ pub(crate) enum PlanningError {
 pub(crate) struct Intent<'a> {
     pub(crate) deployment: DeploymentId,
     pub(crate) kind: DeploymentKind,
-    pub(crate) stage: &'a StageKey,
+    pub(crate) stage: &'a Stage,
     pub(crate) releases: &'a BTreeMap<AppName, ReleaseNumber>,
 }
 
@@ -95,7 +95,7 @@ impl App {
             installation: self.installation,
             project: stage.project.clone(),
             repository,
-            stage: stage.stage.clone(),
+            stage: stage.name.clone(),
             generation,
             limits: &project.limits,
             latest: policy.latest,
@@ -106,7 +106,7 @@ impl App {
 
     async fn desired_app(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         number: ReleaseNumber,
     ) -> Result<DesiredApp, PlanningError> {
@@ -119,7 +119,7 @@ impl App {
         if let Some(project) = self.project(&stage.project)
             && let [first, ..] = &project.permits(&config)[..]
         {
-            let told = located("windlass.toml", &release.config, &stage.stage, std::slice::from_ref(first));
+            let told = located("windlass.toml", &release.config, &stage.name, std::slice::from_ref(first));
             return Err(refused(told.concat()).hint(first.remedy.clone()).into());
         }
         let config = config
@@ -152,7 +152,7 @@ impl App {
 
     async fn previous(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         release: ReleaseNumber,
         deployment: DeploymentId,
@@ -168,7 +168,7 @@ impl App {
     /// What the release's containers were made from, where they had the secrets of today.
     async fn earlier_tasks(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         release: ReleaseNumber,
         secrets: u64,
@@ -188,7 +188,7 @@ impl App {
     }
 
     /// What deployments of the stage that have succeeded are still about to stop or remove.
-    async fn to_be_retired(&self, stage: &StageKey) -> Result<BTreeSet<HostTask>, PlanningError> {
+    async fn to_be_retired(&self, stage: &Stage) -> Result<BTreeSet<HostTask>, PlanningError> {
         let mut tasks = BTreeSet::new();
         for deployment in self.store.unretired_deployments().await?.iter().filter(|it| it.stage == *stage) {
             let plan = self.store.plan(&deployment.id).await?;
@@ -200,20 +200,20 @@ impl App {
     }
 
     /// A release's configuration as the stage has it. It was checked when it was registered.
-    pub(crate) async fn stored_config(&self, stage: &StageKey, text: &str) -> Result<ProjectConfig, Failure> {
+    pub(crate) async fn stored_config(&self, stage: &Stage, text: &str) -> Result<ProjectConfig, Failure> {
         let read = |text: &str, stage: &StageName| {
             let file = ProjectFile::parse("windlass.toml", text).map_err(|error| refused(error.to_string()))?;
             Ok(file.resolve(stage))
         };
         if text.len() <= QUICK {
-            return read(text, &stage.stage);
+            return read(text, &stage.name);
         }
-        let (text, stage) = (text.to_owned(), stage.stage.clone());
+        let (text, stage) = (text.to_owned(), stage.name.clone());
         let read = tokio::task::spawn_blocking(move || read(&text, &stage));
         read.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
     }
 
-    fn check_secrets(&self, stage: &StageKey, names: &[String]) -> Result<(), Failure> {
+    fn check_secrets(&self, stage: &Stage, names: &[String]) -> Result<(), Failure> {
         let known = self.settings.stage_secrets.get(stage);
         let missing: Vec<&str> = names
             .iter()
@@ -226,12 +226,12 @@ impl App {
         let summary = format!("the server has no value for secret {} of {stage}", missing.join(", "));
         Err(Failure::new(FailureCode::SecretMissing, summary).hint(format!(
             "add it under `[projects.\"{}\".stages.{}] secrets` in the server's file",
-            stage.project, stage.stage
+            stage.project, stage.name
         )))
     }
 
     /// With the secrets in its environment, a process may be more than Linux starts: said before anything runs.
-    fn check_sizes(&self, stage: &StageKey, app: &AppName, config: &AppConfig) -> Result<(), Failure> {
+    fn check_sizes(&self, stage: &Stage, app: &AppName, config: &AppConfig) -> Result<(), Failure> {
         let secrets = self.secrets_for(stage, &config.secrets);
         let migrate = config.migrate.iter().map(|migrate| (Some(&migrate.command), None));
         let processes = config.roles.values().map(|role| (role.command.as_ref(), Some(&role.env)));
@@ -249,7 +249,7 @@ impl App {
     }
 
     /// The values that an app's tasks get.
-    pub(crate) fn secrets_for(&self, stage: &StageKey, names: &[String]) -> BTreeMap<String, SecretString> {
+    pub(crate) fn secrets_for(&self, stage: &Stage, names: &[String]) -> BTreeMap<String, SecretString> {
         let Some(known) = self.settings.stage_secrets.get(stage) else { return BTreeMap::new() };
         names.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone()))).collect()
     }
@@ -272,7 +272,7 @@ impl App {
     }
 
     /// What runs of a stage, on all its hosts and on those that it had when the active releases came.
-    pub(crate) async fn observe_stage(&self, stage: &StageKey) -> Result<Vec<ObservedTask>, PlanningError> {
+    pub(crate) async fn observe_stage(&self, stage: &Stage) -> Result<Vec<ObservedTask>, PlanningError> {
         let ids = self.repository_ids().await?;
         let hosts = self.policy(stage).map(|policy| self.plan_hosts(policy)).unwrap_or_default();
         let engines = hosts.iter().filter_map(|host| Some(&self.hosts.get(&host.name)?.engine));
@@ -284,18 +284,14 @@ impl App {
             .into_iter()
             .flatten()
             .chain(left)
-            .filter(|task| Some(&task.labels.project) == ours && task.labels.stage == stage.stage)
+            .filter(|task| Some(&task.labels.project) == ours && task.labels.stage == stage.name)
             .collect())
     }
 }
 
 impl App {
     /// A host that the stage has no more may be gone for good, and then nothing runs on it.
-    async fn observe_left_hosts(
-        &self,
-        stage: &StageKey,
-        hosts: &[PlanHost],
-    ) -> Result<Vec<ObservedTask>, PlanningError> {
+    async fn observe_left_hosts(&self, stage: &Stage, hosts: &[PlanHost]) -> Result<Vec<ObservedTask>, PlanningError> {
         let left = self.left_hosts(stage, hosts).await?;
         let sights = left.iter().filter_map(|name| Some((name, self.sights.get(name)?)));
         let looks = sights.map(|(name, sight)| async move {
@@ -309,7 +305,7 @@ impl App {
     }
 
     /// The hosts that the stage had when its active releases came, and has no more.
-    async fn left_hosts(&self, stage: &StageKey, hosts: &[PlanHost]) -> Result<BTreeSet<HostName>, StoreError> {
+    async fn left_hosts(&self, stage: &Stage, hosts: &[PlanHost]) -> Result<BTreeSet<HostName>, StoreError> {
         let mut left = BTreeSet::new();
         for active in self.store.active_releases(stage).await? {
             let plan = self.store.plan(&active.deployment).await?;
@@ -320,7 +316,7 @@ impl App {
     }
 
     /// What runs of a stage as far as its hosts answer soon, and of the others what they showed last.
-    pub(crate) async fn look_at_stage(&self, stage: &StageKey) -> Result<Looked, StoreError> {
+    pub(crate) async fn look_at_stage(&self, stage: &Stage) -> Result<Looked, StoreError> {
         let ours = self.repository_ids().await?.get(&stage.project).copied();
         let own = self.policy(stage).map(|policy| self.plan_hosts(policy)).unwrap_or_default();
         let mut hosts = self.left_hosts(stage, &own).await?;
@@ -329,8 +325,7 @@ impl App {
         let seen = join_all(looks.map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) })).await;
         let silent = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Engine)).collect();
         let tasks = seen.into_iter().filter_map(|(_, seen)| seen.answer).flat_map(|(_, tasks)| tasks);
-        let tasks =
-            tasks.filter(|task| Some(task.labels.project) == ours && task.labels.stage == stage.stage).collect();
+        let tasks = tasks.filter(|task| Some(task.labels.project) == ours && task.labels.stage == stage.name).collect();
         Ok(Looked { tasks, silent, hosts })
     }
 }

@@ -6,7 +6,7 @@ use windlass_core::names::ProjectName;
 
 use crate::app::App;
 use crate::event::GitHubEvent;
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 impl App {
     /// What came of an event that means nothing here; `None`: it takes work to tell.
@@ -21,10 +21,10 @@ impl App {
     }
 
     /// The project's stages that deploy this branch on this.
-    pub(crate) fn stages_deploying(&self, project: &ProjectName, branch: &str, trigger: TriggerKind) -> Vec<StageKey> {
+    pub(crate) fn stages_deploying(&self, project: &ProjectName, branch: &str, trigger: TriggerKind) -> Vec<Stage> {
         let stages = self.project(project).map(|project| &project.stages).into_iter().flatten();
         let deploying = stages.filter(|(_, policy)| deploys(policy, branch, trigger));
-        deploying.map(|(stage, _)| StageKey { project: project.clone(), stage: stage.clone() }).collect()
+        deploying.map(|(stage, _)| Stage { project: project.clone(), name: stage.clone() }).collect()
     }
 
     fn nobody_deploys(&self, branch: &str, trigger: TriggerKind) -> Option<String> {

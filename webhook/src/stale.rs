@@ -14,8 +14,8 @@ use windlass_core::task::ObservedTask;
 
 use crate::app::App;
 use crate::sight::PATIENCE;
-use crate::stage::StageKey;
 use crate::store::StoreError;
+use windlass_core::stage::Stage;
 
 /// What was found, and what could not be looked at.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(crate) struct Stale {
 
 impl App {
     /// On all hosts, since it may be on one that the stage does not have any more.
-    pub(crate) async fn stale(&self, stage: &StageKey) -> Result<Stale, StoreError> {
+    pub(crate) async fn stale(&self, stage: &Stage) -> Result<Stale, StoreError> {
         let mut stale = Stale::default();
         let Some(project) = self.repository_ids().await?.get(&stage.project).copied() else { return Ok(stale) };
         // The look comes first: a container of a deployment that begins meanwhile is not among what was seen.
@@ -39,7 +39,7 @@ impl App {
                 (Some(silent), _) => stale.warnings.push(SilentHost { as_of: None, ..silent }.to_string()),
             }
         }
-        let owner = Owner { installation: self.installation, project, stage: stage.stage.clone() };
+        let owner = Owner { installation: self.installation, project, stage: stage.name.clone() };
         let accounted = self.accounted(stage).await?;
         stale.tasks = observed.into_iter().filter(|task| owner.owns(task) && !accounted.has(task)).collect();
         Ok(stale)
@@ -64,7 +64,7 @@ impl App {
         removed
     }
 
-    async fn accounted(&self, stage: &StageKey) -> Result<Accounted, StoreError> {
+    async fn accounted(&self, stage: &Stage) -> Result<Accounted, StoreError> {
         let mut accounted = Accounted::default();
         for active in self.store.active_releases(stage).await? {
             let Some(plan) = self.store.plan(&active.deployment).await? else { continue };

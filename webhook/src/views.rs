@@ -18,10 +18,10 @@ use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
 use crate::app::App;
 use crate::planning::Looked;
-use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 use crate::store::tasks::OneOffTask;
+use windlass_core::stage::Stage;
 
 /// So many one-off tasks that have ended are shown.
 const RECENT_TASKS: u32 = 20;
@@ -54,7 +54,7 @@ impl App {
         Ok(DeploymentView {
             id: deployment.id.clone(),
             project: deployment.stage.project.clone(),
-            stage: deployment.stage.stage.clone(),
+            stage: deployment.stage.name.clone(),
             kind: deployment.kind,
             state,
             reason: reason.map(str::to_owned),
@@ -99,7 +99,7 @@ impl App {
     }
 
     /// A stage: what it serves, what runs, what is under way.
-    pub(crate) async fn stage_view(&self, stage: &StageKey) -> Result<StageView, StoreError> {
+    pub(crate) async fn stage_view(&self, stage: &Stage) -> Result<StageView, StoreError> {
         let Shown { tasks, silent } = self.shown_tasks(stage).await?;
         let back = self.store.way_back(stage).await?;
         let mut apps = BTreeMap::new();
@@ -115,7 +115,7 @@ impl App {
         };
         Ok(StageView {
             project: stage.project.clone(),
-            stage: stage.stage.clone(),
+            stage: stage.name.clone(),
             policy: self.policy(stage).map(policy_view).unwrap_or_default(),
             apps,
             rollback: back.of_all(),
@@ -129,7 +129,7 @@ impl App {
         })
     }
 
-    async fn wanted_view(&self, stage: &StageKey) -> Result<Option<WantedView>, StoreError> {
+    async fn wanted_view(&self, stage: &Stage) -> Result<Option<WantedView>, StoreError> {
         let Some(wanted) = self.store.wanted_commit(stage).await? else { return Ok(None) };
         let missing = self.missing_release(stage, &wanted.commit).await?;
         Ok(Some(WantedView { commit: wanted.commit, requested_by: wanted.requested_by, missing }))
@@ -138,7 +138,7 @@ impl App {
     /// A stage's tasks: what its hosts have, and one-off tasks that ended not long ago.
     pub(crate) async fn task_views(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         observed: &[ObservedTask],
     ) -> Result<Vec<TaskView>, StoreError> {
         let (targets, _) = self.targets().await;
@@ -148,7 +148,7 @@ impl App {
 
     /// The same for whoever only looks, within [`PATIENCE`](crate::sight::PATIENCE): of a host that does not answer, what
     /// it showed last.
-    pub(crate) async fn shown_tasks(&self, stage: &StageKey) -> Result<Shown, StoreError> {
+    pub(crate) async fn shown_tasks(&self, stage: &Stage) -> Result<Shown, StoreError> {
         let (seen, (targets, gateways)) = tokio::join!(self.look_at_stage(stage), self.targets());
         let Looked { tasks, mut silent, hosts } = seen?;
         silent.extend(gateways.into_iter().filter(|gateway| hosts.contains(&gateway.name)));
@@ -161,7 +161,7 @@ impl App {
         Ok(Shown { tasks, silent })
     }
 
-    async fn with_one_offs(&self, stage: &StageKey, mut views: Vec<TaskView>) -> Result<Vec<TaskView>, StoreError> {
+    async fn with_one_offs(&self, stage: &Stage, mut views: Vec<TaskView>) -> Result<Vec<TaskView>, StoreError> {
         for task in self.store.tasks(stage, RECENT_TASKS).await? {
             match views.iter_mut().find(|view| view.name == task.spec.name) {
                 Some(view) => view.id = task.id.to_string(),
@@ -181,7 +181,7 @@ impl App {
         (services.flat_map(|service| service.targets).map(|target| (target.name, target.state)).collect(), silent)
     }
 
-    async fn app_view(&self, stage: &StageKey, app: &AppName, tasks: &[TaskView]) -> Result<AppView, StoreError> {
+    async fn app_view(&self, stage: &Stage, app: &AppName, tasks: &[TaskView]) -> Result<AppView, StoreError> {
         let active = self.store.active_releases(stage).await?.into_iter().find(|active| active.app == *app);
         let release = match &active {
             Some(active) => self.store.release(stage, app, active.release).await?,

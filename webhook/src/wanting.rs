@@ -4,12 +4,12 @@ use windlass_core::names::CommitSha;
 
 use crate::app::App;
 use crate::github::{Ancestry, GitHubError};
-use crate::stage::StageKey;
 use crate::store::stages::WantedCommit;
+use windlass_core::stage::Stage;
 
 impl App {
     /// The stage's branch wants this commit from now on, unless it wants a newer one. Says whether it now wants this one.
-    pub(crate) async fn want(&self, stage: &StageKey, wanted: &WantedCommit) -> anyhow::Result<bool> {
+    pub(crate) async fn want(&self, stage: &Stage, wanted: &WantedCommit) -> anyhow::Result<bool> {
         loop {
             let before = self.store.wanted_commit(stage).await?.map(|before| before.commit);
             if before.as_ref() == Some(&wanted.commit) {
@@ -29,7 +29,7 @@ impl App {
 
     /// Deliveries come in any order: one that tells of an older commit than the one that is wanted comes late, and so does
     /// one from before a force-push.
-    async fn replaces(&self, stage: &StageKey, commit: &CommitSha, wanted: &CommitSha) -> Result<bool, GitHubError> {
+    async fn replaces(&self, stage: &Stage, commit: &CommitSha, wanted: &CommitSha) -> Result<bool, GitHubError> {
         let project = &stage.project;
         match self.github.compare(project, wanted, commit).await {
             Ok(Ancestry::Ahead | Ancestry::Identical) => Ok(true),

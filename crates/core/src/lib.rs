@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod reason;
 pub mod report;
 pub mod sign_in;
+pub mod stage;
 pub mod subnet;
 pub mod task;
 pub mod verdict;

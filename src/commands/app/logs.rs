@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: AppLogs) -> Result<Status, CommandError> {
     }
     note_silent(&silent);
     if tasks.is_empty() {
-        return Err(CommandError::failed(format!("{app} has no task on {}", target.stage))
+        return Err(CommandError::failed(format!("{app} has no task on {}", target.stage.spoken()))
             .hint("`windlass app ps` and `windlass status` show what there is"));
     }
     let query = LogQuery { follow, lines, since: since.map(|since| since.before(Timestamp::now())) };

@@ -32,10 +32,10 @@ pub(super) async fn run(arguments: AppPs) -> Result<Status, CommandError> {
 fn unknown<'a>(
     app: &AppName,
     known: impl Iterator<Item = &'a AppName>,
-    stage: &crate::client::StageAddress,
+    stage: &windlass_core::stage::Stage,
 ) -> CommandError {
     let known: Vec<&str> = known.map(AppName::as_str).collect();
-    let error = CommandError::failed(format!("{stage} has no app {app}"));
+    let error = CommandError::failed(format!("{} has no app {app}", stage.spoken()));
     if known.is_empty() {
         error.hint("register a release of it first: `windlass release create`")
     } else {

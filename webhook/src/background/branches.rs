@@ -10,9 +10,9 @@ use windlass_core::names::CommitSha;
 use super::BackgroundTask;
 use crate::app::App;
 use crate::github::{Ancestry, GitHubError};
-use crate::stage::StageKey;
 use crate::store::deployments::Source;
 use crate::store::stages::WantedCommit;
+use windlass_core::stage::Stage;
 
 /// When to look again after GitHub did not answer.
 const SOON: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl BackgroundTask for Branches {
 }
 
 /// Whether the head is wanted now and was not before.
-async fn look(app: &App, stage: &StageKey, policy: &StagePolicy) -> anyhow::Result<bool> {
+async fn look(app: &App, stage: &Stage, policy: &StagePolicy) -> anyhow::Result<bool> {
     let Some(head) = app.github.branch_head(&stage.project, &policy.branch).await? else { return Ok(false) };
     let wanted = app.store.wanted_commit(stage).await?.map(|wanted| wanted.commit);
     if wanted.as_ref() == Some(&head) {
@@ -64,7 +64,7 @@ async fn look(app: &App, stage: &StageKey, policy: &StagePolicy) -> anyhow::Resu
 }
 
 /// The branch went back to an older commit, or GitHub's answer is older than its deliveries: neither is a reason to deploy.
-async fn is_behind(app: &App, stage: &StageKey, wanted: &CommitSha, head: &CommitSha) -> Result<bool, GitHubError> {
+async fn is_behind(app: &App, stage: &Stage, wanted: &CommitSha, head: &CommitSha) -> Result<bool, GitHubError> {
     match app.github.compare(&stage.project, wanted, head).await {
         Ok(ancestry) => Ok(ancestry == Ancestry::Behind),
         // What was wanted is not there any more.
@@ -76,7 +76,7 @@ async fn is_behind(app: &App, stage: &StageKey, wanted: &CommitSha, head: &Commi
 /// As what the stage wants the head; `None`: what made it is none of its triggers.
 async fn source_of(
     app: &App,
-    stage: &StageKey,
+    stage: &Stage,
     policy: &StagePolicy,
     head: &CommitSha,
 ) -> Result<Option<Source>, GitHubError> {

@@ -205,7 +205,7 @@ async fn want(
     for stage in app.stages_deploying(&project, branch, trigger) {
         let wanted = WantedCommit { commit: commit.clone(), source, requested_by: requested_by.to_owned() };
         if app.want(&stage, &wanted).await? {
-            wanting.push(stage.stage.to_string());
+            wanting.push(stage.name.to_string());
         }
     }
     Ok(match &wanting[..] {

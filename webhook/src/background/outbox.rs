@@ -202,7 +202,7 @@ impl Outbox {
             commit: deployment.commit.clone(),
             commits: several.as_ref().map(|_| deployment.commits.clone()).unwrap_or_default(),
             task: deployment.kind.as_str().to_owned(),
-            environment: deployment.stage.stage.clone(),
+            environment: deployment.stage.name.clone(),
             description: format!("{title}{from}{given}"),
             deployment: deployment.id.clone(),
             production: policy.is_some_and(|policy| policy.production),

@@ -22,10 +22,10 @@ use windlass_engine::{Host, HostEvent, TaskChange};
 
 use super::BackgroundTask;
 use crate::app::{App, Claim};
-use crate::stage::StageKey;
 use duty::Duty;
 use lack::{LOOK, Lack, who_is_silent};
 use pauses::Pauses;
+use windlass_core::stage::Stage;
 
 /// When a stage that is at work is looked at again, though nothing was heard of it.
 const BUSY: Duration = Duration::from_secs(1);
@@ -87,15 +87,15 @@ fn is_reason_to_look(event: &HostEvent) -> bool {
 }
 
 /// Until everything is as it should be; what cannot be mended is tried again with growing pauses.
-async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: StageKey) {
+async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: Stage) {
     let Some(mut claim) = app.at_work.claim(format!("reconcile {stage}")) else { return };
-    let stage = Stage { app: &app, key: &stage, pauses: &pauses };
+    let upkeep = Upkeep { app: &app, stage: &stage, pauses: &pauses };
     loop {
-        let again = match Box::pin(stage.look_and_mend()).await {
+        let again = match Box::pin(upkeep.look_and_mend()).await {
             Ok(again) => again,
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::error!(stage.name = %stage.key, error, "what should run cannot be looked after");
+                tracing::error!(stage.name = %stage, error, "what should run cannot be looked after");
                 // The next activation is the retry.
                 return;
             }
@@ -115,14 +115,14 @@ async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: StageKey) {
     }
 }
 
-/// What is looked after.
-struct Stage<'a> {
+/// A stage that is looked after.
+struct Upkeep<'a> {
     app: &'a Arc<App>,
-    key: &'a StageKey,
+    stage: &'a Stage,
     pauses: &'a Arc<Pauses>,
 }
 
-impl Stage<'_> {
+impl Upkeep<'_> {
     /// Returns when to look again, where something is not as it should be.
     async fn look_and_mend(&self) -> anyhow::Result<Option<Duration>> {
         let Some(duties) = self.duties().await? else { return Ok(None) };
@@ -133,7 +133,7 @@ impl Stage<'_> {
         if due.is_empty() {
             return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
         }
-        let Some(claim) = self.app.at_work.claim(format!("stage {}", self.key)) else { return Ok(Some(BUSY)) };
+        let Some(claim) = self.app.at_work.claim(format!("stage {}", self.stage)) else { return Ok(Some(BUSY)) };
         let mended = self.mend_all(&claim, &due).await;
         if claim.give_up().is_err() {
             self.app.wake.stages.notify_one();
@@ -156,7 +156,7 @@ impl Stage<'_> {
 
     /// What each host should run of the stage. `None`: a deployment works on it, and will leave it as it should be.
     async fn duties(&self) -> anyhow::Result<Option<BTreeMap<HostName, Duty>>> {
-        let (store, key) = (&self.app.store, self.key);
+        let (store, key) = (&self.app.store, self.stage);
         let open = store.open_deployments().await?;
         if open.iter().any(|it| it.stage == *key && it.state == DeploymentState::Running) {
             return Ok(None);
@@ -194,8 +194,8 @@ impl Stage<'_> {
     fn report_silence(&self, host: &HostName, lack: &Lack<'_>) {
         for (what, why) in lack.silent() {
             match self.pauses.tried(&what, Instant::now()) {
-                1 => tracing::warn!(stage.name = %self.key, %host, why, "cannot see what runs"),
-                _ => tracing::debug!(stage.name = %self.key, %host, why, "still cannot see what runs"),
+                1 => tracing::warn!(stage.name = %self.stage, %host, why, "cannot see what runs"),
+                _ => tracing::debug!(stage.name = %self.stage, %host, why, "still cannot see what runs"),
             }
         }
     }
@@ -205,7 +205,7 @@ impl Stage<'_> {
         loop {
             claim.knocked().await;
             match self.app.store.open_deployments().await {
-                Ok(open) if open.iter().any(|it| it.stage == *self.key) => return,
+                Ok(open) if open.iter().any(|it| it.stage == *self.stage) => return,
                 Ok(_) => {}
                 Err(_) => return,
             }

@@ -113,7 +113,7 @@ impl Retention {
             // Whose networks there are is not known yet.
             return Ok(());
         }
-        let stages = self.app.stages().into_iter().filter_map(|key| Some((*ids.get(&key.project)?, key.stage)));
+        let stages = self.app.stages().into_iter().filter_map(|key| Some((*ids.get(&key.project)?, key.name)));
         let stages: BTreeSet<_> = stages.collect();
         let stages = &stages;
         let looks = self.app.hosts.iter().map(|(name, host)| async move {

@@ -14,12 +14,12 @@ use super::BackgroundTask;
 use crate::app::App;
 use crate::gate::Decision;
 use crate::runner::{self, Retired};
-use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::{Request, StoredDeployment};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
 use crate::store::stages::WantedCommit;
+use windlass_core::stage::Stage;
 
 /// The first pause before old tasks that could not be retired are tried again.
 const RETIRE_AGAIN: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ impl BackgroundTask for Stages {
     const PERIOD: Duration = Duration::from_secs(10);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        let mut stages: BTreeSet<StageKey> = self.0.stages().into_iter().collect();
+        let mut stages: BTreeSet<Stage> = self.0.stages().into_iter().collect();
         // A stage that was taken out of the server's file may have left deployments that need their last word.
         stages.extend(self.0.store.stages_with_open_deployments().await?);
         tell_the_queues(&self.0).await?;
@@ -67,7 +67,7 @@ async fn tell_the_queues(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn look_after(app: Arc<App>, stage: StageKey) {
+async fn look_after(app: Arc<App>, stage: Stage) {
     let Some(mut claim) = app.at_work.claim(format!("stage {stage}")) else { return };
     loop {
         if let Err(error) = work(&app, &stage).await {
@@ -112,7 +112,7 @@ async fn retire(app: Arc<App>, deployment: StoredDeployment) {
 }
 
 /// Works on a stage until nothing can be done on it now.
-async fn work(app: &Arc<App>, stage: &StageKey) -> anyhow::Result<()> {
+async fn work(app: &Arc<App>, stage: &Stage) -> anyhow::Result<()> {
     while !app.shutdown.is_cancelled() {
         request_what_is_wanted(app, stage).await?;
         let mut open = app.store.open_deployments_of(stage).await?;
@@ -131,7 +131,7 @@ async fn work(app: &Arc<App>, stage: &StageKey) -> anyhow::Result<()> {
 }
 
 /// The stage's branch wants a commit, a release of it exists, and it was never tried: then it becomes a deployment.
-async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<()> {
+async fn request_what_is_wanted(app: &App, stage: &Stage) -> anyhow::Result<()> {
     let Some(wanted) = app.store.wanted_commit(stage).await? else { return Ok(()) };
     let releases = releases_of(app, stage, &wanted).await?;
     if releases.is_empty() || app.serves(stage, &wanted.commit, releases.keys()).await? {
@@ -164,7 +164,7 @@ async fn request_what_is_wanted(app: &App, stage: &StageKey) -> anyhow::Result<(
 /// The commit's release of every app that its own configuration names; empty until all are there.
 async fn releases_of(
     app: &App,
-    stage: &StageKey,
+    stage: &Stage,
     wanted: &WantedCommit,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
     let Some(any) = app.store.any_release_of_commit(stage, &wanted.commit).await? else { return Ok(BTreeMap::new()) };
@@ -232,7 +232,7 @@ impl App {
     /// Where the app is reached once these releases are active: the first URL of the first app that has one.
     pub(crate) async fn environment_url(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         releases: &BTreeMap<AppName, ReleaseNumber>,
     ) -> Result<Option<String>, StoreError> {
         for (app, number) in releases {

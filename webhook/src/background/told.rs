@@ -14,10 +14,10 @@ use windlass_testing::github::{DeploymentRecord, FakeRepository};
 use super::BackgroundTask;
 use crate::app::App;
 use crate::serve::wire;
-use crate::stage::StageKey;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
+use windlass_core::stage::Stage;
 
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -130,7 +130,7 @@ impl Told {
         let release = |(app, number): &(&str, u64)| (app.parse::<AppName>().unwrap(), ReleaseNumber(*number));
         let request = Request {
             id: self.app.new_deployment_id(),
-            stage: StageKey { project: project.parse().unwrap(), stage: stage.parse().unwrap() },
+            stage: Stage { project: project.parse().unwrap(), name: stage.parse().unwrap() },
             kind: DeploymentKind::Deploy,
             source: Source::Person,
             requested_by: "octavia".to_owned(),

@@ -7,15 +7,15 @@ use windlass_core::verdict::VerdictKind;
 
 use super::order::Reach;
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::sessions::Session;
+use windlass_core::stage::Stage;
 
 impl App {
     /// Why a job may not run a task of a release of this commit at this moment; `None`: it may.
     pub(crate) async fn keeps_job_from(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         job: &Session,
     ) -> Result<Option<String>, StoreError> {
@@ -34,7 +34,7 @@ impl App {
     }
 
     /// What people hold against it. What the job's own run has locked it has locked for this.
-    async fn held_against(&self, stage: &StageKey, job: &Session) -> Result<Option<String>, StoreError> {
+    async fn held_against(&self, stage: &Stage, job: &Session) -> Result<Option<String>, StoreError> {
         if let Some(lock) = self.store.lock(stage).await?
             && !lock.is_of(&job.holder())
         {
@@ -45,7 +45,7 @@ impl App {
     }
 
     /// A commit that a force-push took away is deployed by nobody in particular, and neither is it run so.
-    async fn is_elsewhere(&self, stage: &StageKey, commit: &CommitSha) -> Option<String> {
+    async fn is_elsewhere(&self, stage: &Stage, commit: &CommitSha) -> Option<String> {
         let policy = self.policy(stage)?;
         if policy.oidc.refs != [format!("refs/heads/{}", policy.branch)] {
             return None;

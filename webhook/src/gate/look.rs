@@ -8,9 +8,9 @@ use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verd
 
 use crate::app::App;
 use crate::github::GitHubError;
-use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
+use windlass_core::stage::Stage;
 
 /// How long a look at GitHub is good for when nothing is heard: the safety net behind its webhooks.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
@@ -49,7 +49,7 @@ impl App {
     /// from `asked` if that was later: a commit may have lain on another branch for days.
     pub(crate) async fn verdict(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         asked: Option<Timestamp>,
     ) -> Result<Verdict, StoreError> {
@@ -58,7 +58,7 @@ impl App {
 
     pub(super) async fn judge(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         asked: Option<Timestamp>,
     ) -> Result<Judged, StoreError> {
@@ -68,7 +68,7 @@ impl App {
     /// For a job that waits for the answer: its own check run has no last word before it.
     pub(super) async fn judge_for(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         asked: Option<Timestamp>,
         job: Option<u64>,

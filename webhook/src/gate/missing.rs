@@ -4,12 +4,12 @@ use windlass_core::names::CommitSha;
 use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::StoreError;
+use windlass_core::stage::Stage;
 
 impl App {
     /// The verdict on a commit, with what it lacks beside checks.
-    pub(crate) async fn verdict_for_people(&self, stage: &StageKey, commit: &CommitSha) -> Result<Verdict, StoreError> {
+    pub(crate) async fn verdict_for_people(&self, stage: &Stage, commit: &CommitSha) -> Result<Verdict, StoreError> {
         let verdict = self.verdict(stage, commit, None).await?;
         let Some(why) = self.missing_release(stage, commit).await? else { return Ok(verdict) };
         Ok(verdict.and(Item { name: "release".to_owned(), state: VerdictKind::Waiting, why, commit: None }))
@@ -19,7 +19,7 @@ impl App {
     /// way has what it needs.
     pub(crate) async fn missing_release(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
     ) -> Result<Option<String>, StoreError> {
         let short = commit.short();

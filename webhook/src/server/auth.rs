@@ -12,9 +12,9 @@ use windlass_core::config::JobMay;
 use super::act::{Act, ForJobs};
 use super::error::ApiError;
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::locks::Holder;
 use crate::store::sessions::StoredSession;
+use windlass_core::stage::Stage;
 
 /// What jobs' tokens begin with, so that scanners for leaked secrets know them.
 pub(super) const SESSION_PREFIX: &str = "wns_";
@@ -62,11 +62,11 @@ impl Actor {
     }
 
     /// Refuses what the token does not allow on this stage. A job's own policy speaks for it.
-    pub(crate) fn may(&self, act: Act, stage: &StageKey) -> Result<(), ApiError> {
+    pub(crate) fn may(&self, act: Act, stage: &Stage) -> Result<(), ApiError> {
         match self {
             Self::Token(token) => {
                 let here = token.project.as_ref().is_none_or(|project| *project == stage.project)
-                    && token.stage.as_ref().is_none_or(|name| *name == stage.stage);
+                    && token.stage.as_ref().is_none_or(|name| *name == stage.name);
                 if !here {
                     return Err(forbidden(format!("the token `{}` is not for {stage}", token.name)));
                 }
@@ -145,7 +145,10 @@ impl FromRequestParts<Arc<App>> for Actor {
 }
 
 /// The stage that a path names, which the server's file must know.
-impl FromRequestParts<Arc<App>> for StageKey {
+#[derive(Debug)]
+pub(crate) struct NamedStage(pub(crate) Stage);
+
+impl FromRequestParts<Arc<App>> for NamedStage {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
@@ -158,11 +161,11 @@ impl FromRequestParts<Arc<App>> for StageKey {
         let names = Path::<Names>::from_request_parts(parts, app).await.map_err(|error| bad_path(&error))?;
         let parse_error = |error: windlass_core::names::InvalidName| bad_path(&error);
         let project = format!("{}/{}", names.owner, names.repository).parse().map_err(parse_error)?;
-        let stage = Self { project: app.configured_name(project), stage: names.stage.parse().map_err(parse_error)? };
+        let stage = Stage { project: app.configured_name(project), name: names.stage.parse().map_err(parse_error)? };
         if app.policy(&stage).is_none() {
             return Err(ApiError::stage_unknown(&stage));
         }
-        Ok(stage)
+        Ok(Self(stage))
     }
 }
 
@@ -179,7 +182,7 @@ mod tests {
     fn a_job_whose_sign_in_has_expired_is_told_so() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let session = Session {
-            stage: StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() },
+            stage: Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() },
             reference: "refs/heads/main".to_owned(),
             commit: "a".repeat(40).parse().unwrap(),
             event: "push".to_owned(),

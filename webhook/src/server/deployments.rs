@@ -18,17 +18,17 @@ use windlass_core::plan::DeploymentKind;
 use windlass_listen::Peer;
 
 use super::act::Act;
-use super::auth::Actor;
+use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Events, Followed};
 use crate::app::App;
 use crate::audience::{self, Follower};
-use crate::stage::StageKey;
 use crate::store::StoreError;
 use crate::store::cancel::Until;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
+use windlass_core::stage::Stage;
 
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
@@ -39,7 +39,7 @@ pub(crate) struct PageQuery {
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Body(new): Body<NewDeployment>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     actor.may(if new.override_gate { Act::OverrideGate } else { Act::Deploy }, &stage)?;
@@ -98,7 +98,7 @@ pub(super) fn check_reason(new: &NewDeployment) -> Result<(), ApiError> {
 /// The newest of the commits that they were built from: the one that GitHub is told of.
 async fn newest_commit(
     app: &App,
-    stage: &StageKey,
+    stage: &Stage,
     releases: &BTreeMap<AppName, ReleaseNumber>,
 ) -> Result<Option<CommitSha>, ApiError> {
     let mut found = Vec::new();
@@ -124,7 +124,7 @@ fn source_of(actor: &Actor) -> Source {
 /// The releases that were asked for; where none were, what the kind of deployment means by itself.
 pub(super) async fn chosen_releases(
     app: &App,
-    stage: &StageKey,
+    stage: &Stage,
     new: &NewDeployment,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, ApiError> {
     let mut releases = new.releases.clone();
@@ -149,7 +149,7 @@ pub(super) async fn chosen_releases(
 
 async fn meant_by(
     app: &App,
-    stage: &StageKey,
+    stage: &Stage,
     kind: DeploymentKind,
     names: impl Iterator<Item = AppName>,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
@@ -169,7 +169,7 @@ async fn meant_by(
     Ok(releases)
 }
 
-fn nothing_to(kind: DeploymentKind, stage: &StageKey) -> ApiError {
+fn nothing_to(kind: DeploymentKind, stage: &Stage) -> ApiError {
     let (title, hint) = match kind {
         DeploymentKind::Deploy => (format!("{stage} has no release"), "register one first: `windlass release create`"),
         DeploymentKind::Rollback => (
@@ -189,7 +189,7 @@ pub(super) fn unknown_release(app: &AppName, number: ReleaseNumber) -> ApiError 
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<DeploymentView>>, ApiError> {
     actor.may(Act::Look, &stage)?;

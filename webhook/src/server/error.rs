@@ -8,8 +8,8 @@ use windlass_core::problem::{MEDIA_TYPE, Problem};
 
 use crate::audience::Full;
 use crate::planning::PlanningError;
-use crate::stage::StageKey;
 use crate::store::StoreError;
+use windlass_core::stage::Stage;
 
 /// In seconds.
 const READERS_COME_AGAIN: u64 = 15;
@@ -44,7 +44,7 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..self }
     }
 
-    pub(crate) fn stage_unknown(stage: &StageKey) -> Self {
+    pub(crate) fn stage_unknown(stage: &Stage) -> Self {
         Self::not_found("stage_unknown", format!("this server has no stage {stage}"))
             .hint("stages are listed in the server's file, under `[projects.\"owner/name\".stages.NAME]`")
     }

@@ -9,14 +9,18 @@ use axum::response::{IntoResponse, Response};
 use windlass_core::api::{LockView, NewLock, ShownLock};
 
 use super::act::Act;
-use super::auth::Actor;
+use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::Body;
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::locks::{Condition, Refused, StoredLock};
+use windlass_core::stage::Stage;
 
-pub(crate) async fn show(State(app): State<Arc<App>>, actor: Actor, stage: StageKey) -> Result<Response, ApiError> {
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+) -> Result<Response, ApiError> {
     actor.may(Act::Look, &stage)?;
     match app.store.lock(&stage).await? {
         Some(stored) => Ok(shown(stored, &actor)),
@@ -27,7 +31,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, actor: Actor, stage: Stage
 pub(crate) async fn take(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     headers: HeaderMap,
     Body(new): Body<NewLock>,
 ) -> Result<Response, ApiError> {
@@ -42,7 +46,7 @@ pub(crate) async fn take(
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     actor.may(Act::Lock, &stage)?;
@@ -71,7 +75,7 @@ fn condition(headers: &HeaderMap) -> Condition {
     }
 }
 
-fn refusal(stage: &StageKey, refused: Refused) -> ApiError {
+fn refusal(stage: &Stage, refused: Refused) -> ApiError {
     let locked = |there: StoredLock| format!("{} locked it: {}", there.lock.by, there.lock.reason);
     match refused {
         Refused::Changed(there) => {

@@ -12,13 +12,13 @@ use windlass_core::config::{ProjectFile, located};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 
 use super::act::Act;
-use super::auth::Actor;
+use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use crate::app::App;
-use crate::stage::StageKey;
 use crate::store::releases::Registration;
 use crate::store::sessions::Session;
+use windlass_core::stage::Stage;
 
 #[derive(Deserialize)]
 pub(crate) struct AppPath {
@@ -36,7 +36,7 @@ pub(crate) struct PageQuery {
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Path(AppPath { app: name }): Path<AppPath>,
     Body(new): Body<NewRelease>,
 ) -> Result<(StatusCode, Json<Release>), ApiError> {
@@ -73,7 +73,7 @@ fn check_commit(job: &Session, commit: &CommitSha) -> Result<(), ApiError> {
 }
 
 /// What deploys by itself is what was committed.
-fn refuse_uncommitted(app: &App, stage: &StageKey, new: &NewRelease) -> Result<(), ApiError> {
+fn refuse_uncommitted(app: &App, stage: &Stage, new: &NewRelease) -> Result<(), ApiError> {
     let automatic = app.policy(stage).is_some_and(|policy| !policy.deploy_on.is_empty());
     if !new.uncommitted || !automatic {
         return Ok(());
@@ -83,7 +83,7 @@ fn refuse_uncommitted(app: &App, stage: &StageKey, new: &NewRelease) -> Result<(
 }
 
 /// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.
-async fn check(app: &Arc<App>, stage: &StageKey, name: &AppName, new: NewRelease) -> Result<NewRelease, ApiError> {
+async fn check(app: &Arc<App>, stage: &Stage, name: &AppName, new: NewRelease) -> Result<NewRelease, ApiError> {
     let _one_of_few = READERS.acquire().await;
     let (app, stage, name) = (Arc::clone(app), stage.clone(), name.clone());
     let read = tokio::task::spawn_blocking(move || check_file(&app, &stage, &name, &new).map(|()| new));
@@ -93,17 +93,17 @@ async fn check(app: &Arc<App>, stage: &StageKey, name: &AppName, new: NewRelease
 /// A file may be large and full of mistakes: reading one takes memory, and time in which nothing else would go on.
 static READERS: Semaphore = Semaphore::const_new(2);
 
-fn check_file(app: &App, stage: &StageKey, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
+fn check_file(app: &App, stage: &Stage, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
     let invalid = |errors: Vec<String>| {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "config_invalid", "the release's windlass.toml is not valid")
             .errors(errors)
     };
     let file = ProjectFile::parse("windlass.toml", &new.config).map_err(|error| invalid(vec![error.to_string()]))?;
-    let config = file.resolve(&stage.stage);
+    let config = file.resolve(&stage.name);
     let refusals = app.project(&stage.project).map(|project| project.permits(&config)).unwrap_or_default();
     if let [first, ..] = &refusals[..] {
         let title = "this server does not allow what windlass.toml asks for";
-        let errors = located("windlass.toml", &new.config, &stage.stage, &refusals);
+        let errors = located("windlass.toml", &new.config, &stage.name, &refusals);
         let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", title);
         return Err(refused.errors(errors).hint(first.remedy.clone()));
     }
@@ -117,7 +117,7 @@ fn check_file(app: &App, stage: &StageKey, name: &AppName, new: &NewRelease) -> 
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Path(AppPath { app: name }): Path<AppPath>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<Release>>, ApiError> {

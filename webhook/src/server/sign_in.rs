@@ -17,14 +17,14 @@ use super::error::ApiError;
 use super::extract::Body;
 use crate::app::App;
 use crate::oidc::OidcError;
-use crate::stage::StageKey;
 use crate::store::sessions::{Exchange, Session};
+use windlass_core::stage::Stage;
 
 /// As long as a job on a runner of GitHub's may take.
 const LASTS: SignedDuration = SignedDuration::from_hours(6);
 
 pub(crate) async fn create(State(app): State<Arc<App>>, Body(asked): Body<SignIn>) -> Result<Json<SignedIn>, ApiError> {
-    let stage = StageKey { project: app.configured_name(asked.project), stage: asked.stage };
+    let stage = Stage { project: app.configured_name(asked.project), name: asked.stage };
     let signed_in = sign_in(&app, &asked.token.0, &stage).await;
     if let Err(error) = &signed_in {
         tracing::warn!(stage.name = %stage, why = %error, "a job was not let in");
@@ -32,7 +32,7 @@ pub(crate) async fn create(State(app): State<Arc<App>>, Body(asked): Body<SignIn
     signed_in.map(Json)
 }
 
-async fn sign_in(app: &App, token: &str, stage: &StageKey) -> Result<SignedIn, ApiError> {
+async fn sign_in(app: &App, token: &str, stage: &Stage) -> Result<SignedIn, ApiError> {
     let now = app.now();
     let claims = app.issuer.verify(token, now).await.map_err(|error| refuse_token(app, error))?;
     admit(app, stage, &claims).await?;
@@ -64,7 +64,7 @@ async fn sign_in(app: &App, token: &str, stage: &StageKey) -> Result<SignedIn, A
 }
 
 /// In this order: whoever is not of the repository hears nothing of its stages.
-async fn admit(app: &App, stage: &StageKey, claims: &JobClaims) -> Result<(), ApiError> {
+async fn admit(app: &App, stage: &Stage, claims: &JobClaims) -> Result<(), ApiError> {
     let unknown = || ApiError::stage_unknown(stage);
     app.project(&stage.project).ok_or_else(unknown)?;
     let repository = app.repository_ids().await?.get(&stage.project).copied().ok_or_else(|| {
@@ -75,7 +75,7 @@ async fn admit(app: &App, stage: &StageKey, claims: &JobClaims) -> Result<(), Ap
     })?;
     claims.is_of(repository).map_err(refuse_claim)?;
     let StagePolicy { oidc, .. } = app.policy(stage).ok_or_else(unknown)?;
-    claims.may_enter(&stage.stage, oidc).map_err(refuse_claim)
+    claims.may_enter(&stage.name, oidc).map_err(refuse_claim)
 }
 
 fn refuse_token(app: &App, error: OidcError) -> ApiError {
@@ -111,9 +111,9 @@ fn end(now: Timestamp) -> Timestamp {
 
 /// Derived, so that the same request is given the same answer although no token is kept. GitHub's token is part of it:
 /// who has our key and our store cannot derive it.
-fn session_token(key: &[u8], token: &str, stage: &StageKey) -> String {
+fn session_token(key: &[u8], token: &str, stage: &Stage) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    for part in ["a job's session", token, stage.project.as_str(), stage.stage.as_str()] {
+    for part in ["a job's session", token, stage.project.as_str(), stage.name.as_str()] {
         mac.update(part.as_bytes());
         // Stands in none of them.
         mac.update(b"\n");
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn rule_076_the_same_request_has_the_same_token_and_another_has_another() {
         let stage =
-            |project: &str, stage: &str| StageKey { project: project.parse().unwrap(), stage: stage.parse().unwrap() };
+            |project: &str, stage: &str| Stage { project: project.parse().unwrap(), name: stage.parse().unwrap() };
         let here = stage("acme/shop", "production");
         let token = session_token(b"key", "token", &here);
         assert_eq!(token.len(), "wns_".len() + 64);

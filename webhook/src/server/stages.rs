@@ -12,13 +12,12 @@ use windlass_core::plan::StepKind;
 use windlass_core::verdict::Verdict;
 
 use super::act::Act;
-use super::auth::Actor;
+use super::auth::{Actor, NamedStage};
 use super::deployments::{check_reason, chosen_releases};
 use super::error::ApiError;
 use super::extract::{Body, Query};
 use crate::app::App;
 use crate::planning::Intent;
-use crate::stage::StageKey;
 
 #[derive(Deserialize)]
 pub(crate) struct GateQuery {
@@ -28,7 +27,7 @@ pub(crate) struct GateQuery {
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
 ) -> Result<Json<StageView>, ApiError> {
     actor.may(Act::Look, &stage)?;
     Ok(Json(app.stage_view(&stage).await?))
@@ -37,7 +36,7 @@ pub(crate) async fn show(
 pub(crate) async fn gate(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Query(query): Query<GateQuery>,
 ) -> Result<Json<Verdict>, ApiError> {
     actor.may(Act::Look, &stage)?;
@@ -48,7 +47,7 @@ pub(crate) async fn gate(
 pub(crate) async fn plan(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Body(new): Body<NewDeployment>,
 ) -> Result<Json<PlanView>, ApiError> {
     actor.may(Act::Inspect, &stage)?;
@@ -67,7 +66,7 @@ pub(crate) async fn plan(
 pub(crate) async fn lift_hold(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
 ) -> Result<StatusCode, ApiError> {
     actor.may(Act::LiftHold, &stage)?;
     if !app.store.lift_hold(&stage, actor.name(), app.now()).await? {

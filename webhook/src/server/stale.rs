@@ -14,14 +14,14 @@ use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 
 use super::act::Act;
-use super::auth::Actor;
+use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::Query;
 use crate::app::{App, Claim};
-use crate::stage::StageKey;
 use crate::stale::Stale;
 use crate::store::StoreError;
 use crate::store::audit::Deed;
+use windlass_core::stage::Stage;
 
 /// How long a look at a stage is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ pub(crate) struct StaleQuery {
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
     actor.may(Act::Inspect, &stage)?;
@@ -49,7 +49,7 @@ pub(crate) async fn list(
 pub(crate) async fn stop(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
     actor.may(Act::CleanUp, &stage)?;
@@ -76,7 +76,7 @@ pub(crate) async fn stop(
 }
 
 /// A deployment may be about to start one of them again. It is not waited for; a look at the stage's gate is.
-async fn claim<'a>(app: &'a App, stage: &StageKey) -> Result<Claim<'a>, ApiError> {
+async fn claim<'a>(app: &'a App, stage: &Stage) -> Result<Claim<'a>, ApiError> {
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {
         if let Some(claim) = app.at_work.claim(format!("stage {stage}")) {
@@ -92,13 +92,13 @@ async fn claim<'a>(app: &'a App, stage: &StageKey) -> Result<Claim<'a>, ApiError
         .hint("try again when it has ended: `windlass status` shows it"))
 }
 
-async fn find(app: &App, stage: &StageKey, query: &StaleQuery) -> Result<Stale, StoreError> {
+async fn find(app: &App, stage: &Stage, query: &StaleQuery) -> Result<Stale, StoreError> {
     let mut stale = app.stale(stage).await?;
     stale.tasks.retain(|task| query.app.as_ref().is_none_or(|wanted| task.labels.app == *wanted));
     Ok(stale)
 }
 
-async fn shown(app: &App, stage: &StageKey, stale: Stale) -> Result<StaleTasks, StoreError> {
+async fn shown(app: &App, stage: &Stage, stale: Stale) -> Result<StaleTasks, StoreError> {
     let mut tasks = app.task_views(stage, &stale.tasks).await?;
     // One-off tasks have an end of their own.
     tasks.retain(|task| task.kind == Kind::Service);

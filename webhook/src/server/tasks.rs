@@ -22,7 +22,7 @@ use windlass_engine::{LogOptions, Masker};
 
 use super::KEEP_ALIVE;
 use super::act::Act;
-use super::auth::Actor;
+use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Followed};
@@ -30,15 +30,15 @@ use crate::app::App;
 use crate::audience::{Follower, Place};
 use crate::planning::Intent;
 use crate::sight::PATIENCE;
-use crate::stage::StageKey;
 use crate::store::audit::Deed;
 use crate::store::tasks::OneOffTask;
 use crate::views::Shown;
+use windlass_core::stage::Stage;
 
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
     Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
     actor.may(Act::RunTask, &stage)?;
@@ -118,7 +118,7 @@ fn check_command(command: &[String]) -> Result<(), ApiError> {
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     actor: Actor,
-    stage: StageKey,
+    NamedStage(stage): NamedStage,
 ) -> Result<(HeaderMap, Json<Vec<TaskView>>), ApiError> {
     actor.may(Act::Inspect, &stage)?;
     let Shown { tasks, silent } = app.shown_tasks(&stage).await?;
@@ -132,11 +132,11 @@ pub(crate) async fn list(
 /// A task by what people know it by.
 enum Found {
     OneOff(Box<OneOffTask>),
-    Container(Box<ObservedTask>, StageKey),
+    Container(Box<ObservedTask>, Stage),
 }
 
 impl Found {
-    fn stage(&self) -> &StageKey {
+    fn stage(&self) -> &Stage {
         match self {
             Self::OneOff(task) => &task.stage,
             Self::Container(_, stage) => stage,
@@ -158,9 +158,8 @@ async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
     let ids = app.repository_ids().await?;
     let known = app.stages();
     let stage_of = |task: &ObservedTask| {
-        let is_of = |stage: &&StageKey| {
-            stage.stage == task.labels.stage && ids.get(&stage.project) == Some(&task.labels.project)
-        };
+        let is_of =
+            |stage: &&Stage| stage.name == task.labels.stage && ids.get(&stage.project) == Some(&task.labels.project);
         known.iter().find(is_of).cloned()
     };
     let is_it = |task: &&ObservedTask| task.name == id || (id.len() >= 12 && task.container.starts_with(id));
@@ -229,7 +228,7 @@ pub(crate) async fn log(
 fn container_log(
     app: &Arc<App>,
     task: &ObservedTask,
-    stage: &StageKey,
+    stage: &Stage,
     query: &LogQuery,
     place: Place,
 ) -> Result<Response, ApiError> {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Store, StoreError, Write, count_up, text};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// Who did what, where and when.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ pub(crate) struct Deed<'a> {
     pub(crate) actor: &'a str,
     pub(crate) action: &'static str,
     /// `None`: it is nobody's in particular.
-    pub(crate) stage: Option<&'a StageKey>,
+    pub(crate) stage: Option<&'a Stage>,
     pub(crate) detail: &'a str,
     pub(crate) at: Timestamp,
 }
@@ -34,7 +34,7 @@ pub(super) async fn record(write: &mut Write, deed: &Deed<'_>) -> Result<(), Sto
         .bind(deed.actor)
         .bind(deed.action)
         .bind(deed.stage.map(|stage| stage.project.as_str()))
-        .bind(deed.stage.map(|stage| stage.stage.as_str()))
+        .bind(deed.stage.map(|stage| stage.name.as_str()))
         .bind(deed.detail)
         .execute(&mut **write)
         .await?;

@@ -7,7 +7,7 @@ use windlass_core::config::Claim;
 use windlass_core::names::{AppName, DeploymentId, ProjectName, ReleaseNumber};
 
 use super::{Store, StoreError, Write, text, unsigned, word};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// A claim that is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct StoredClaim {
 /// An app's release that is served, or is about to be.
 #[derive(Debug, Clone)]
 pub(crate) struct Serving {
-    pub(crate) stage: StageKey,
+    pub(crate) stage: Stage,
     pub(crate) app: AppName,
     pub(crate) release: ReleaseNumber,
 }
@@ -51,9 +51,9 @@ impl Store {
         .await?;
         let serving = |row: &SqliteRow| {
             Ok(Serving {
-                stage: StageKey {
+                stage: Stage {
                     project: word("a project", row.get("project"))?,
-                    stage: word("a stage", row.get("stage"))?,
+                    name: word("a stage", row.get("stage"))?,
                 },
                 app: word("an app's name", row.get("app"))?,
                 release: ReleaseNumber(unsigned(row.get("release_number"))),

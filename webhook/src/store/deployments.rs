@@ -17,7 +17,7 @@ use super::{
     Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
 use crate::github::DeploymentState as GitHubState;
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// What asked for a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub(crate) struct StoredDeployment {
     pub(crate) id: DeploymentId,
     /// The order in which they were asked for.
     pub(crate) number: u64,
-    pub(crate) stage: StageKey,
+    pub(crate) stage: Stage,
     pub(crate) kind: DeploymentKind,
     pub(crate) source: Source,
     pub(crate) requested_by: String,
@@ -88,7 +88,7 @@ impl StoredDeployment {
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) id: DeploymentId,
-    pub(crate) stage: StageKey,
+    pub(crate) stage: Stage,
     pub(crate) kind: DeploymentKind,
     pub(crate) source: Source,
     pub(crate) requested_by: String,
@@ -125,13 +125,13 @@ impl Store {
     /// A stage's deployments below a number (all where there is none), newest first.
     pub(crate) async fn deployments(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         below: Option<u64>,
         limit: u32,
     ) -> Result<Vec<StoredDeployment>, StoreError> {
         let below = below.map_or(i64::MAX, signed).to_string();
         let found = "project = ? AND stage = ? AND number < CAST(? AS BIGINT)";
-        self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str(), &below], Some(limit)).await
+        self.find_deployments(found, &[stage.project.as_str(), stage.name.as_str(), &below], Some(limit)).await
     }
 
     /// All deployments of a commit, newest first.
@@ -151,18 +151,18 @@ impl Store {
     }
 
     /// The same of one stage.
-    pub(crate) async fn open_deployments_of(&self, stage: &StageKey) -> Result<Vec<StoredDeployment>, StoreError> {
+    pub(crate) async fn open_deployments_of(&self, stage: &Stage) -> Result<Vec<StoredDeployment>, StoreError> {
         let found = "state IN ('waiting', 'running') AND project = ? AND stage = ?";
-        self.find_deployments(found, &[stage.project.as_str(), stage.stage.as_str()], None).await
+        self.find_deployments(found, &[stage.project.as_str(), stage.name.as_str()], None).await
     }
 
     /// The stages that have any.
-    pub(crate) async fn stages_with_open_deployments(&self) -> Result<Vec<StageKey>, StoreError> {
+    pub(crate) async fn stages_with_open_deployments(&self) -> Result<Vec<Stage>, StoreError> {
         let rows = sqlx::query("SELECT DISTINCT project, stage FROM deployments WHERE state IN ('waiting', 'running')")
             .fetch_all(&self.reader)
             .await?;
         let key = |row: &SqliteRow| {
-            Ok(StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? })
+            Ok(Stage { project: word("a project", row.get("project"))?, name: word("a stage", row.get("stage"))? })
         };
         rows.iter().map(key).collect()
     }
@@ -176,12 +176,12 @@ impl Store {
     /// of these releases: a job may deploy some of the apps only.
     pub(crate) async fn automatic_deployment(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         releases: &BTreeMap<AppName, ReleaseNumber>,
     ) -> Result<Option<StoredDeployment>, StoreError> {
         let found = "project = ? AND stage = ? AND commit_sha = ? AND source IN ('\"merge\"', '\"push\"', '\"job\"')";
-        let arguments = [stage.project.as_str(), stage.stage.as_str(), commit.as_str()];
+        let arguments = [stage.project.as_str(), stage.name.as_str(), commit.as_str()];
         let counts = |it: &StoredDeployment| it.source != Source::Job || it.releases == *releases;
         Ok(self.find_deployments(found, &arguments, None).await?.into_iter().find(counts))
     }
@@ -198,7 +198,7 @@ impl Store {
     /// The last deployments that made the release active, newest first.
     pub(crate) async fn successes_of(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         release: ReleaseNumber,
     ) -> Result<Vec<DeploymentId>, StoreError> {
@@ -209,7 +209,7 @@ impl Store {
              ORDER BY d.number DESC LIMIT ?",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(release.0))
         .bind(LAST)
@@ -280,7 +280,7 @@ pub(super) async fn insert_deployment(
     .bind(deployment.id.as_str())
     .bind(number)
     .bind(deployment.stage.project.as_str())
-    .bind(deployment.stage.stage.as_str())
+    .bind(deployment.stage.name.as_str())
     .bind(to_json("a kind", &deployment.kind)?)
     .bind(to_json("a source", &deployment.source)?)
     .bind(&deployment.requested_by)
@@ -295,7 +295,7 @@ pub(super) async fn insert_deployment(
         let built =
             sqlx::query("SELECT commit_sha FROM releases WHERE project = ? AND stage = ? AND app = ? AND number = ?")
                 .bind(deployment.stage.project.as_str())
-                .bind(deployment.stage.stage.as_str())
+                .bind(deployment.stage.name.as_str())
                 .bind(app.as_str())
                 .bind(signed(release.0))
                 .fetch_optional(&mut **write)
@@ -332,7 +332,7 @@ fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {
     Ok(StoredDeployment {
         id: word("a deployment's id", row.get("id"))?,
         number: unsigned(row.get("number")),
-        stage: StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? },
+        stage: Stage { project: word("a project", row.get("project"))?, name: word("a stage", row.get("stage"))? },
         kind: from_json("a kind", row.get("kind"))?,
         source: from_json("a source", row.get("source"))?,
         requested_by: row.get("requested_by"),

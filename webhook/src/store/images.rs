@@ -6,12 +6,12 @@ use windlass_core::names::{AppName, ReleaseNumber};
 use windlass_core::task::Image;
 
 use super::{Store, StoreError, unsigned, word};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// Which release of which app on which stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ReleaseKey {
-    pub(crate) stage: StageKey,
+    pub(crate) stage: Stage,
     pub(crate) app: AppName,
     pub(crate) number: ReleaseNumber,
 }
@@ -43,7 +43,7 @@ impl Store {
 
 fn key(row: &SqliteRow) -> Result<ReleaseKey, StoreError> {
     Ok(ReleaseKey {
-        stage: StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? },
+        stage: Stage { project: word("a project", row.get("project"))?, name: word("a stage", row.get("stage"))? },
         app: word("an app's name", row.get("app"))?,
         number: ReleaseNumber(unsigned(row.get("number"))),
     })

@@ -13,7 +13,7 @@ use super::audit::{Deed, record};
 use super::deployments::{Request, StoredDeployment, insert_deployment};
 use super::sessions::StoredSession;
 use super::{Store, StoreError, Write, signed, text, unsigned};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// The jobs that deploy a commit, as the verdict on it must know them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -119,18 +119,14 @@ impl Store {
 
     /// The jobs that deploy a commit on a stage. What a job says about the commit counts on every other stage; a workflow
     /// that deploys one stage deploys, whichever is asked about.
-    pub(crate) async fn deploying_jobs(
-        &self,
-        stage: &StageKey,
-        commit: &CommitSha,
-    ) -> Result<DeployingJobs, StoreError> {
+    pub(crate) async fn deploying_jobs(&self, stage: &Stage, commit: &CommitSha) -> Result<DeployingJobs, StoreError> {
         let waiting = sqlx::query(
             "SELECT DISTINCT j.check_run_id FROM deployment_jobs j JOIN deployments d ON d.id = j.deployment
              JOIN deployment_releases r ON r.deployment = d.id
              WHERE d.project = ? AND d.stage = ? AND r.commit_sha = ? AND j.check_run_id IS NOT NULL",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(commit.as_str())
         .fetch_all(&self.reader)
         .await?;
@@ -143,7 +139,7 @@ impl Store {
         .await?;
         let check_run = |row: &SqliteRow| row.get::<Option<i64>, _>("check_run_id").map(unsigned);
         let registered_here = |row: &&SqliteRow| {
-            row.get::<&str, _>("stage") == stage.stage.as_str() && row.get::<i64, _>("registered") != 0
+            row.get::<&str, _>("stage") == stage.name.as_str() && row.get::<i64, _>("registered") != 0
         };
         Ok(DeployingJobs {
             waiting: waiting.iter().filter_map(check_run).collect(),
@@ -181,7 +177,7 @@ async fn remember_job(write: &mut Write, deployment: &DeploymentId, job: &Stored
 
 async fn remember_deploying_job(
     write: &mut Write,
-    stage: &StageKey,
+    stage: &Stage,
     commit: &CommitSha,
     job: &StoredSession,
     did: Did,
@@ -191,7 +187,7 @@ async fn remember_deploying_job(
          VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, commit_sha, stage, session, registered) DO NOTHING",
     )
     .bind(stage.project.as_str())
-    .bind(stage.stage.as_str())
+    .bind(stage.name.as_str())
     .bind(commit.as_str())
     .bind(job.id)
     .bind(signed(job.session.run_id))
@@ -205,7 +201,7 @@ async fn remember_deploying_job(
 /// A job has registered a release of a commit.
 pub(super) async fn remember_registering_job(
     write: &mut Write,
-    stage: &StageKey,
+    stage: &Stage,
     commit: &CommitSha,
     job: &StoredSession,
 ) -> Result<(), StoreError> {
@@ -219,14 +215,14 @@ mod tests {
     use windlass_core::names::{AppName, ReleaseNumber};
 
     use super::*;
-    use crate::stage::StageKey;
     use crate::store::deployments::Source;
     use crate::store::sessions::Session;
+    use windlass_core::stage::Stage;
 
     fn request(source: Source, apps: &[&str]) -> Request {
         Request {
             id: DeploymentId::from_random(rand::random()),
-            stage: StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() },
+            stage: Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() },
             kind: DeploymentKind::Deploy,
             source,
             requested_by: "octavia".to_owned(),
@@ -327,7 +323,7 @@ mod tests {
         let known = store.deploying_jobs(&stage, &commit).await.unwrap();
         let (check_run, run) = (vec![4_442_074_272], vec![4_442_074_271]);
         assert_eq!(known, DeployingJobs { waiting: Vec::new(), registering: check_run.clone(), runs: run.clone() });
-        let staging = StageKey { stage: "staging".parse().unwrap(), ..stage.clone() };
+        let staging = Stage { name: "staging".parse().unwrap(), ..stage.clone() };
         let elsewhere = store.deploying_jobs(&staging, &commit).await.unwrap();
         assert_eq!(elsewhere, DeployingJobs { runs: run, ..DeployingJobs::default() }, "what it says counts there");
         let other = store.deploying_jobs(&stage, &"b".repeat(40).parse().unwrap()).await.unwrap();

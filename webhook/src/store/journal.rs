@@ -243,7 +243,7 @@ impl Store {
                      VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (project, stage, app, release_number) DO NOTHING",
                 )
                 .bind(stage.project.as_str())
-                .bind(stage.stage.as_str())
+                .bind(stage.name.as_str())
                 .bind(app.as_str())
                 .bind(signed(release.0))
                 .bind(deployment.id.as_str())
@@ -266,7 +266,7 @@ impl Store {
                          WHERE active_releases.deployment <> excluded.deployment",
                     )
                     .bind(stage.project.as_str())
-                    .bind(stage.stage.as_str())
+                    .bind(stage.name.as_str())
                     .bind(app.as_str())
                     .bind(signed(release.0))
                     .bind(deployment.id.as_str())
@@ -289,7 +289,7 @@ impl Store {
                     sqlx::query(sqlx::AssertSqlSafe(sql))
                         .bind(deployment.id.as_str())
                         .bind(stage.project.as_str())
-                        .bind(stage.stage.as_str())
+                        .bind(stage.name.as_str())
                         .execute(&mut **write)
                         .await?;
                 }
@@ -376,7 +376,7 @@ async fn predecessors(write: &mut Write, deployment: &StoredDeployment) -> Resul
          ORDER BY number",
     )
     .bind(deployment.stage.project.as_str())
-    .bind(deployment.stage.stage.as_str())
+    .bind(deployment.stage.name.as_str())
     .bind(deployment.id.as_str())
     .fetch_all(&mut **write)
     .await?;

@@ -7,13 +7,13 @@ use windlass_core::names::DeploymentId;
 
 use super::audit::{Deed, record};
 use super::{Store, StoreError, Write, text, time, word};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 impl Store {
     /// Claims the stage for a deployment, or prolongs the claim. `false`: somebody else's claim has not expired.
     pub(crate) async fn take_lease(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         holder: &str,
         deployment: &DeploymentId,
         expires_at: Timestamp,
@@ -28,7 +28,7 @@ impl Store {
              OR leases.expires_at < ?",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(holder)
         .bind(deployment.as_str())
         .bind(text(expires_at))
@@ -41,11 +41,11 @@ impl Store {
     }
 
     /// Gives the claim back; only the one that is held.
-    pub(crate) async fn release_lease(&self, stage: &StageKey, holder: &str) -> Result<(), StoreError> {
+    pub(crate) async fn release_lease(&self, stage: &Stage, holder: &str) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         sqlx::query("DELETE FROM leases WHERE project = ? AND stage = ? AND holder = ?")
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .bind(holder)
             .execute(&mut *write)
             .await?;
@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Who works on the stage.
-    pub(crate) async fn lease(&self, stage: &StageKey) -> Result<Option<LeaseView>, StoreError> {
+    pub(crate) async fn lease(&self, stage: &Stage) -> Result<Option<LeaseView>, StoreError> {
         let row =
             self.stage_row("SELECT deployment, expires_at FROM leases WHERE project = ? AND stage = ?", stage).await?;
         row.map(|row| {
@@ -73,11 +73,11 @@ impl Store {
     }
 
     /// Lifts the hold. `false`: there was none.
-    pub(crate) async fn lift_hold(&self, stage: &StageKey, by: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn lift_hold(&self, stage: &Stage, by: &str, now: Timestamp) -> Result<bool, StoreError> {
         let mut write = self.begin().await?;
         let changed = sqlx::query("DELETE FROM holds WHERE project = ? AND stage = ?")
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .execute(&mut *write)
             .await?
             .rows_affected();
@@ -90,7 +90,7 @@ impl Store {
     }
 
     /// The hold that a rollback left.
-    pub(crate) async fn hold(&self, stage: &StageKey) -> Result<Option<HoldView>, StoreError> {
+    pub(crate) async fn hold(&self, stage: &Stage) -> Result<Option<HoldView>, StoreError> {
         let row =
             self.stage_row("SELECT deployment, held_at FROM holds WHERE project = ? AND stage = ?", stage).await?;
         row.map(|row| {
@@ -106,7 +106,7 @@ impl Store {
 /// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
 pub(super) async fn hold(
     write: &mut Write,
-    stage: &StageKey,
+    stage: &Stage,
     deployment: &DeploymentId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -115,7 +115,7 @@ pub(super) async fn hold(
          ON CONFLICT (project, stage) DO UPDATE SET deployment = excluded.deployment, held_at = excluded.held_at",
     )
     .bind(stage.project.as_str())
-    .bind(stage.stage.as_str())
+    .bind(stage.name.as_str())
     .bind(deployment.as_str())
     .bind(text(now))
     .execute(&mut **write)
@@ -135,7 +135,7 @@ mod tests {
     async fn rule_055_a_lease_is_taken_over_only_when_it_has_expired_and_given_back_only_by_its_holder() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), at(0)).await.unwrap();
-        let stage = StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() };
+        let stage = Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() };
         let deployment = |number| DeploymentId::from_random([number; 16]);
         let take = async |holder: &str, number, now| {
             store.take_lease(&stage, holder, &deployment(number), at(now + 30), at(now)).await.unwrap()

@@ -7,7 +7,7 @@ use windlass_core::api::LockView;
 
 use super::audit::{Deed, record};
 use super::{Store, StoreError, signed, text, time, unsigned};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// Who locks: a person, or a job, which has its lock with all of its run of the workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,14 +73,14 @@ const SELECT: &str = "SELECT etag, locked_by, reason, locked_at, run_id FROM loc
 
 impl Store {
     /// The stage's lock.
-    pub(crate) async fn lock(&self, stage: &StageKey) -> Result<Option<StoredLock>, StoreError> {
+    pub(crate) async fn lock(&self, stage: &Stage) -> Result<Option<StoredLock>, StoreError> {
         self.stage_row(SELECT, stage).await?.as_ref().map(lock).transpose()
     }
 
     /// Locks the stage, if the condition holds.
     pub(crate) async fn take_lock(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         condition: &Condition,
         new: &LockView,
         holder: &Holder,
@@ -98,7 +98,7 @@ impl Store {
              run_id = excluded.run_id",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(&etag)
         .bind(&new.reason)
         .bind(&new.by)
@@ -115,7 +115,7 @@ impl Store {
     /// Unlocks the stage, if the condition holds. `Err`: it does not. `Ok(false)`: there was no lock.
     pub(crate) async fn release_lock(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         condition: &Condition,
         holder: &Holder,
         now: Timestamp,
@@ -128,7 +128,7 @@ impl Store {
         let Some(there) = there else { return Ok(Ok(false)) };
         sqlx::query("DELETE FROM locks WHERE project = ? AND stage = ?")
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .execute(&mut *write)
             .await?;
         let detail = format!("{} had locked it: {}", there.lock.by, there.lock.reason);
@@ -139,12 +139,9 @@ impl Store {
     }
 }
 
-async fn find(write: &mut super::Write, stage: &StageKey) -> Result<Option<StoredLock>, StoreError> {
-    let row = sqlx::query(SELECT)
-        .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
-        .fetch_optional(&mut **write)
-        .await?;
+async fn find(write: &mut super::Write, stage: &Stage) -> Result<Option<StoredLock>, StoreError> {
+    let row =
+        sqlx::query(SELECT).bind(stage.project.as_str()).bind(stage.name.as_str()).fetch_optional(&mut **write).await?;
     row.as_ref().map(lock).transpose()
 }
 
@@ -159,8 +156,8 @@ fn lock(row: &SqliteRow) -> Result<StoredLock, StoreError> {
 mod tests {
     use super::*;
 
-    fn stage() -> StageKey {
-        StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() }
+    fn stage() -> Stage {
+        Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() }
     }
 
     fn person(name: &str) -> Holder {

@@ -11,7 +11,7 @@ use super::jobs::remember_registering_job;
 use super::sessions::StoredSession;
 use super::stages::saw_commit;
 use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, unsigned, word};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
      r.uncommitted, \
@@ -33,7 +33,7 @@ impl Store {
     /// Registers a release, once per commit unless a rebuild is asked for.
     pub(crate) async fn register_release(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         new: &NewRelease,
         by: &str,
@@ -46,7 +46,7 @@ impl Store {
              ORDER BY r.number DESC LIMIT 1"
         )))
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(new.commit.as_str())
         .fetch_optional(&mut *write)
@@ -70,7 +70,7 @@ impl Store {
              uncommitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(number)
         .bind(new.commit.as_str())
@@ -108,7 +108,7 @@ impl Store {
     /// One release by its number.
     pub(crate) async fn release(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         number: ReleaseNumber,
     ) -> Result<Option<Release>, StoreError> {
@@ -116,7 +116,7 @@ impl Store {
             "SELECT {COLUMNS} FROM releases r WHERE r.project = ? AND r.stage = ? AND r.app = ? AND r.number = ?"
         )))
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(number.0))
         .fetch_optional(&self.reader)
@@ -127,7 +127,7 @@ impl Store {
     /// The newest release of a commit.
     pub(crate) async fn release_of_commit(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         commit: &CommitSha,
     ) -> Result<Option<Release>, StoreError> {
@@ -136,7 +136,7 @@ impl Store {
              ORDER BY r.number DESC LIMIT 1"
         )))
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(commit.as_str())
         .fetch_optional(&self.reader)
@@ -147,7 +147,7 @@ impl Store {
     /// The newest release of a commit, of whichever app.
     pub(crate) async fn any_release_of_commit(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
     ) -> Result<Option<Release>, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
@@ -155,7 +155,7 @@ impl Store {
              ORDER BY r.created_at DESC, r.number DESC LIMIT 1"
         )))
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(commit.as_str())
         .fetch_optional(&self.reader)
         .await?;
@@ -165,7 +165,7 @@ impl Store {
     /// Releases below a number (all where there is none), newest first.
     pub(crate) async fn releases(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         below: Option<ReleaseNumber>,
         limit: u32,
@@ -175,7 +175,7 @@ impl Store {
              ORDER BY r.number DESC LIMIT ?"
         )))
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(below.map_or(i64::MAX, |number| signed(number.0)))
         .bind(limit)
@@ -187,7 +187,7 @@ impl Store {
     /// The last deployment of each of these releases.
     pub(crate) async fn add_last_deployments(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         releases: &mut [Release],
     ) -> Result<(), StoreError> {
@@ -202,7 +202,7 @@ impl Store {
              ) AS ranked WHERE place = 1",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(oldest)
         .bind(newest)
@@ -223,10 +223,10 @@ impl Store {
     }
 
     /// The apps that have releases on a stage.
-    pub(crate) async fn apps(&self, stage: &StageKey) -> Result<Vec<AppName>, StoreError> {
+    pub(crate) async fn apps(&self, stage: &Stage) -> Result<Vec<AppName>, StoreError> {
         let rows = sqlx::query("SELECT DISTINCT app FROM releases WHERE project = ? AND stage = ? ORDER BY app")
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .fetch_all(&self.reader)
             .await?;
         rows.iter().map(|row| word("an app's name", row.get("app"))).collect()

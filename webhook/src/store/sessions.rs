@@ -9,12 +9,12 @@ use super::audit::{Deed, record};
 use super::locks::Holder;
 use super::tokens::hash;
 use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// A job as it signed in: what it may do is bound to all of this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
-    pub(crate) stage: StageKey,
+    pub(crate) stage: Stage,
     /// The full ref that its workflow runs on.
     pub(crate) reference: String,
     pub(crate) commit: CommitSha,
@@ -104,7 +104,7 @@ impl Store {
         .bind(jti)
         .bind(hash(token))
         .bind(session.stage.project.as_str())
-        .bind(session.stage.stage.as_str())
+        .bind(session.stage.name.as_str())
         .bind(&session.reference)
         .bind(session.commit.as_str())
         .bind(&session.event)
@@ -140,7 +140,7 @@ impl Store {
     /// The last job of this commit that has signed in to the stage and may still be at work.
     pub(crate) async fn signed_in_for(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         commit: &CommitSha,
         now: Timestamp,
     ) -> Result<Option<StoredSession>, StoreError> {
@@ -150,7 +150,7 @@ impl Store {
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .bind(commit.as_str())
             .bind(text(now))
             .fetch_optional(&self.reader)
@@ -173,7 +173,7 @@ impl Store {
 
 fn stored_session(row: &SqliteRow) -> Result<StoredSession, StoreError> {
     let session = Session {
-        stage: StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? },
+        stage: Stage { project: word("a project", row.get("project"))?, name: word("a stage", row.get("stage"))? },
         reference: row.get("ref"),
         commit: word("a commit", row.get("commit_sha"))?,
         event: row.get("event"),
@@ -193,7 +193,7 @@ mod tests {
 
     fn session(expires_at: Timestamp) -> Session {
         Session {
-            stage: StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() },
+            stage: Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() },
             reference: "refs/heads/main".to_owned(),
             commit: "a".repeat(40).parse().unwrap(),
             event: "push".to_owned(),

@@ -14,7 +14,7 @@ use super::deployments::Source;
 use super::{
     Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// What a stage's branch wants.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Store {
     /// wants another than that one by now.
     pub(crate) async fn want_commit(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         wanted: &WantedCommit,
         before: Option<&CommitSha>,
         now: Timestamp,
@@ -119,7 +119,7 @@ impl Store {
             .bind(&wanted.requested_by)
             .bind(text(now))
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str());
+            .bind(stage.name.as_str());
         let query = match before {
             None => query,
             Some(before) => query.bind(before.as_str()),
@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// What the stage's branch wants, if it was ever said.
-    pub(crate) async fn wanted_commit(&self, stage: &StageKey) -> Result<Option<WantedCommit>, StoreError> {
+    pub(crate) async fn wanted_commit(&self, stage: &Stage) -> Result<Option<WantedCommit>, StoreError> {
         let row = self
             .stage_row(
                 "SELECT commit_sha, source, requested_by FROM wanted_commits WHERE project = ? AND stage = ?",
@@ -181,11 +181,11 @@ impl Store {
     }
 
     /// What the stage serves.
-    pub(crate) async fn active_releases(&self, stage: &StageKey) -> Result<Vec<ActiveRelease>, StoreError> {
+    pub(crate) async fn active_releases(&self, stage: &Stage) -> Result<Vec<ActiveRelease>, StoreError> {
         let rows =
             sqlx::query("SELECT app, release_number, deployment FROM active_releases WHERE project = ? AND stage = ?")
                 .bind(stage.project.as_str())
-                .bind(stage.stage.as_str())
+                .bind(stage.name.as_str())
                 .fetch_all(&self.reader)
                 .await?;
         rows.iter()
@@ -200,7 +200,7 @@ impl Store {
     }
 
     /// What the stage goes back to. One that is active already counts before it has succeeded: it may be in its watch.
-    pub(crate) async fn way_back(&self, stage: &StageKey) -> Result<WayBack, StoreError> {
+    pub(crate) async fn way_back(&self, stage: &Stage) -> Result<WayBack, StoreError> {
         let rows = sqlx::query(
             "SELECT d.id, d.kind, r.app, r.release_number FROM deployments d
              JOIN deployment_releases r ON r.deployment = d.id WHERE d.project = ? AND d.stage = ?
@@ -208,7 +208,7 @@ impl Store {
              ORDER BY COALESCE(d.generation, 0), d.number",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .fetch_all(&self.reader)
         .await?;
         let mut successes: Vec<(&str, Success)> = Vec::new();
@@ -238,7 +238,7 @@ impl Store {
     /// Whether a release has been active here before.
     pub(crate) async fn has_served(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         release: ReleaseNumber,
     ) -> Result<bool, StoreError> {
@@ -247,7 +247,7 @@ impl Store {
              WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = 'succeeded'",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(release.0))
         .fetch_one(&self.reader)
@@ -258,7 +258,7 @@ impl Store {
     /// Whether a release's migration has succeeded here.
     pub(crate) async fn is_migrated(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         release: ReleaseNumber,
     ) -> Result<bool, StoreError> {
@@ -266,7 +266,7 @@ impl Store {
             "SELECT COUNT(*) AS n FROM migrations_done WHERE project = ? AND stage = ? AND app = ? AND release_number = ?",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(release.0))
         .fetch_one(&self.reader)
@@ -277,7 +277,7 @@ impl Store {
     /// The releases newer than this one whose migration had succeeded here by then, the newest first.
     pub(crate) async fn migrated_above(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         app: &AppName,
         release: ReleaseNumber,
         by: Timestamp,
@@ -287,7 +287,7 @@ impl Store {
              AND release_number > ? AND done_at <= ? ORDER BY release_number DESC",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(release.0))
         .bind(text(by))
@@ -297,7 +297,7 @@ impl Store {
     }
 
     /// The first of the generations of a plan; no other of this stage has or will have any of them.
-    pub(crate) async fn next_generation(&self, stage: &StageKey) -> Result<Generation, StoreError> {
+    pub(crate) async fn next_generation(&self, stage: &Stage) -> Result<Generation, StoreError> {
         let mut write = self.begin().await?;
         let count = signed(GENERATIONS_OF_A_PLAN);
         let last = count_up(&mut write, &format!("generation/{stage}"), count).await?;
@@ -306,13 +306,13 @@ impl Store {
     }
 
     /// The newest version of the stage's own settings for an app.
-    pub(crate) async fn stage_settings(&self, stage: &StageKey, app: &AppName) -> Result<StageSettings, StoreError> {
+    pub(crate) async fn stage_settings(&self, stage: &Stage, app: &AppName) -> Result<StageSettings, StoreError> {
         let row = sqlx::query(
             "SELECT version, settings FROM stage_settings WHERE project = ? AND stage = ? AND app = ?
              ORDER BY version DESC LIMIT 1",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(app.as_str())
         .fetch_optional(&self.reader)
         .await?;
@@ -322,7 +322,7 @@ impl Store {
     /// The number of the stage's secrets as they are now; a new one when their fingerprint has changed.
     pub(crate) async fn secrets_version(
         &self,
-        stage: &StageKey,
+        stage: &Stage,
         fingerprint: &str,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
@@ -332,7 +332,7 @@ impl Store {
              ORDER BY version DESC LIMIT 1",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .fetch_optional(&mut *write)
         .await?;
         if let Some(row) = &newest
@@ -345,7 +345,7 @@ impl Store {
             "INSERT INTO secret_versions (project, stage, version, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(version)
         .bind(fingerprint)
         .bind(text(now))
@@ -355,10 +355,10 @@ impl Store {
         Ok(unsigned(version))
     }
 
-    pub(super) async fn stage_row(&self, sql: &'static str, stage: &StageKey) -> Result<Option<SqliteRow>, StoreError> {
+    pub(super) async fn stage_row(&self, sql: &'static str, stage: &Stage) -> Result<Option<SqliteRow>, StoreError> {
         let row = sqlx::query(sql)
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .fetch_optional(&self.reader)
             .await?;
         Ok(row)

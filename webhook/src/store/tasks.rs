@@ -13,13 +13,13 @@ use super::locks::Holder;
 use super::{
     Progress, Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
-use crate::stage::StageKey;
+use windlass_core::stage::Stage;
 
 /// A one-off task.
 #[derive(Debug, Clone)]
 pub(crate) struct OneOffTask {
     pub(crate) id: TaskId,
-    pub(crate) stage: StageKey,
+    pub(crate) stage: Stage,
     pub(crate) spec: TaskSpec,
     pub(crate) created_at: Timestamp,
     pub(crate) ended_at: Option<Timestamp>,
@@ -35,7 +35,7 @@ impl Store {
     pub(crate) async fn create_task(
         &self,
         id: &TaskId,
-        stage: &StageKey,
+        stage: &Stage,
         spec: &TaskSpec,
         by: &Holder,
         now: Timestamp,
@@ -47,7 +47,7 @@ impl Store {
         )
         .bind(id.as_str())
         .bind(stage.project.as_str())
-        .bind(stage.stage.as_str())
+        .bind(stage.name.as_str())
         .bind(spec.labels.app.as_str())
         .bind(signed(spec.labels.release.0))
         .bind(to_json("a task", spec)?)
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// A stage's tasks that have not ended, and the last of those that have; newest first.
-    pub(crate) async fn tasks(&self, stage: &StageKey, ended: u32) -> Result<Vec<OneOffTask>, StoreError> {
+    pub(crate) async fn tasks(&self, stage: &Stage, ended: u32) -> Result<Vec<OneOffTask>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM one_off_tasks WHERE project = ? AND stage = ? AND (ended_at IS NULL OR id IN
              (SELECT id FROM one_off_tasks WHERE project = ? AND stage = ? AND ended_at IS NOT NULL
@@ -85,9 +85,9 @@ impl Store {
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .bind(stage.project.as_str())
-            .bind(stage.stage.as_str())
+            .bind(stage.name.as_str())
             .bind(ended)
             .fetch_all(&self.reader)
             .await?;
@@ -190,7 +190,7 @@ async fn append(write: &mut Write, id: &TaskId, first: i64, messages: &[TaskMess
 fn task(row: &SqliteRow) -> Result<OneOffTask, StoreError> {
     Ok(OneOffTask {
         id: word("a task's id", row.get("id"))?,
-        stage: StageKey { project: word("a project", row.get("project"))?, stage: word("a stage", row.get("stage"))? },
+        stage: Stage { project: word("a project", row.get("project"))?, name: word("a stage", row.get("stage"))? },
         spec: from_json("a task", row.get("spec"))?,
         created_at: time(row.get("created_at"))?,
         ended_at: optional_time(row.get("ended_at"))?,

@@ -11,7 +11,7 @@ use windlass_core::plan::TaskHealthCheck;
 use windlass_core::task::TaskSpec;
 use windlass_engine::{EngineError, Host, Masker, Secrets};
 
-use super::Stage;
+use super::Upkeep;
 use super::duty::Duty;
 use super::lack::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
 use super::pauses::Pauses;
@@ -25,7 +25,7 @@ enum Found {
     Loose,
 }
 
-impl Stage<'_> {
+impl Upkeep<'_> {
     /// Nobody is sent to where no task is any more; then the tasks, then the rest of what the gateway should know.
     pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
         let Some(host) = self.app.hosts.get(name) else { return };
@@ -55,10 +55,10 @@ impl Stage<'_> {
             Found::Loose => (engine.keep(&task.name).await.map_err(failed), "from now on Docker starts it again"),
         };
         match done {
-            Ok(()) => tracing::info!(stage.name = %self.key, task.name = task.name, "{said}"),
+            Ok(()) => tracing::info!(stage.name = %self.stage, task.name = task.name, "{said}"),
             Err(failure) => {
                 let error = failure.summary;
-                tracing::warn!(stage.name = %self.key, task.name = task.name, error, "it does not run as it should");
+                tracing::warn!(stage.name = %self.stage, task.name = task.name, error, "it does not run as it should");
             }
         }
     }
@@ -69,7 +69,7 @@ impl Stage<'_> {
             self.app.tracker.spawn(fetch(Arc::clone(self.app), Arc::clone(self.pauses), host.clone(), task.clone()));
             return Err(Failure::new(FailureCode::ImageMissing, "its image is gone too, and is fetched first"));
         }
-        let secrets: Secrets = self.app.secrets_for(self.key, &task.secrets).into_iter().collect();
+        let secrets: Secrets = self.app.secrets_for(self.stage, &task.secrets).into_iter().collect();
         host.engine.boot_again(task, &secrets).await?;
         host.engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed))
     }
@@ -81,7 +81,7 @@ impl Stage<'_> {
             return;
         }
         self.pauses.tried(&what, now);
-        let (stage, name, key) = (self.key, &route.service.host, &route.service.key);
+        let (stage, name, key) = (self.stage, &route.service.host, &route.service.key);
         match self.switch(host, duty, route).await {
             Ok(()) => {
                 if route.how == Mistake::NobodyIsThere {
@@ -105,7 +105,7 @@ impl Stage<'_> {
             try_join_all(serving.map(|task| self.healthy(host, task))).await?;
         }
         let request = Switch {
-            service: service.spec(self.app.store.next_generation(self.key).await?, targets.clone()),
+            service: service.spec(self.app.store.next_generation(self.stage).await?, targets.clone()),
             deadline: service.deadline,
             unchecked: *how != Mistake::SomebodyServes,
         };
@@ -115,7 +115,7 @@ impl Stage<'_> {
 
     async fn healthy(&self, host: &Host, task: &TaskSpec) -> Result<(), Failure> {
         let Some(health) = task.health.clone() else { return Ok(()) };
-        let secrets: Secrets = self.app.secrets_for(self.key, &task.secrets).into_iter().collect();
+        let secrets: Secrets = self.app.secrets_for(self.stage, &task.secrets).into_iter().collect();
         host.engine.await_healthy(&TaskHealthCheck { task: task.place(), health }, &secrets.masker()).await
     }
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_core::names::{AppName, Digest, ReleaseNumber};
 use windlass_core::task::Image;
 
-use crate::stage::StageKey;
 use crate::store::images::ReleaseKey;
+use windlass_core::stage::Stage;
 
 /// What must stay.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Kept {
     /// So many of the newest releases of each app, by stage. Of a stage that is not here all stay.
-    pub(super) newest: BTreeMap<StageKey, usize>,
+    pub(super) newest: BTreeMap<Stage, usize>,
     /// Active, active before, or about to be.
     pub(super) needed: BTreeSet<ReleaseKey>,
 }
@@ -20,15 +20,15 @@ pub(super) struct Kept {
 /// An image that a stage's hosts need no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Superfluous {
-    pub(super) stage: StageKey,
+    pub(super) stage: Stage,
     pub(super) image: Image,
     /// All stages that have a release with it, this one included.
-    pub(super) shared_by: BTreeSet<StageKey>,
+    pub(super) shared_by: BTreeSet<Stage>,
 }
 
 /// Each image once per stage. What any app of any stage keeps is nobody's to remove, whatever name it goes by.
 pub(super) fn superfluous(releases: &[(ReleaseKey, Image)], kept: &Kept) -> Vec<Superfluous> {
-    let mut numbers: BTreeMap<(&StageKey, &AppName), BTreeSet<ReleaseNumber>> = BTreeMap::new();
+    let mut numbers: BTreeMap<(&Stage, &AppName), BTreeSet<ReleaseNumber>> = BTreeMap::new();
     for (key, _) in releases {
         numbers.entry((&key.stage, &key.app)).or_default().insert(key.number);
     }
@@ -55,8 +55,8 @@ pub(super) fn superfluous(releases: &[(ReleaseKey, Image)], kept: &Kept) -> Vec<
 mod tests {
     use super::*;
 
-    fn stage(name: &str) -> StageKey {
-        StageKey { project: "acme/shop".parse().unwrap(), stage: name.parse().unwrap() }
+    fn stage(name: &str) -> Stage {
+        Stage { project: "acme/shop".parse().unwrap(), name: name.parse().unwrap() }
     }
 
     fn key(on: &str, app: &str, number: u64) -> ReleaseKey {

@@ -19,11 +19,11 @@ const SHOP: &str = "acme/shop";
 const CONFIG: &str = "schema = 1\nport = 3000\n";
 
 /// A green commit on main, and its release.
-async fn release(told: &Told, title: &str) -> (StageKey, CommitSha, ReleaseNumber) {
+async fn release(told: &Told, title: &str) -> (Stage, CommitSha, ReleaseNumber) {
     let repository = told.repository(SHOP);
     let commit: CommitSha = repository.push("main", title).parse().unwrap();
     repository.add_check_run(commit.as_str(), "test", CheckState::Completed(Conclusion::Success));
-    let stage = StageKey { project: SHOP.parse().unwrap(), stage: "production".parse().unwrap() };
+    let stage = Stage { project: SHOP.parse().unwrap(), name: "production".parse().unwrap() };
     let new = NewRelease {
         commit: commit.clone(),
         digest: format!("sha256:{}", "1".repeat(64)).parse().unwrap(),
@@ -38,7 +38,7 @@ async fn release(told: &Told, title: &str) -> (StageKey, CommitSha, ReleaseNumbe
     (stage, commit, release.number)
 }
 
-async fn merged(told: &Told, stage: &StageKey, commit: &CommitSha, number: ReleaseNumber) -> StoredDeployment {
+async fn merged(told: &Told, stage: &Stage, commit: &CommitSha, number: ReleaseNumber) -> StoredDeployment {
     let request = Request {
         id: told.app.new_deployment_id(),
         stage: stage.clone(),

@@ -10,7 +10,7 @@ const MANY: u64 = 1_200;
 fn request(source: Source, release: u64) -> Request {
     Request {
         id: DeploymentId::from_random(rand::random()),
-        stage: StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() },
+        stage: Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() },
         kind: DeploymentKind::Deploy,
         source,
         requested_by: "octavia".to_owned(),

@@ -8,12 +8,12 @@ use windlass_core::deployment::{Event, Failure, FailureCode, Outcome};
 use windlass_core::names::{DeploymentId, ReleaseNumber, TaskId};
 use windlass_core::plan::DeploymentKind;
 
-use crate::stage::StageKey;
 use crate::store::Store;
 use crate::store::audit::Deed;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
+use windlass_core::stage::Stage;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -24,8 +24,8 @@ fn later() -> Timestamp {
     at(1_000_000)
 }
 
-fn stage() -> StageKey {
-    StageKey { project: "acme/shop".parse().unwrap(), stage: "production".parse().unwrap() }
+fn stage() -> Stage {
+    Stage { project: "acme/shop".parse().unwrap(), name: "production".parse().unwrap() }
 }
 
 async fn store() -> (TempDir, Store) {
