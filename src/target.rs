@@ -6,12 +6,12 @@ use std::path::Path;
 use url::{Host, Url};
 use windlass_core::config::ProjectFile;
 use windlass_core::names::{AppName, StageName};
+use windlass_core::stage::Stage;
 
 use crate::checkout::project_of_origin;
 use crate::cli::Where;
 use crate::client::Client;
 use crate::error::CommandError;
-use windlass_core::stage::Stage;
 
 /// Where a project's file lies.
 pub(crate) const PROJECT_FILE: &str = "windlass.toml";

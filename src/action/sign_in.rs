@@ -6,13 +6,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use windlass_core::api::Bearer;
 use windlass_core::names::StageName;
+use windlass_core::stage::Stage;
 
 use super::inputs::Inputs;
 use super::log::Log;
 use super::runner::{IdTokenRequest, Runner};
 use crate::client::Client;
 use crate::error::CommandError;
-use windlass_core::stage::Stage;
 
 /// How long GitHub may take to sign a token.
 const PATIENCE: Duration = Duration::from_secs(20);

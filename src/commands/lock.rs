@@ -2,12 +2,12 @@
 
 use windlass_core::Timestamp;
 use windlass_core::api::{LockView, NewLock};
+use windlass_core::stage::Stage;
 
 use crate::cli::{LockAcquire, LockCommand, LockRelease, LockStatus};
 use crate::client::{ClientError, FoundLock};
 use crate::error::{CommandError, Status};
 use crate::output::{self, ago, theirs};
-use windlass_core::stage::Stage;
 
 pub(crate) async fn run(command: LockCommand) -> Result<Status, CommandError> {
     match command {

@@ -7,9 +7,9 @@ use std::process::Stdio;
 use secrecy::{ExposeSecret, SecretString};
 use windlass_core::config::{GitHubAuth, SecretSource, ServerConfig};
 use windlass_core::names::StageName;
+use windlass_core::stage::Stage;
 
 use crate::github::GitHubCredentials;
-use windlass_core::stage::Stage;
 
 /// Where the API's address may come from instead of the file.
 const GITHUB_API_URL: &str = "GITHUB_API_URL";

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
 
+use crate::github::oidc;
 use crate::github::payload::{self, PayloadError};
-use crate::oidc;
-use crate::signature::Signed;
+use crate::intake::signature::Signed;
 
 /// What a delivery's body of JSON tells, or why it cannot be read, in words.
 ///

@@ -1,12 +1,12 @@
 //! The gate: may this deployment run now? CI read fresh from GitHub, a person's lock, a rollback's hold, the order of
 //! commits. Decides nothing about how; that is the plan's.
 
-mod alike;
 mod jobs_tasks;
 mod look;
 mod missing;
 mod order;
 mod reasons;
+mod same_tree;
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
 use windlass_core::names::{AppName, CommitSha};
 use windlass_core::plan::DeploymentKind;
+use windlass_core::stage::Stage;
 use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
-use crate::app::App;
+use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 use crate::store::locks::StoredLock;
 use crate::store::stages::ActiveRelease;
-use windlass_core::stage::Stage;
 
 pub(crate) use look::Look;
 

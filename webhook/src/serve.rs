@@ -17,22 +17,20 @@ use windlass_core::names::InstallationId;
 use windlass_engine::{EngineError, Hosts};
 use windlass_listen::{Limits, Seats, open_files};
 
-use crate::app::{App, AtWork};
-use crate::audience::Audience;
-use crate::background::{
-    Wake, branches, comments, deliveries, drive, forgetting, missed, outbox, projects, pulls, reconcile, recovery,
-    retention, sessions, stages, tasks,
-};
-use crate::catch_up::Unseen;
+use crate::background;
 use crate::config::{Environment, Settings, SettingsError};
 use crate::data_folder::{self, Beginning, KEY};
+use crate::deploy::catch_up::Unseen;
+use crate::github::oidc::Issuer;
 use crate::github::{GitHub, GitHubError};
-use crate::intake::Intake;
-use crate::oidc::Issuer;
+use crate::http::audience::Audience;
+use crate::http::{self, Readings};
+use crate::intake::inbox::Intake;
 use crate::readiness::Look;
-use crate::server::{self, Readings};
+use crate::service::{App, AtWork};
 use crate::sight::Sights;
 use crate::store::{Store, StoreError};
+use crate::wake::Wake;
 
 /// Why the service cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -125,10 +123,10 @@ pub async fn serve(config: ServerConfig, beginning: Beginning) -> Result<Service
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     app.identify_projects().await?;
     app.catch_up().await?;
-    start_background(&app);
+    background::start(&app);
     let (shutdown, tracker, hosts) = (app.shutdown.clone(), app.tracker.clone(), app.hosts.clone());
     let (store, installation, stop) = (app.store.clone(), app.installation, shutdown.clone());
-    let router = server::router(app);
+    let router = http::router(app);
     tracker.spawn(windlass_listen::serve(listener, Seats::new(Limits::service(), open_files()), router, stop));
     tracing::info!(%address, %installation, "the service answers");
     Ok(Service { address, shutdown, tracker, store, hosts, _folder: folder })
@@ -193,25 +191,6 @@ impl Service {
         }
         self.store.close().await;
     }
-}
-
-fn start_background(app: &Arc<App>) {
-    let (tracker, stop) = (&app.tracker, || app.shutdown.clone());
-    let wake = &app.wake;
-    drive(branches::Branches(Arc::clone(app)), Arc::clone(&wake.branches), tracker, stop());
-    drive(comments::Comments(Arc::clone(app)), Arc::clone(&wake.comments), tracker, stop());
-    drive(deliveries::Deliveries::new(Arc::clone(app)), Arc::clone(&wake.deliveries), tracker, stop());
-    drive(forgetting::Forgetting(Arc::clone(app)), Arc::clone(&wake.forgetting), tracker, stop());
-    drive(missed::Missed::new(Arc::clone(app)), Arc::clone(&wake.missed), tracker, stop());
-    drive(outbox::Outbox::new(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
-    drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
-    drive(pulls::Pulls::new(Arc::clone(app)), Arc::clone(&wake.pulls), tracker, stop());
-    drive(reconcile::Reconcile::new(Arc::clone(app)), Arc::clone(&wake.reconcile), tracker, stop());
-    drive(recovery::Recovery(Arc::clone(app)), app.store.trouble(), tracker, stop());
-    drive(retention::Retention::new(Arc::clone(app)), Arc::clone(&wake.retention), tracker, stop());
-    drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
-    drive(stages::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());
-    drive(tasks::Tasks(Arc::clone(app)), Arc::clone(&wake.tasks), tracker, stop());
 }
 
 /// The process' environment: the one place where it is read.

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use windlass_core::config::Keep;
 use windlass_core::quantity::Duration as Length;
 
-use super::BackgroundTask;
-use crate::app::App;
+use crate::service::App;
 use crate::store::StoreError;
+use crate::work::BackgroundTask;
 
 /// A body is kept so long for people who want to know what GitHub said.
 const KEEP_BODIES: SignedDuration = SignedDuration::from_hours(7 * 24);

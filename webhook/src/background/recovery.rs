@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BackgroundTask;
-use crate::app::App;
 use crate::readiness::Readiness;
+use crate::service::App;
+use crate::work::BackgroundTask;
 
 /// Between two looks, and before the first: whoever failed has ended by then, and been answered.
 const PAUSE: Duration = Duration::from_secs(2);

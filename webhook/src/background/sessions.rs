@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::BackgroundTask;
-use crate::app::App;
+use crate::service::App;
+use crate::work::BackgroundTask;
 
 /// A session is kept so long after its end: whoever still uses it is told why it is refused, and GitHub's token, which
 /// lives for minutes, cannot be exchanged again.

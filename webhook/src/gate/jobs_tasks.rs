@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use windlass_core::names::CommitSha;
+use windlass_core::stage::Stage;
 use windlass_core::verdict::VerdictKind;
 
 use super::order::Reach;
-use crate::app::App;
+use crate::service::App;
 use crate::store::StoreError;
 use crate::store::sessions::Session;
-use windlass_core::stage::Stage;
 
 impl App {
     /// Why a job may not run a task of a release of this commit at this moment; `None`: it may.

@@ -4,13 +4,13 @@ use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::deployment::FailureCode;
 use windlass_core::names::{CommitSha, ProjectName};
+use windlass_core::stage::Stage;
 use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verdict};
 
-use crate::app::App;
 use crate::github::GitHubError;
+use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
-use windlass_core::stage::Stage;
 
 /// How long a look at GitHub is good for when nothing is heard: the safety net behind its webhooks.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);

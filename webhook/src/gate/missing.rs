@@ -1,11 +1,11 @@
 //! What a commit lacks before anybody can ask for its deployment: a release of every app.
 
 use windlass_core::names::CommitSha;
+use windlass_core::stage::Stage;
 use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
-use crate::app::App;
+use crate::service::App;
 use crate::store::StoreError;
-use windlass_core::stage::Stage;
 
 impl App {
     /// The verdict on a commit, with what it lacks beside checks.

@@ -12,8 +12,8 @@ use windlass_core::names::{CommitSha, ProjectName, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 
 use super::{Decision, wait};
-use crate::app::App;
 use crate::github::{Ancestry, GitHubError};
+use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 

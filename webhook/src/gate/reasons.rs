@@ -6,8 +6,8 @@ use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::quantity::Duration;
 use windlass_core::verdict::{UNREAD_WORKFLOW_RUNS, Verdict, VerdictKind};
 
-use crate::app::App;
 use crate::github::GitHubError;
+use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use windlass_core::names::{CommitSha, InvalidName, ProjectName, RepositoryId};
 
-use crate::event::{GitHubEvent, RepositoryRef};
+use crate::github::event::{GitHubEvent, RepositoryRef};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
 //! The audit: who did what. An entry stands in the transaction of the change that it tells of, so that there is never one
 //! without the other.
 
+use windlass_core::stage::Stage;
+
 use jiff::Timestamp;
 
 use super::{Store, StoreError, Write, count_up, text};
-use windlass_core::stage::Stage;
 
 /// Who did what, where and when.
 #[derive(Debug, Clone, Copy)]

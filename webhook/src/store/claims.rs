@@ -5,9 +5,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::config::Claim;
 use windlass_core::names::{AppName, DeploymentId, ProjectName, ReleaseNumber};
+use windlass_core::stage::Stage;
 
 use super::{Store, StoreError, Write, text, unsigned, word};
-use windlass_core::stage::Stage;
 
 /// A claim that is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,13 +11,13 @@ use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber};
 use windlass_core::plan::{DeploymentKind, Plan};
 use windlass_core::report;
+use windlass_core::stage::Stage;
 
 use super::outbox::{Notice, enqueue};
 use super::{
     Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
 use crate::github::DeploymentState as GitHubState;
-use windlass_core::stage::Stage;
 
 /// What asked for a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::{AppName, ReleaseNumber};
+use windlass_core::stage::Stage;
 use windlass_core::task::Image;
 
 use super::{Store, StoreError, unsigned, word};
-use windlass_core::stage::Stage;
 
 /// Which release of which app on which stage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

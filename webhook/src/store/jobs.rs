@@ -8,12 +8,12 @@ use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{CommitSha, DeploymentId};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::report;
+use windlass_core::stage::Stage;
 
 use super::audit::{Deed, record};
 use super::deployments::{Request, StoredDeployment, insert_deployment};
 use super::sessions::StoredSession;
 use super::{Store, StoreError, Write, signed, text, unsigned};
-use windlass_core::stage::Stage;
 
 /// The jobs that deploy a commit, as the verdict on it must know them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

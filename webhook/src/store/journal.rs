@@ -17,7 +17,7 @@ use super::deployments::StoredDeployment;
 use super::leases::hold;
 use super::outbox::{Notice, enqueue};
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
-use crate::claims::AskedHosts;
+use crate::deploy::host_names::AskedHosts;
 use crate::github::DeploymentState as GitHubState;
 
 /// What follows from an event beside the event.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use sqlx::Row;
 use windlass_core::api::{HoldView, LeaseView};
 use windlass_core::names::DeploymentId;
+use windlass_core::stage::Stage;
 
 use super::audit::{Deed, record};
 use super::{Store, StoreError, Write, text, time, word};
-use windlass_core::stage::Stage;
 
 impl Store {
     /// Claims the stage for a deployment, or prolongs the claim. `false`: somebody else's claim has not expired.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::LockView;
+use windlass_core::stage::Stage;
 
 use super::audit::{Deed, record};
 use super::{Store, StoreError, signed, text, time, unsigned};
-use windlass_core::stage::Stage;
 
 /// Who locks: a person, or a job, which has its lock with all of its run of the workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]

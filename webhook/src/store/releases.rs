@@ -5,13 +5,13 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{LastDeployment, NewRelease, Release};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
+use windlass_core::stage::Stage;
 
 use super::audit::{Deed, record};
 use super::jobs::remember_registering_job;
 use super::sessions::StoredSession;
 use super::stages::saw_commit;
 use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, unsigned, word};
-use windlass_core::stage::Stage;
 
 const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
      r.uncommitted, \

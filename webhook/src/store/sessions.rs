@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::CommitSha;
+use windlass_core::stage::Stage;
 
 use super::audit::{Deed, record};
 use super::locks::Holder;
 use super::tokens::hash;
 use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
-use windlass_core::stage::Stage;
 
 /// A job as it signed in: what it may do is bound to all of this.
 #[derive(Debug, Clone, PartialEq, Eq)]

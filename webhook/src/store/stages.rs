@@ -8,13 +8,13 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
 use windlass_core::plan::{GENERATIONS_OF_A_PLAN, StageSettings};
+use windlass_core::stage::Stage;
 use windlass_core::way_back::{Success, WayBack};
 
 use super::deployments::Source;
 use super::{
     Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
-use windlass_core::stage::Stage;
 
 /// What a stage's branch wants.
 #[derive(Debug, Clone)]

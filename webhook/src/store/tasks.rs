@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::api::TaskMessage;
 use windlass_core::deployment::Failure;
 use windlass_core::names::TaskId;
+use windlass_core::stage::Stage;
 use windlass_core::task::TaskSpec;
 
 use super::audit::{Deed, record};
@@ -13,7 +14,6 @@ use super::locks::Holder;
 use super::{
     Progress, Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
-use windlass_core::stage::Stage;
 
 /// A one-off task.
 #[derive(Debug, Clone)]

@@ -7,13 +7,13 @@ use windlass_core::plan::DeploymentKind;
 use windlass_testing::github::{CheckState, Conclusion, Failure as GitHubFails};
 
 use super::*;
-use crate::background::outbox::Outbox;
-use crate::background::told::{As, Told};
 use crate::gate::Decision;
 use crate::store::deployments::{Request, Source};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
 use crate::store::releases::Registration;
+use crate::tell::outbox::Outbox;
+use crate::told::{As, Told};
 
 const SHOP: &str = "acme/shop";
 const CONFIG: &str = "schema = 1\nport = 3000\n";

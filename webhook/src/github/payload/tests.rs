@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{PayloadError, json_of_form, parse};
-use crate::event::{GitHubEvent, RepositoryRef};
+use crate::github::event::{GitHubEvent, RepositoryRef};
 
 const SHA: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
 const BEFORE: &str = "d6fde92930d4715a2b49857d24b940956b26d2d3";

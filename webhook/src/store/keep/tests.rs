@@ -7,13 +7,13 @@ use windlass_core::api::TaskMessage;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome};
 use windlass_core::names::{DeploymentId, ReleaseNumber, TaskId};
 use windlass_core::plan::DeploymentKind;
+use windlass_core::stage::Stage;
 
 use crate::store::Store;
 use crate::store::audit::Deed;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
-use windlass_core::stage::Stage;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()

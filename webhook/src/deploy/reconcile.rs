@@ -1,0 +1,214 @@
+//! Keeps running what should run: a container that somebody removed is made again, one that ended is started again, and
+//! a gateway that has forgotten them, or sends to where they were, is told where they are. Docker starts again what
+//! crashes; that is left to it. A stage on which a deployment works is the deployment's alone.
+
+mod duty;
+mod lack;
+mod mend;
+mod pauses;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use windlass_core::deployment::DeploymentState;
+use windlass_core::labels::Kind;
+use windlass_core::names::HostName;
+use windlass_core::task::TaskHealth;
+use windlass_engine::{Host, HostEvent, TaskChange};
+
+use crate::service::{App, Claim};
+use crate::work::BackgroundTask;
+use duty::Duty;
+use lack::{LOOK, Lack, who_is_silent};
+use pauses::Pauses;
+use windlass_core::stage::Stage;
+
+/// When a stage that is at work is looked at again, though nothing was heard of it.
+const BUSY: Duration = Duration::from_secs(1);
+/// How long a host that was silent may take to show what it runs: the others are waiting.
+const AGAIN_SILENT: Duration = Duration::from_secs(1);
+
+pub(crate) struct Reconcile {
+    app: Arc<App>,
+    pauses: Arc<Pauses>,
+}
+
+impl Reconcile {
+    /// Listens to all hosts from now on.
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        for (_, host) in app.hosts.iter() {
+            app.tracker.spawn(listen(Arc::clone(&app), host.clone()));
+        }
+        Self { app, pauses: Arc::default() }
+    }
+}
+
+impl BackgroundTask for Reconcile {
+    const NAME: &'static str = "reconcile";
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    async fn activate(&self) -> anyhow::Result<Option<Duration>> {
+        self.app.catch_up().await?;
+        for stage in self.app.stages() {
+            self.app.tracker.spawn(look_after(Arc::clone(&self.app), Arc::clone(&self.pauses), stage));
+        }
+        Ok(None)
+    }
+}
+
+/// What happens on a host wakes the look at all stages.
+async fn listen(app: Arc<App>, host: Host) {
+    let mut events = pin!(host.engine.events());
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) if is_reason_to_look(&event) => app.wake.reconcile.notify_one(),
+                Some(_) => {}
+                None => return,
+            },
+            () = app.shutdown.cancelled() => return,
+        }
+    }
+}
+
+fn is_reason_to_look(event: &HostEvent) -> bool {
+    match event {
+        HostEvent::Reconnected => true,
+        HostEvent::Task(event) if event.labels.kind != Kind::Service => false,
+        HostEvent::Task(event) => match event.change {
+            TaskChange::Died(_) | TaskChange::Removed | TaskChange::Health(TaskHealth::Unhealthy) => true,
+            TaskChange::Started | TaskChange::Health(TaskHealth::Healthy | TaskHealth::Unknown) => false,
+        },
+    }
+}
+
+/// Until everything is as it should be; what cannot be mended is tried again with growing pauses.
+async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: Stage) {
+    let Some(mut claim) = app.at_work.claim(format!("reconcile {stage}")) else { return };
+    let upkeep = Upkeep { app: &app, stage: &stage, pauses: &pauses };
+    loop {
+        let again = match Box::pin(upkeep.look_and_mend()).await {
+            Ok(again) => again,
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(stage.name = %stage, error, "what should run cannot be looked after");
+                // The next activation is the retry.
+                return;
+            }
+        };
+        let Some(pause) = again else {
+            match claim.give_up() {
+                Ok(()) => return,
+                Err(again) => claim = again,
+            }
+            continue;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = claim.knocked() => {}
+            () = app.shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// A stage that is looked after.
+struct Upkeep<'a> {
+    app: &'a Arc<App>,
+    stage: &'a Stage,
+    pauses: &'a Arc<Pauses>,
+}
+
+impl Upkeep<'_> {
+    /// Returns when to look again, where something is not as it should be.
+    async fn look_and_mend(&self) -> anyhow::Result<Option<Duration>> {
+        let Some(duties) = self.duties().await? else { return Ok(None) };
+        let lacks = self.look(&duties).await;
+        let now = Instant::now();
+        let due: BTreeSet<HostName> =
+            lacks.iter().filter(|(_, lack)| lack.is_due(self.pauses, now)).map(|(name, _)| (*name).clone()).collect();
+        if due.is_empty() {
+            return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
+        }
+        let Some(claim) = self.app.at_work.claim(format!("stage {}", self.stage)) else { return Ok(Some(BUSY)) };
+        let mended = self.mend_all(&claim, &due).await;
+        if claim.give_up().is_err() {
+            self.app.wake.stages.notify_one();
+        }
+        mended
+    }
+
+    /// Looks again, since a deployment may have begun or ended before the stage was claimed.
+    async fn mend_all(&self, claim: &Claim<'_>, due: &BTreeSet<HostName>) -> anyhow::Result<Option<Duration>> {
+        let Some(duties) = self.duties().await? else { return Ok(None) };
+        // A host that is silent, or well, is not waited for.
+        let due = duties.iter().filter(|(name, _)| due.contains(*name));
+        tokio::select! {
+            _ = join_all(due.map(|(name, duty)| self.mend(name, duty))) => Ok(Some(Duration::ZERO)),
+            // It has its turn before the rest is mended.
+            () = self.deployment_waits(claim) => Ok(Some(BUSY)),
+            () = self.app.shutdown.cancelled() => Ok(None),
+        }
+    }
+
+    /// What each host should run of the stage. `None`: a deployment works on it, and will leave it as it should be.
+    async fn duties(&self) -> anyhow::Result<Option<BTreeMap<HostName, Duty>>> {
+        let (store, key) = (&self.app.store, self.stage);
+        let open = store.open_deployments().await?;
+        if open.iter().any(|it| it.stage == *key && it.state == DeploymentState::Running) {
+            return Ok(None);
+        }
+        let Some(project) = self.app.repository_ids().await?.get(&key.project).copied() else { return Ok(None) };
+        let mut plans = Vec::new();
+        for active in store.active_releases(key).await? {
+            // What the hosts know and the store does not is newer: nobody goes back to this by himself.
+            let behind = store.counter(&format!("behind/{key}/{}", active.app)).await?;
+            if let Some(plan) = store.plan(&active.deployment).await?.filter(|plan| plan.generation.0 > behind) {
+                plans.push((active.app, plan));
+            }
+        }
+        Ok(Some(duty::of_hosts(&plans, project)))
+    }
+
+    async fn look<'a>(&self, duties: &'a BTreeMap<HostName, Duty>) -> BTreeMap<&'a HostName, Lack<'a>> {
+        let looks = duties.iter().map(|(name, duty)| async move {
+            let host = self.app.hosts.get(name)?;
+            let patience = if self.pauses.has(&who_is_silent(name)) { AGAIN_SILENT } else { LOOK };
+            Some((name, lack::look(name, host, duty, patience).await))
+        });
+        // A host that the server's file does not have any more has nothing to run.
+        let looks: BTreeMap<_, _> = join_all(looks).await.into_iter().flatten().collect();
+        for (name, lack) in &looks {
+            if !lack.silent().any(|(who, _)| who == who_is_silent(name)) {
+                self.pauses.forget(&who_is_silent(name));
+            }
+            self.report_silence(name, lack);
+        }
+        looks
+    }
+
+    /// Once, and then only for those who look closely.
+    fn report_silence(&self, host: &HostName, lack: &Lack<'_>) {
+        for (what, why) in lack.silent() {
+            match self.pauses.tried(&what, Instant::now()) {
+                1 => tracing::warn!(stage.name = %self.stage, %host, why, "cannot see what runs"),
+                _ => tracing::debug!(stage.name = %self.stage, %host, why, "still cannot see what runs"),
+            }
+        }
+    }
+
+    /// Comes back when a deployment wants the stage: it may well be what mends it.
+    async fn deployment_waits(&self, claim: &Claim<'_>) {
+        loop {
+            claim.knocked().await;
+            match self.app.store.open_deployments().await {
+                Ok(open) if open.iter().any(|it| it.stage == *self.stage) => return,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Does what a host lacks. Each thing by itself: one that cannot be mended keeps no other from it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::{join_all, try_join_all};
+use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::gateway::Switch;
+use windlass_core::names::HostName;
+use windlass_core::plan::TaskHealthCheck;
+use windlass_core::task::TaskSpec;
+use windlass_engine::{EngineError, Host, Masker, Secrets};
+
+use super::Upkeep;
+use super::duty::Duty;
+use super::lack::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
+use super::pauses::Pauses;
+use crate::service::App;
+
+/// How a task was found.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    Missing,
+    Ended,
+    Loose,
+}
+
+impl Upkeep<'_> {
+    /// Nobody is sent to where no task is any more; then the tasks, then the rest of what the gateway should know.
+    pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
+        let Some(host) = self.app.hosts.get(name) else { return };
+        let seen = look(name, host, duty, LOOK).await;
+        let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
+        join_all(dead.map(|route| self.route(host, duty, route))).await;
+        let missing = seen.missing.iter().map(|task| (task, Found::Missing));
+        let ended = seen.ended.iter().map(|task| (task, Found::Ended));
+        let loose = seen.loose.iter().map(|task| (task, Found::Loose));
+        join_all(missing.chain(ended).chain(loose).map(|(task, found)| self.see_to(host, task, found))).await;
+        let seen = look(name, host, duty, LOOK).await;
+        join_all(seen.routes.iter().map(|route| self.route(host, duty, route))).await;
+    }
+
+    async fn see_to(&self, host: &Host, task: &TaskSpec, found: Found) {
+        let what = try_of_task(task);
+        let now = Instant::now();
+        if !self.pauses.left(&what, now).is_zero() {
+            return;
+        }
+        self.pauses.tried(&what, now);
+        let engine = &host.engine;
+        let failed = |error: EngineError| error.into_failure(FailureCode::BootFailed);
+        let (done, said) = match found {
+            Found::Missing => (self.make(host, task).await, "it was gone; made again"),
+            Found::Ended => (engine.revive(&task.name).await.map_err(failed), "it had ended; started again"),
+            Found::Loose => (engine.keep(&task.name).await.map_err(failed), "from now on Docker starts it again"),
+        };
+        match done {
+            Ok(()) => tracing::info!(stage.name = %self.stage, task.name = task.name, "{said}"),
+            Err(failure) => {
+                let error = failure.summary;
+                tracing::warn!(stage.name = %self.stage, task.name = task.name, error, "it does not run as it should");
+            }
+        }
+    }
+
+    async fn make(&self, host: &Host, task: &TaskSpec) -> Result<(), Failure> {
+        let image = host.engine.inspect_image(&task.image.reference()).await;
+        if image.map_err(|error| error.into_failure(FailureCode::BootFailed))?.is_none() {
+            self.app.tracker.spawn(fetch(Arc::clone(self.app), Arc::clone(self.pauses), host.clone(), task.clone()));
+            return Err(Failure::new(FailureCode::ImageMissing, "its image is gone too, and is fetched first"));
+        }
+        let secrets: Secrets = self.app.secrets_for(self.stage, &task.secrets).into_iter().collect();
+        host.engine.boot_again(task, &secrets).await?;
+        host.engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed))
+    }
+
+    async fn route(&self, host: &Host, duty: &Duty, route: &Misrouted<'_>) {
+        let what = try_of_route(route);
+        let now = Instant::now();
+        if !self.pauses.left(&what, now).is_zero() {
+            return;
+        }
+        self.pauses.tried(&what, now);
+        let (stage, name, key) = (self.stage, &route.service.host, &route.service.key);
+        match self.switch(host, duty, route).await {
+            Ok(()) => {
+                if route.how == Mistake::NobodyIsThere {
+                    // The next one that ends must not wait.
+                    self.pauses.forget(&what);
+                }
+                tracing::info!(stage.name = %stage, host = %name, service.key = %key, "its gateway was told again");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(stage.name = %stage, host = %name, service.key = %key, error, "its gateway is not right");
+            }
+        }
+    }
+
+    async fn switch(&self, host: &Host, duty: &Duty, route: &Misrouted<'_>) -> anyhow::Result<()> {
+        let Misrouted { service, targets, how } = route;
+        let Some(gateway) = &host.gateway else { return Ok(()) };
+        if *how == Mistake::SomebodyServes {
+            let serving = duty.tasks.iter().filter(|task| targets.iter().any(|target| target.name == task.name));
+            try_join_all(serving.map(|task| self.healthy(host, task))).await?;
+        }
+        let request = Switch {
+            service: service.spec(self.app.store.next_generation(self.stage).await?, targets.clone()),
+            deadline: service.deadline,
+            unchecked: *how != Mistake::SomebodyServes,
+        };
+        gateway.switch(&request).await?;
+        Ok(())
+    }
+
+    async fn healthy(&self, host: &Host, task: &TaskSpec) -> Result<(), Failure> {
+        let Some(health) = task.health.clone() else { return Ok(()) };
+        let secrets: Secrets = self.app.secrets_for(self.stage, &task.secrets).into_iter().collect();
+        host.engine.await_healthy(&TaskHealthCheck { task: task.place(), health }, &secrets.masker()).await
+    }
+}
+
+/// Takes as long as it takes, while everything else is mended. Then its task is made.
+async fn fetch(app: Arc<App>, pauses: Arc<Pauses>, host: Host, task: TaskSpec) {
+    let what = format!("image {}/{}", task.host, task.image.reference());
+    let Some(_claim) = app.at_work.claim(what) else { return };
+    let registries = app.registries();
+    let registry = task.image.name.as_ref().and_then(|name| registries.get(name.registry()));
+    let fetched = tokio::select! {
+        fetched = host.engine.prepare(&task.image, registry) => fetched,
+        () = app.shutdown.cancelled() => return,
+    };
+    match fetched {
+        Ok(_) => {
+            pauses.forget(&try_of_task(&task));
+            app.wake.reconcile.notify_one();
+        }
+        Err(failure) => {
+            let masker = Masker::new(registries.values().map(|registry| &registry.password));
+            let error = masker.mask(&failure.summary).into_owned();
+            tracing::warn!(task.name = task.name, error, "its image cannot be had");
+        }
+    }
+}

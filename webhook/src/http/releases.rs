@@ -1,0 +1,135 @@
+//! Releases: register, list.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+use windlass_core::api::{NewRelease, Page, Release};
+use windlass_core::config::{ProjectFile, located};
+use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
+use windlass_core::stage::Stage;
+
+use super::act::Act;
+use super::auth::{Actor, NamedStage};
+use super::error::ApiError;
+use super::extract::{Body, Path, Query};
+use crate::service::App;
+use crate::store::releases::Registration;
+use crate::store::sessions::Session;
+
+#[derive(Deserialize)]
+pub(crate) struct AppPath {
+    app: AppName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct PageQuery {
+    cursor: Option<ReleaseNumber>,
+    limit: Option<u32>,
+    /// Only the newest release of this commit.
+    commit: Option<CommitSha>,
+}
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+    Path(AppPath { app: name }): Path<AppPath>,
+    Body(new): Body<NewRelease>,
+) -> Result<(StatusCode, Json<Release>), ApiError> {
+    actor.may(Act::Register, &stage)?;
+    if let Some(job) = actor.job() {
+        check_commit(&job.session, &new.commit)?;
+    }
+    let new = check(&app, &stage, &name, new).await?;
+    refuse_uncommitted(&app, &stage, &new)?;
+    match app.store.register_release(&stage, &name, &new, actor.name(), actor.job(), app.now()).await? {
+        Registration::Created(release) => {
+            app.wake.stages.notify_one();
+            Ok((StatusCode::CREATED, Json(release)))
+        }
+        Registration::Existing(release) => Ok((StatusCode::OK, Json(release))),
+        Registration::Conflict(release) => {
+            let title = format!("commit {} is registered already, with another image", release.commit);
+            Err(ApiError::new(StatusCode::CONFLICT, "digest_conflict", title)
+                .detail(format!("release {} has {}", release.number, release.digest))
+                .hint("deploy that release, or register again with `rebuild` for a new number"))
+        }
+    }
+}
+
+/// A job vouches for what it was started for, and for nothing else.
+fn check_commit(job: &Session, commit: &CommitSha) -> Result<(), ApiError> {
+    if job.commit == *commit {
+        return Ok(());
+    }
+    let title = format!("the job runs on {} and cannot register a release of {commit}", job.commit);
+    Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title).hint(
+        "on `pull_request` a job runs on a merge that is only tried; register releases from pushes to the branch",
+    ))
+}
+
+/// What deploys by itself is what was committed.
+fn refuse_uncommitted(app: &App, stage: &Stage, new: &NewRelease) -> Result<(), ApiError> {
+    let automatic = app.policy(stage).is_some_and(|policy| !policy.deploy_on.is_empty());
+    if !new.uncommitted || !automatic {
+        return Ok(());
+    }
+    let title = format!("{stage} deploys by itself, and the image has more in it than commit {}", new.commit.short());
+    Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "uncommitted_changes", title).hint("build a clean checkout"))
+}
+
+/// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.
+async fn check(app: &Arc<App>, stage: &Stage, name: &AppName, new: NewRelease) -> Result<NewRelease, ApiError> {
+    let _one_of_few = READERS.acquire().await;
+    let (app, stage, name) = (Arc::clone(app), stage.clone(), name.clone());
+    let read = tokio::task::spawn_blocking(move || check_file(&app, &stage, &name, &new).map(|()| new));
+    read.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
+}
+
+/// A file may be large and full of mistakes: reading one takes memory, and time in which nothing else would go on.
+static READERS: Semaphore = Semaphore::const_new(2);
+
+fn check_file(app: &App, stage: &Stage, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
+    let invalid = |errors: Vec<String>| {
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "config_invalid", "the release's windlass.toml is not valid")
+            .errors(errors)
+    };
+    let file = ProjectFile::parse("windlass.toml", &new.config).map_err(|error| invalid(vec![error.to_string()]))?;
+    let config = file.resolve(&stage.name);
+    let refusals = app.project(&stage.project).map(|project| project.permits(&config)).unwrap_or_default();
+    if let [first, ..] = &refusals[..] {
+        let title = "this server does not allow what windlass.toml asks for";
+        let errors = located("windlass.toml", &new.config, &stage.name, &refusals);
+        let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", title);
+        return Err(refused.errors(errors).hint(first.remedy.clone()));
+    }
+    if !config.apps.contains_key(name) {
+        let known: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
+        return Err(invalid(vec![format!("there is no app `{name}` in it; it has {}", known.join(", "))]));
+    }
+    Ok(())
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+    Path(AppPath { app: name }): Path<AppPath>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<Release>>, ApiError> {
+    actor.may(Act::Look, &stage)?;
+    if let Some(commit) = &query.commit {
+        let newest = app.store.release_of_commit(&stage, &name, commit).await?;
+        return Ok(Json(Page { items: newest.into_iter().collect(), next: None }));
+    }
+    let limit = query.limit.unwrap_or(30).clamp(1, 100);
+    let mut items = app.store.releases(&stage, &name, query.cursor, limit).await?;
+    app.store.add_last_deployments(&stage, &name, &mut items).await?;
+    let full = items.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = items.last().filter(|_| full).map(|release| release.number.to_string());
+    Ok(Json(Page { items, next }))
+}

@@ -1,0 +1,106 @@
+//! Containers that nothing accounts for: list them, stop and remove them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use windlass_core::api::StaleTasks;
+use windlass_core::deployment::DeploymentState;
+use windlass_core::labels::Kind;
+use windlass_core::names::AppName;
+use windlass_core::stage::Stage;
+
+use super::act::Act;
+use super::auth::{Actor, NamedStage};
+use super::error::ApiError;
+use super::extract::Query;
+use crate::deploy::stale::Stale;
+use crate::service::{App, Claim};
+use crate::store::StoreError;
+use crate::store::audit::Deed;
+
+/// How long a look at a stage is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries to claim it.
+const AGAIN: Duration = Duration::from_millis(100);
+
+#[derive(Deserialize)]
+pub(crate) struct StaleQuery {
+    /// Only of this app.
+    app: Option<AppName>,
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+    Query(query): Query<StaleQuery>,
+) -> Result<Json<StaleTasks>, ApiError> {
+    actor.may(Act::Inspect, &stage)?;
+    let stale = find(&app, &stage, &query).await?;
+    Ok(Json(shown(&app, &stage, stale).await?))
+}
+
+/// Answers what is gone now.
+pub(crate) async fn stop(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+    Query(query): Query<StaleQuery>,
+) -> Result<Json<StaleTasks>, ApiError> {
+    actor.may(Act::CleanUp, &stage)?;
+    let claim = claim(&app, &stage).await?;
+    let Stale { tasks, mut warnings } = find(&app, &stage, &query).await?;
+    // What they were is said as long as they are there to be asked.
+    let mut seen = shown(&app, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
+    if !tasks.is_empty() {
+        let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+        let detail = names.join(" ");
+        let action = "stale.stop";
+        app.store
+            .record(&Deed { actor: actor.name(), action, stage: Some(&stage), detail: &detail, at: app.now() })
+            .await?;
+    }
+    let removed = app.remove_stale(tasks).await;
+    if claim.give_up().is_err() {
+        app.wake.stages.notify_one();
+    }
+    warnings.extend(removed.warnings);
+    let names: BTreeSet<&str> = removed.tasks.iter().map(|task| task.name.as_str()).collect();
+    seen.tasks.retain(|task| names.contains(task.name.as_str()));
+    Ok(Json(StaleTasks { tasks: seen.tasks, warnings }))
+}
+
+/// A deployment may be about to start one of them again. It is not waited for; a look at the stage's gate is.
+async fn claim<'a>(app: &'a App, stage: &Stage) -> Result<Claim<'a>, ApiError> {
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
+        if let Some(claim) = app.at_work.claim(format!("stage {stage}")) {
+            return Ok(claim);
+        }
+        let open = app.store.open_deployments().await?;
+        if open.iter().any(|it| it.stage == *stage && it.state == DeploymentState::Running) {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    Err(ApiError::new(StatusCode::CONFLICT, "stage_busy", format!("a deployment works on {stage} at this moment"))
+        .hint("try again when it has ended: `windlass status` shows it"))
+}
+
+async fn find(app: &App, stage: &Stage, query: &StaleQuery) -> Result<Stale, StoreError> {
+    let mut stale = app.stale(stage).await?;
+    stale.tasks.retain(|task| query.app.as_ref().is_none_or(|wanted| task.labels.app == *wanted));
+    Ok(stale)
+}
+
+async fn shown(app: &App, stage: &Stage, stale: Stale) -> Result<StaleTasks, StoreError> {
+    let mut tasks = app.task_views(stage, &stale.tasks).await?;
+    // One-off tasks have an end of their own.
+    tasks.retain(|task| task.kind == Kind::Service);
+    Ok(StaleTasks { tasks, warnings: stale.warnings })
+}

@@ -1,0 +1,275 @@
+//! Tasks: start a one-off one, list what runs, read a log, stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event as SseEvent, KeepAlive};
+use axum::response::{IntoResponse, Response, Sse};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
+use windlass_core::api::{HostPart, LogQuery, NewTask, SILENT_HOSTS, SilentHost, StartedTask, TaskMessage, TaskView};
+use windlass_core::exec;
+use windlass_core::hint::Hint;
+use windlass_core::names::{AppName, DeploymentId, Generation, HostName, TaskId};
+use windlass_core::plan::{DeploymentKind, DesiredState, one_off};
+use windlass_core::stage::Stage;
+use windlass_core::task::{ObservedTask, TaskSpec};
+use windlass_engine::{LogOptions, Masker};
+
+use super::KEEP_ALIVE;
+use super::act::Act;
+use super::auth::{Actor, NamedStage};
+use super::error::ApiError;
+use super::extract::{Body, Path, Query};
+use super::stream::{self, Followed};
+use crate::deploy::planning::Intent;
+use crate::http::audience::{Follower, Place};
+use crate::http::views::Shown;
+use crate::service::App;
+use crate::sight::PATIENCE;
+use crate::store::audit::Deed;
+use crate::store::tasks::OneOffTask;
+
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+    Body(new): Body<NewTask>,
+) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
+    actor.may(Act::RunTask, &stage)?;
+    check_command(&new.command)?;
+    let active = app.store.active_releases(&stage).await?.into_iter().find(|active| active.app == new.app);
+    let release = new.release.or(active.map(|active| active.release)).ok_or_else(|| {
+        ApiError::new(StatusCode::CONFLICT, "no_release", format!("app {} serves no release on {stage}", new.app))
+            .hint("name one with `--release N`; it need not be active")
+    })?;
+    if let Some(job) = actor.job() {
+        let known = app.store.release(&stage, &new.app, release).await?;
+        let commit = known.ok_or_else(|| super::deployments::unknown_release(&new.app, release))?.commit;
+        if let Some(why) = app.keeps_job_from(&stage, &commit, &job.session).await? {
+            let title = format!("a job may not run a task of release {release}: {why}");
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title)
+                .hint("a person may: `windlass task run`, with a token of their own"));
+        }
+    }
+    let id = app.new_task_id();
+    let releases = BTreeMap::from([(new.app.clone(), release)]);
+    let named_alike: DeploymentId = id.as_str().parse().map_err(|_| ApiError::not_found("internal", "an id"))?;
+    let intent = Intent { deployment: named_alike, kind: DeploymentKind::Deploy, stage: &stage, releases: &releases };
+    let desired = app.desired_state(&intent, Generation(0)).await?;
+    let spec = placed(&app, desired, &new.app, &id, new.command)
+        .await?
+        .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no app {}", new.app)))?;
+    app.store.create_task(&id, &stage, &spec, &actor.holder(), app.now()).await?;
+    app.wake.tasks.notify_one();
+    Ok((StatusCode::ACCEPTED, Json(StartedTask { id, release })))
+}
+
+/// On a host that answers: one that does not must not keep the others from it.
+async fn placed(
+    app: &App,
+    mut desired: DesiredState<'_>,
+    name: &AppName,
+    id: &TaskId,
+    command: Vec<String>,
+) -> Result<Option<TaskSpec>, ApiError> {
+    let anywhere = one_off(&desired, name, id, command.clone()).map_err(|error| {
+        let refused = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "policy_refused", error.to_string());
+        match error.hint() {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
+    })?;
+    let looks = desired.hosts.iter().filter_map(|host| Some((&host.name, app.sights.get(&host.name)?)));
+    let seen = join_all(looks.map(|(name, sight)| async move { (name, sight.engine().await) })).await;
+    let silent: Vec<SilentHost> = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Engine)).collect();
+    if silent.is_empty() {
+        return Ok(anywhere);
+    }
+    desired.hosts.retain(|host| !silent.iter().any(|silent| silent.name == host.name));
+    // None is left where all that fit are silent.
+    one_off(&desired, name, id, command).map_err(|_| unreachable(&silent))
+}
+
+fn unreachable(silent: &[SilentHost]) -> ApiError {
+    let why = silent.iter().map(|host| {
+        let since = host.since.strftime("%H:%M:%S UTC");
+        format!("host {} has not answered since {since}: {}", host.name, host.why)
+    });
+    let why: Vec<String> = why.collect();
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", why.join("; "))
+        .hint("`windlass doctor --config` on the server says what is wrong with it")
+}
+
+/// What no process can be started with is said at once.
+fn check_command(command: &[String]) -> Result<(), ApiError> {
+    if command.first().is_none_or(String::is_empty) {
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "no_command", "there is no command to run"));
+    }
+    let wrong = exec::refusal(command.iter().map(String::as_str), []);
+    wrong.map_or(Ok(()), |why| Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", why)))
+}
+
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    NamedStage(stage): NamedStage,
+) -> Result<(HeaderMap, Json<Vec<TaskView>>), ApiError> {
+    actor.may(Act::Inspect, &stage)?;
+    let Shown { tasks, silent } = app.shown_tasks(&stage).await?;
+    // A list has no room for who is missing in it.
+    let missing = silent.iter().filter(|host| host.part == HostPart::Engine);
+    let names = missing.map(|host| HeaderValue::from_str(host.name.as_str()));
+    let missing = names.flatten().map(|name| (HeaderName::from_static(SILENT_HOSTS), name)).collect();
+    Ok((missing, Json(tasks)))
+}
+
+/// A task by what people know it by.
+enum Found {
+    OneOff(Box<OneOffTask>),
+    Container(Box<ObservedTask>, Stage),
+}
+
+impl Found {
+    fn stage(&self) -> &Stage {
+        match self {
+            Self::OneOff(task) => &task.stage,
+            Self::Container(_, stage) => stage,
+        }
+    }
+}
+
+/// By a one-off task's id, a container's name, or the beginning of its id. All hosts are asked together, and who has it
+/// answers for all.
+async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
+    if let Ok(id) = id.parse::<TaskId>()
+        && let Some(task) = app.store.task(&id).await?
+    {
+        return Ok(Found::OneOff(Box::new(task)));
+    }
+    if let Some(task) = app.store.open_tasks().await?.into_iter().find(|task| task.spec.name == id) {
+        return Ok(Found::OneOff(Box::new(task)));
+    }
+    let ids = app.repository_ids().await?;
+    let known = app.stages();
+    let stage_of = |task: &ObservedTask| {
+        let is_of =
+            |stage: &&Stage| stage.name == task.labels.stage && ids.get(&stage.project) == Some(&task.labels.project);
+        known.iter().find(is_of).cloned()
+    };
+    let is_it = |task: &&ObservedTask| task.name == id || (id.len() >= 12 && task.container.starts_with(id));
+    let looks = app.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
+    let mut looks: FuturesUnordered<_> = looks.collect();
+    let (mut had, mut silent) = (Vec::new(), Vec::new());
+    while let Some((name, seen)) = looks.next().await {
+        let missing = seen.silent(name, HostPart::Engine);
+        let tasks = seen.answer.map(|(_, tasks)| tasks).unwrap_or_default();
+        match (tasks.iter().find(is_it).and_then(|task| Some((task, stage_of(task)?))), missing) {
+            (Some((task, stage)), None) => return Ok(Found::Container(Box::new(task.clone()), stage)),
+            // It was there when its host answered last; one of the same name may be elsewhere.
+            (Some((_, stage)), Some(missing)) if actor.may(Act::Inspect, &stage).is_ok() => had.push(missing),
+            (_, Some(missing)) => silent.push(missing),
+            (None, None) => {}
+        }
+    }
+    if !had.is_empty() {
+        return Err(unreachable(&had));
+    }
+    // Only a host of the stages that are the actor's could have it.
+    let own = known.iter().filter(|stage| actor.may(Act::Inspect, stage).is_ok());
+    let own: BTreeSet<&HostName> = own.flat_map(|stage| app.hosts_of(stage)).map(|(name, _)| name).collect();
+    silent.retain(|host| own.contains(&host.name));
+    if silent.is_empty() {
+        let unknown = ApiError::not_found("task_unknown", format!("there is no task {id}"));
+        return Err(unknown.hint("`windlass app ps` lists them"));
+    }
+    Err(unreachable(&silent).detail(format!("no host that answers has a task {id}")))
+}
+
+/// A job has to do with the tasks that its run of the workflow has started, and with no others.
+fn check_own(actor: &Actor, found: &Found) -> Result<(), ApiError> {
+    let Some(job) = actor.job() else { return Ok(()) };
+    match found {
+        Found::OneOff(task) if task.stage == job.session.stage && task.run == Some(job.session.run_id) => Ok(()),
+        Found::OneOff(_) | Found::Container(..) => {
+            let title = "a job sees and stops the one-off tasks of its own run of the workflow only";
+            Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", title)
+                .hint("`windlass app logs` and `windlass task stop` are for people, with tokens of their own"))
+        }
+    }
+}
+
+pub(crate) async fn log(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+    Query(query): Query<LogQuery>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let found = find(&app, &actor, &id).await?;
+    check_own(&actor, &found)?;
+    let act = if actor.job().is_some() { Act::RunTask } else { Act::Inspect };
+    actor.may(act, found.stage())?;
+    let place = app.audience.take(Follower::Known)?;
+    match found {
+        Found::OneOff(task) => {
+            let after = stream::last_event_id(&headers).unwrap_or(0);
+            Ok(stream::follow(app, Followed::Task(task.id), after, place).into_response())
+        }
+        Found::Container(task, stage) => Ok(container_log(&app, &task, &stage, &query, place)?),
+    }
+}
+
+fn container_log(
+    app: &Arc<App>,
+    task: &ObservedTask,
+    stage: &Stage,
+    query: &LogQuery,
+    place: Place,
+) -> Result<Response, ApiError> {
+    let host = app.hosts.get(&task.host).ok_or_else(|| {
+        ApiError::not_found("host_unknown", format!("host {} is not in the server's file any more", task.host))
+    })?;
+    let secrets = app.settings.stage_secrets.get(stage);
+    let masker = Masker::new(secrets.into_iter().flat_map(BTreeMap::values));
+    let options = LogOptions { follow: query.follow, tail: query.lines.map(u64::from), since: query.since };
+    let lines = host.engine.logs(&task.name, options, &masker);
+    let shutdown = app.shutdown.clone();
+    let events = lines.filter_map(move |line| {
+        // It is taken as long as there may be another line.
+        let _ = &place;
+        let event = line.ok().and_then(|line| stream::task_event(None, &TaskMessage::Line(line)));
+        async move { event.map(Ok::<SseEvent, Infallible>) }
+    });
+    let events = events.take_until(async move { shutdown.cancelled().await });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+pub(crate) async fn stop(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let found = find(&app, &actor, &id).await?;
+    check_own(&actor, &found)?;
+    actor.may(Act::RunTask, found.stage())?;
+    let Found::OneOff(task) = &found else {
+        return Err(ApiError::new(StatusCode::CONFLICT, "not_one_off", format!("{id} serves; it is no one-off task"))
+            .hint("deploy another release, or roll back"));
+    };
+    let unknown = || ApiError::not_found("host_unknown", "its host is not in the server's file any more");
+    let host = app.hosts.get(&task.spec.host).ok_or_else(unknown)?;
+    let deed = Deed { actor: actor.name(), action: "task.stop", stage: Some(&task.stage), detail: &id, at: app.now() };
+    app.store.record(&deed).await?;
+    let stop = &task.spec.stop;
+    host.engine
+        .stop(&task.spec.name, &stop.signal, stop.grace.0)
+        .await
+        .map_err(|error| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", error.to_string()))?;
+    Ok(StatusCode::ACCEPTED)
+}

@@ -1,0 +1,276 @@
+//! Turns stored deliveries into what the stages' branches want, each once. What can be told without GitHub is told at once;
+//! what needs GitHub is worked on beside it, and stands in nobody's way however long GitHub takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+use windlass_core::config::TriggerKind;
+use windlass_core::names::{CommitSha, ProjectName, RepositoryId};
+
+use crate::github::event::{GitHubEvent, RepositoryRef};
+use crate::github::{GitHubError, payload};
+use crate::service::App;
+use crate::store::StoreError;
+use crate::store::deliveries::{DueDelivery, Progress};
+use crate::store::deployments::Source;
+use crate::store::stages::WantedCommit;
+use crate::work::BackgroundTask;
+
+/// How many are looked at before what came of them is written down.
+const AT_ONCE: u32 = 100;
+/// For how many GitHub is asked at the same time.
+const ASKING: usize = 8;
+/// One that was taken and of which nothing was heard is taken again after this long: we may have been killed meanwhile.
+const TAKEN: Duration = Duration::from_secs(10);
+/// The longest pause between two attempts,
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// and how long there are attempts: as long as GitHub could be asked to deliver it again.
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(72);
+
+pub(crate) struct Deliveries {
+    app: Arc<App>,
+    asking: Arc<Semaphore>,
+}
+
+impl Deliveries {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app, asking: Arc::new(Semaphore::new(ASKING)) }
+    }
+}
+
+impl BackgroundTask for Deliveries {
+    const NAME: &'static str = "deliveries";
+    const PERIOD: Duration = Duration::from_secs(60);
+
+    async fn activate(&self) -> anyhow::Result<Option<Duration>> {
+        let app = &self.app;
+        loop {
+            let due = app.store.due_deliveries(app.now(), AT_ONCE).await?;
+            if due.is_empty() {
+                let next = app.store.next_due_delivery().await?;
+                return Ok(next.map(|at| Duration::try_from(at.duration_since(app.now())).unwrap_or(Duration::ZERO)));
+            }
+            self.work_on(due).await?;
+        }
+    }
+}
+
+impl Deliveries {
+    async fn work_on(&self, due: Vec<DueDelivery>) -> anyhow::Result<()> {
+        let app = &self.app;
+        let mut went = Vec::new();
+        let mut to_ask = Vec::new();
+        let mut told = Told::new();
+        for delivery in due {
+            let body = app.store.delivery_body(&delivery.guid).await?;
+            let progress = match payload::parse(&delivery.event, body.as_bytes()) {
+                Ok(event) => match without_github(app, &event, &mut told).await? {
+                    Some(outcome) => Progress::Done(outcome),
+                    None => {
+                        to_ask.push((delivery.clone(), event));
+                        Progress::Taken { until: later(app.now(), TAKEN) }
+                    }
+                },
+                Err(error) => Progress::Failed(error.to_string()),
+            };
+            log(&delivery, &progress);
+            went.push((delivery.guid, progress));
+        }
+        app.store.deliveries_went(&went, app.now()).await?;
+        app.wake.stages.notify_one();
+        for (delivery, event) in to_ask {
+            app.tracker.spawn(with_github(Arc::clone(app), delivery, event, Arc::clone(&self.asking)));
+        }
+        Ok(())
+    }
+}
+
+/// Deliveries that tell the same come in swarms: what was told of one in a round is told of the next.
+type Told = Vec<(What, Option<String>)>;
+
+/// What a delivery tells, whoever did it: a commit of a repository, and for a push or a merge on which branch.
+type What = (RepositoryId, CommitSha, Option<(TriggerKind, String)>);
+
+/// What came of an event, where that can be told without GitHub.
+async fn without_github(app: &App, event: &GitHubEvent, told: &mut Told) -> Result<Option<String>, StoreError> {
+    if let Some(outcome) = app.means_nothing(event) {
+        return Ok(Some(outcome));
+    }
+    let (repository, commit, on) = match event {
+        GitHubEvent::PullRequestMerged { repository, commit, base_branch, .. } => {
+            (repository, commit, Some((TriggerKind::Merge, base_branch)))
+        }
+        GitHubEvent::BranchPushed { repository, commit, branch, .. } => {
+            (repository, commit, Some((TriggerKind::Push, branch)))
+        }
+        GitHubEvent::ChecksChanged { repository, commit } => (repository, commit, None),
+        GitHubEvent::RepositoryRenamed { .. } | GitHubEvent::Pinged | GitHubEvent::Ignored { .. } => return Ok(None),
+    };
+    let what = (repository.id, commit.clone(), on.map(|(trigger, branch)| (trigger, branch.clone())));
+    if let Some((_, outcome)) = told.iter().find(|(before, _)| *before == what) {
+        return Ok(outcome.clone());
+    }
+    let outcome = match project(app, repository).await? {
+        None => Some(unknown(repository)),
+        Some(project) => match on {
+            None => {
+                app.store.saw_commit(&project, commit, true, app.now()).await?;
+                Some(format!("checks of {} changed", commit.short()))
+            }
+            Some((trigger, branch)) => wanted_already(app, &project, commit, (trigger, branch)).await?,
+        },
+    };
+    told.push((what, outcome.clone()));
+    Ok(outcome)
+}
+
+/// What is wanted already need not be asked for.
+async fn wanted_already(
+    app: &App,
+    project: &ProjectName,
+    commit: &CommitSha,
+    (trigger, branch): (TriggerKind, &str),
+) -> Result<Option<String>, StoreError> {
+    for stage in app.stages_deploying(project, branch, trigger) {
+        if app.store.wanted_commit(&stage).await?.is_none_or(|wanted| wanted.commit != *commit) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(format!("{} is wanted already", commit.short())))
+}
+
+/// Works on a delivery that needs GitHub until it is done, or has to wait. Whoever comes meanwhile finds it claimed.
+async fn with_github(app: Arc<App>, delivery: DueDelivery, event: GitHubEvent, asking: Arc<Semaphore>) {
+    let Some(_claim) = app.at_work.claim(format!("delivery {}", delivery.guid)) else { return };
+    let work = async {
+        // It is never closed.
+        let _turn = asking.acquire().await;
+        take(&app, &event).await
+    };
+    let taken = tokio::select! {
+        taken = work => taken,
+        // It can be begun again: an end does not wait for GitHub.
+        () = app.shutdown.cancelled() => return,
+    };
+    let now = app.now();
+    let progress = match taken {
+        Ok(outcome) => Progress::Done(outcome),
+        Err(error) if now.duration_since(delivery.received_at) > GIVE_UP => Progress::Failed(format!("{error:#}")),
+        Err(error) => {
+            let asked = error.downcast_ref::<GitHubError>().and_then(GitHubError::retry_after);
+            let until = later(now, pause(delivery.attempts + 1).max(asked.unwrap_or_default()));
+            Progress::Postponed { why: format!("{error:#}"), until }
+        }
+    };
+    log(&delivery, &progress);
+    if let Err(error) = app.store.deliveries_went(&[(delivery.guid, progress)], now).await {
+        // It is taken again, and ends in the same place.
+        tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "what came of a delivery is not on record");
+    }
+    app.wake.stages.notify_one();
+    app.wake.deliveries.notify_one();
+}
+
+async fn take(app: &App, event: &GitHubEvent) -> anyhow::Result<String> {
+    match event {
+        GitHubEvent::PullRequestMerged { repository, number, base_branch, commit, by, .. } => {
+            let asked = format!("{by} merged #{number}");
+            want(app, repository, base_branch, commit, (TriggerKind::Merge, Source::Merge), &asked).await
+        }
+        GitHubEvent::BranchPushed { repository, branch, commit, by, .. } => {
+            let asked = format!("{by} pushed");
+            want(app, repository, branch, commit, (TriggerKind::Push, Source::Push), &asked).await
+        }
+        GitHubEvent::RepositoryRenamed { repository, .. } => renamed(app, repository).await,
+        GitHubEvent::ChecksChanged { .. } | GitHubEvent::Pinged | GitHubEvent::Ignored { .. } => {
+            Ok("told without GitHub".to_owned())
+        }
+    }
+}
+
+async fn want(
+    app: &App,
+    repository: &RepositoryRef,
+    branch: &str,
+    commit: &CommitSha,
+    (trigger, source): (TriggerKind, Source),
+    requested_by: &str,
+) -> anyhow::Result<String> {
+    let Some(project) = project(app, repository).await? else { return Ok(unknown(repository)) };
+    app.heard_of_name(&project, &repository.name).await?;
+    app.store.saw_commit(&project, commit, false, app.now()).await?;
+    let mut wanting = Vec::new();
+    for stage in app.stages_deploying(&project, branch, trigger) {
+        let wanted = WantedCommit { commit: commit.clone(), source, requested_by: requested_by.to_owned() };
+        if app.want(&stage, &wanted).await? {
+            wanting.push(stage.name.to_string());
+        }
+    }
+    Ok(match &wanting[..] {
+        [] => format!("no stage deploys {branch} on this, or each wants a newer commit"),
+        stages => format!("{} wants {}", stages.join(" and "), commit.short()),
+    })
+}
+
+async fn renamed(app: &App, repository: &RepositoryRef) -> anyhow::Result<String> {
+    let Some(project) = project(app, repository).await? else { return Ok(unknown(repository)) };
+    app.heard_of_name(&project, &repository.name).await?;
+    Ok(format!("{project} is called {} now", app.github.current_name(&project)))
+}
+
+/// The project is the one with this id. A project whose id is not known yet is recognised by its name, once.
+async fn project(app: &App, repository: &RepositoryRef) -> Result<Option<ProjectName>, StoreError> {
+    let known = app.repository_ids().await?;
+    if let Some((name, _)) = known.iter().find(|(_, id)| **id == repository.id) {
+        return Ok(Some(name.clone()));
+    }
+    if app.project(&repository.name).is_none() || known.contains_key(&repository.name) {
+        return Ok(None);
+    }
+    app.store.remember_project(&repository.name, repository.id, app.now()).await?;
+    app.github.identify(&repository.name, repository.id, None);
+    Ok(Some(repository.name.clone()))
+}
+
+fn unknown(repository: &RepositoryRef) -> String {
+    format!("{} (id {}) is no project of this server", repository.name, repository.id)
+}
+
+fn log(delivery: &DueDelivery, progress: &Progress) {
+    let DueDelivery { guid, event, .. } = delivery;
+    match progress {
+        Progress::Done(outcome) => {
+            tracing::info!(delivery.guid = guid, delivery.event = event, outcome, "delivery worked on")
+        }
+        Progress::Failed(why) => {
+            tracing::warn!(delivery.guid = guid, delivery.event = event, why, "delivery has failed")
+        }
+        Progress::Taken { .. } => {}
+        Progress::Postponed { why, until } => {
+            tracing::warn!(delivery.guid = guid, delivery.event = event, why, %until, "delivery cannot be worked on yet");
+        }
+    }
+}
+
+/// 1 s, doubling up to [`LONGEST_PAUSE`].
+fn pause(attempts: u64) -> Duration {
+    Duration::from_secs(1 << attempts.saturating_sub(1).min(9)).min(LONGEST_PAUSE)
+}
+
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(300));
+    now.checked_add(pause).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_from_a_second_to_five_minutes() {
+        let pauses: Vec<u64> = (0..12).map(|attempts| pause(attempts).as_secs()).collect();
+        assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    }
+}
