@@ -63,6 +63,6 @@ mod tests {
         assert!(!may_be_logged("octocrab", Level::TRACE));
         assert!(!may_be_logged("hyper_util::client", Level::DEBUG));
         assert!(may_be_logged("bollard", Level::WARN));
-        assert!(may_be_logged("windlass_webhook::runner", Level::TRACE));
+        assert!(may_be_logged("windlass_webhook::deploy::runner", Level::TRACE));
     }
 }

@@ -6,28 +6,40 @@ mod sessions;
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use crate::deploy::{one_offs, pulls, queue, reconcile, retention};
+use crate::gate::Gate;
 use crate::intake::{branches, deliveries, missed, projects};
-use crate::service::App;
+use crate::service::Service;
 use crate::tell::{comments, outbox};
-use crate::work::drive;
+use crate::work::{BackgroundTask, drive};
 
 /// Starts all of it.
-pub(crate) fn start(app: &Arc<App>) {
-    let (tracker, stop) = (&app.tracker, || app.shutdown.clone());
-    let wake = &app.wake;
-    drive(branches::Branches(Arc::clone(app)), Arc::clone(&wake.branches), tracker, stop());
-    drive(comments::Comments(Arc::clone(app)), Arc::clone(&wake.comments), tracker, stop());
-    drive(deliveries::Deliveries::new(Arc::clone(app)), Arc::clone(&wake.deliveries), tracker, stop());
-    drive(forgetting::Forgetting(Arc::clone(app)), Arc::clone(&wake.forgetting), tracker, stop());
-    drive(missed::Missed::new(Arc::clone(app)), Arc::clone(&wake.missed), tracker, stop());
-    drive(outbox::Outbox::new(Arc::clone(app)), Arc::clone(&wake.outbox), tracker, stop());
-    drive(projects::Projects(Arc::clone(app)), Arc::clone(&wake.projects), tracker, stop());
-    drive(pulls::Pulls::new(Arc::clone(app)), Arc::clone(&wake.pulls), tracker, stop());
-    drive(reconcile::Reconcile::new(Arc::clone(app)), Arc::clone(&wake.reconcile), tracker, stop());
-    drive(recovery::Recovery(Arc::clone(app)), app.store.trouble(), tracker, stop());
-    drive(retention::Retention::new(Arc::clone(app)), Arc::clone(&wake.retention), tracker, stop());
-    drive(sessions::Sessions(Arc::clone(app)), Arc::clone(&wake.sessions), tracker, stop());
-    drive(queue::Stages(Arc::clone(app)), Arc::clone(&wake.stages), tracker, stop());
-    drive(one_offs::Tasks(Arc::clone(app)), Arc::clone(&wake.tasks), tracker, stop());
+pub(crate) fn start(service: &Arc<Service>, gate: &Arc<Gate>) {
+    let begin = Begin(service);
+    let (wake, parts) = (&service.wake, || Arc::clone(service));
+    begin.task(branches::Branches(parts()), &wake.branches);
+    begin.task(comments::Comments(parts()), &wake.comments);
+    begin.task(deliveries::Deliveries::new(parts()), &wake.deliveries);
+    begin.task(forgetting::Forgetting(parts()), &wake.forgetting);
+    begin.task(missed::Missed::new(parts()), &wake.missed);
+    begin.task(outbox::Outbox::new(parts()), &wake.outbox);
+    begin.task(projects::Projects(parts()), &wake.projects);
+    begin.task(pulls::Pulls::new(parts()), &wake.pulls);
+    begin.task(reconcile::Reconcile::new(parts()), &wake.reconcile);
+    begin.task(recovery::Recovery(parts()), &service.store.trouble());
+    begin.task(retention::Retention::new(parts()), &wake.retention);
+    begin.task(sessions::Sessions(parts()), &wake.sessions);
+    begin.task(queue::Stages::new(parts(), Arc::clone(gate)), &wake.stages);
+    begin.task(one_offs::Tasks(parts()), &wake.tasks);
+}
+
+/// Until the service's shutdown.
+struct Begin<'a>(&'a Service);
+
+impl Begin<'_> {
+    fn task(&self, task: impl BackgroundTask, wake: &Arc<Notify>) {
+        drive(task, Arc::clone(wake), &self.0.tracker, self.0.shutdown.clone());
+    }
 }

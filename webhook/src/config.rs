@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use windlass_core::config::{GitHubAuth, SecretSource, ServerConfig};
 use windlass_core::names::StageName;
 use windlass_core::stage::Stage;
+use windlass_engine::RegistryCredentials;
 
 use crate::github::GitHubCredentials;
 
@@ -78,6 +79,20 @@ impl Settings {
         } else {
             Err(SettingsError { problems: reader.problems })
         }
+    }
+
+    /// The values that an app's tasks get.
+    pub(crate) fn secrets_for(&self, stage: &Stage, names: &[String]) -> BTreeMap<String, SecretString> {
+        let Some(known) = self.stage_secrets.get(stage) else { return BTreeMap::new() };
+        names.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone()))).collect()
+    }
+
+    /// How registries are logged in to.
+    pub(crate) fn registries(&self) -> BTreeMap<String, RegistryCredentials> {
+        let credentials = |(registry, (username, password)): (&String, &(String, SecretString))| {
+            (registry.clone(), RegistryCredentials { username: username.clone(), password: password.clone() })
+        };
+        self.registries.iter().map(credentials).collect()
     }
 }
 

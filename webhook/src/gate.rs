@@ -9,24 +9,23 @@ mod reasons;
 mod same_tree;
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use jiff::SignedDuration;
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
-use windlass_core::names::{AppName, CommitSha};
+use windlass_core::names::{AppName, CommitSha, DeploymentId};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::stage::Stage;
 use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
-use crate::service::App;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 use crate::store::locks::StoredLock;
 use crate::store::stages::ActiveRelease;
 
-pub(crate) use look::Look;
-
-use look::Judged;
+use look::{Judged, Look};
 use order::Reach;
 
 /// The gate's decision on a deployment.
@@ -45,11 +44,22 @@ pub(crate) enum Decision {
 /// The source of what the gate writes into a deployment's log.
 const GATE_LOG: &str = "gate";
 
-impl App {
+/// Looks at GitHub and remembers when it did.
+pub(crate) struct Gate {
+    service: Arc<Service>,
+    /// When each waiting deployment's gate was looked at.
+    looks: Mutex<HashMap<DeploymentId, Look>>,
+}
+
+impl Gate {
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, looks: Mutex::default() }
+    }
+
     /// Decides on a deployment that waits.
     pub(crate) async fn decide(&self, deployment: &StoredDeployment) -> Result<Decision, StoreError> {
         let stage = &deployment.stage;
-        let Some(policy) = self.policy(stage) else {
+        let Some(policy) = self.service.settings.server.policy(stage) else {
             let failure =
                 Failure::new(FailureCode::PolicyRefused, format!("{stage} is not in the server's file any more"));
             return Ok(Decision::End { outcome: Outcome::Refused, failure });
@@ -75,12 +85,12 @@ impl App {
     /// What people hold against it.
     async fn held(&self, deployment: &StoredDeployment) -> Result<Option<Decision>, StoreError> {
         let stage = &deployment.stage;
-        if let Some(StoredLock { lock, .. }) = self.store.lock(stage).await? {
+        if let Some(StoredLock { lock, .. }) = self.service.store.lock(stage).await? {
             let why = format!("{} locked {stage}: {}; `windlass lock release` ends that", lock.by, lock.reason);
             return Ok(Some(wait(Wait::Lock, why)));
         }
         if deployment.source.is_automatic()
-            && let Some(hold) = self.store.hold(stage).await?
+            && let Some(hold) = self.service.store.hold(stage).await?
         {
             let why =
                 format!("rollback {} holds {stage} until somebody lifts it: `windlass hold lift`", hold.deployment);
@@ -103,7 +113,7 @@ impl App {
         deployment: &StoredDeployment,
         policy: &StagePolicy,
     ) -> Result<Decision, StoreError> {
-        let now = self.now();
+        let now = self.service.clock.now();
         let waited = now.duration_since(deployment.created_at);
         let timeout = SignedDuration::try_from(policy.gate_timeout.0).unwrap_or(SignedDuration::MAX);
         // Behind the time-out too: what is looked at there is green, and GitHub does not say its order.
@@ -158,11 +168,11 @@ impl App {
     /// A policy may have let it pass, or another commit's checks: whoever asks later can read it. A host that is away
     /// brings the deployment back here.
     async fn log_once(&self, deployment: &StoredDeployment, summary: &str) -> Result<(), StoreError> {
-        if self.store.logged_lines(&deployment.id).await?.contains_key(GATE_LOG) {
+        if self.service.store.logged_lines(&deployment.id).await?.contains_key(GATE_LOG) {
             return Ok(());
         }
         let (line, accounted) = ((GATE_LOG.to_owned(), summary.to_owned()), HashMap::from([(GATE_LOG.to_owned(), 1)]));
-        self.store.append_log(&deployment.id, &[line], &accounted, self.now()).await
+        self.service.store.append_log(&deployment.id, &[line], &accounted, self.service.clock.now()).await
     }
 
     /// Whether the stage serves this commit of all of these apps.
@@ -172,7 +182,7 @@ impl App {
         commit: &CommitSha,
         apps: impl Iterator<Item = &'a AppName>,
     ) -> Result<bool, StoreError> {
-        let active = self.store.active_releases(stage).await?;
+        let active = self.service.store.active_releases(stage).await?;
         for app in apps {
             let Some(active) = active.iter().find(|it| it.app == *app) else { return Ok(false) };
             if self.commit_of(stage, active).await?.as_ref() != Some(commit) {
@@ -183,12 +193,12 @@ impl App {
     }
 
     async fn commit_of(&self, stage: &Stage, active: &ActiveRelease) -> Result<Option<CommitSha>, StoreError> {
-        Ok(self.store.release(stage, &active.app, active.release).await?.map(|release| release.commit))
+        Ok(self.service.store.release(stage, &active.app, active.release).await?.map(|release| release.commit))
     }
 
     async fn has_served(&self, deployment: &StoredDeployment) -> Result<bool, StoreError> {
         for (app, release) in &deployment.releases {
-            if !self.store.has_served(&deployment.stage, app, *release).await? {
+            if !self.service.store.has_served(&deployment.stage, app, *release).await? {
                 return Ok(false);
             }
         }

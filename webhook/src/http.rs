@@ -24,16 +24,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{delete, get, post};
 use tower_http::trace::TraceLayer;
 
+use crate::gate::Gate;
+use crate::github::oidc::Issuer;
+use crate::intake::inbox::Intake;
 use crate::readiness::Readiness;
-use crate::service::App;
+use crate::service::Service;
 
-pub(crate) use deployments::{Reads, as_text as log_as_text, find as find_deployment};
+use audience::Audience;
+pub(crate) use deployments::{as_text as log_as_text, find as find_deployment};
 pub(crate) use error::ApiError;
 pub(crate) use stream::Readings;
 
@@ -43,7 +47,22 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// How long an event stream stays silent at the most.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-pub(crate) fn router(app: Arc<App>) -> Router {
+/// What the handlers have, each what it asks for.
+#[derive(Clone, FromRef)]
+pub(crate) struct Http {
+    pub(crate) service: Arc<Service>,
+    pub(crate) gate: Arc<Gate>,
+    /// Where deliveries are stored.
+    pub(crate) intake: Arc<Intake>,
+    /// Of jobs' tokens.
+    pub(crate) issuer: Arc<Issuer>,
+    /// How many follow what happens.
+    pub(crate) audience: Arc<Audience>,
+    /// What they follow.
+    pub(crate) readings: Arc<Readings>,
+}
+
+pub(crate) fn router(http: Http) -> Router {
     Router::new()
         .route("/webhooks/github", post(webhooks::receive))
         .route("/healthz", get(async || "ok\n"))
@@ -59,10 +78,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(TraceLayer::new_for_http().make_span_with(|request: &axum::extract::Request| {
             tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
         }))
-        .with_state(app)
+        .with_state(http)
 }
 
-fn api() -> Router<Arc<App>> {
+fn api() -> Router<Http> {
     const S: &str = "/projects/{owner}/{repository}/stages/{stage}";
     let below = |path: &str| format!("{S}{path}");
     Router::new()
@@ -89,8 +108,8 @@ fn api() -> Router<Arc<App>> {
 }
 
 /// Ready to take deliveries: what is written reaches the disk.
-async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
-    match app.readiness.look(&app.store).await {
+async fn ready(State(service): State<Arc<Service>>) -> Result<&'static str, ApiError> {
+    match service.readiness.look(&service.store).await {
         Readiness::Ready => Ok("ok\n"),
         Readiness::NotReady => Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -1,6 +1,7 @@
 //! The service: takes GitHub's deliveries, keeps releases and deployments, runs them through their gate and their steps,
 //! tells GitHub, and answers people and programs.
 
+mod at_work;
 mod background;
 mod config;
 mod data_folder;
@@ -13,6 +14,7 @@ pub mod github;
 mod http;
 mod intake;
 mod readiness;
+mod release_config;
 #[cfg(test)]
 mod scene;
 mod serve;
@@ -29,6 +31,6 @@ mod work;
 pub use config::SettingsError;
 pub use data_folder::{Beginning, close_to_others};
 pub use doctor::{Finding, Found, doctor};
-pub use serve::{ServeError, Service, installation, serve};
+pub use serve::{Running, ServeError, installation, serve};
 pub use store::StoreError;
 pub use store::tokens::TokenRequest;

@@ -1,9 +1,8 @@
 //! The service's life: read the secrets, claim the data folder, open the store, find the hosts, answer, and end.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,18 +16,21 @@ use windlass_core::names::InstallationId;
 use windlass_engine::{EngineError, Hosts};
 use windlass_listen::{Limits, Seats, open_files};
 
+use crate::at_work::AtWork;
 use crate::background;
 use crate::config::{Environment, Settings, SettingsError};
 use crate::data_folder::{self, Beginning, KEY};
-use crate::deploy::catch_up::Unseen;
+use crate::deploy::catch_up;
+use crate::gate::Gate;
 use crate::github::oidc::Issuer;
 use crate::github::{GitHub, GitHubError};
 use crate::http::audience::Audience;
-use crate::http::{self, Readings};
+use crate::http::{self, Http};
 use crate::intake::inbox::Intake;
+use crate::intake::projects;
 use crate::readiness::Look;
-use crate::service::{App, AtWork};
-use crate::sight::Sights;
+use crate::service::{Clock, Service};
+use crate::sight::{Sights, Unseen};
 use crate::store::{Store, StoreError};
 use crate::wake::Wake;
 
@@ -94,7 +96,7 @@ pub enum ServeError {
 
 /// A service that answers.
 #[derive(Debug)]
-pub struct Service {
+pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     shutdown: CancellationToken,
@@ -116,20 +118,36 @@ const END: Duration = Duration::from_secs(10);
 ///
 /// When a secret is missing, the data folder is in use, or the address is taken. An engine that does not answer, or whose
 /// socket is not there, joins later.
-pub async fn serve(config: ServerConfig, beginning: Beginning) -> Result<Service, ServeError> {
-    let (app, folder) = wire(config, beginning, &environment).await?;
-    let address = app.settings.server.listen;
+pub async fn serve(config: ServerConfig, beginning: Beginning) -> Result<Running, ServeError> {
+    let (service, folder) = wire(config, beginning, &environment).await?;
+    let address = service.settings.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
-    app.identify_projects().await?;
-    app.catch_up().await?;
-    background::start(&app);
-    let (shutdown, tracker, hosts) = (app.shutdown.clone(), app.tracker.clone(), app.hosts.clone());
-    let (store, installation, stop) = (app.store.clone(), app.installation, shutdown.clone());
-    let router = http::router(app);
+    projects::identify_projects(&service).await?;
+    catch_up::catch_up(&service).await?;
+    let gate = Arc::new(Gate::new(Arc::clone(&service)));
+    let http = Http {
+        intake: Arc::new(Intake::start(
+            service.store.clone(),
+            Arc::clone(&service.wake.deliveries),
+            &service.settings.server.data,
+        )),
+        issuer: Arc::new(Issuer::new(
+            &service.settings.server.github.oidc_issuer,
+            &service.settings.server.public_url,
+        )?),
+        audience: Audience::new(Limits::service().connections_with(open_files())),
+        readings: Arc::default(),
+        gate: Arc::clone(&gate),
+        service: Arc::clone(&service),
+    };
+    background::start(&service, &gate);
+    let (shutdown, tracker, hosts) = (service.shutdown.clone(), service.tracker.clone(), service.hosts.clone());
+    let (store, installation, stop) = (service.store.clone(), service.installation, shutdown.clone());
+    let router = http::router(http);
     tracker.spawn(windlass_listen::serve(listener, Seats::new(Limits::service(), open_files()), router, stop));
     tracing::info!(%address, %installation, "the service answers");
-    Ok(Service { address, shutdown, tracker, store, hosts, _folder: folder })
+    Ok(Running { address, shutdown, tracker, store, hosts, _folder: folder })
 }
 
 /// The service's parts, wired. Nothing works yet. The data folder is claimed for as long as the file lives.
@@ -137,7 +155,7 @@ pub(crate) async fn wire(
     config: ServerConfig,
     beginning: Beginning,
     environment: Environment<'_>,
-) -> Result<(Arc<App>, std::fs::File), ServeError> {
+) -> Result<(Arc<Service>, std::fs::File), ServeError> {
     let settings = Settings::load(config, environment).await?;
     let data = settings.server.data.clone();
     let folder = data_folder::claim(&data).await?;
@@ -151,32 +169,28 @@ pub(crate) async fn wire(
     let hosts = Hosts::expect(&settings.server.hosts, installation).await?;
     let hosts = hosts.with_mountable(&settings.server.mountable());
     let wake = Wake::default();
-    let app = Arc::new(App {
-        issuer: Issuer::new(&settings.server.github.oidc_issuer, &settings.server.public_url)?,
+    let service = Arc::new(Service {
         github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
         sights: Sights::of(&hosts),
         hosts,
         installation_key: installation_key(&data, store.is_used().await?)?,
         installation,
         holder,
-        intake: Intake::start(store.clone(), Arc::clone(&wake.deliveries), &data),
-        store: store.clone(),
+        store,
         wake,
         shutdown: CancellationToken::new(),
         tracker: TaskTracker::new(),
         at_work: AtWork::default(),
-        looks: Mutex::new(HashMap::new()),
         cancelled: Notify::new(),
         readiness: Look::default(),
-        audience: Audience::new(Limits::service().connections_with(open_files())),
-        readings: Readings::default(),
+        clock: Clock,
         unseen: Unseen::all(settings.server.hosts.keys().cloned()),
         settings,
     });
-    Ok((app, folder))
+    Ok((service, folder))
 }
 
-impl Service {
+impl Running {
     /// Ends it: no new requests, what is under way is left where a restart finds it.
     pub async fn stop(self) {
         self.shutdown.cancel();

@@ -1,8 +1,9 @@
 //! What each host showed last. Whoever shows something waits a little for the hosts, and then says what is known and
 //! since when. A host that does not answer is asked by one call at a time, however many want to know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,6 +36,24 @@ impl Sights {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&HostName, &Sight)> {
         self.0.iter()
+    }
+}
+
+/// Hosts that were not looked at since the start.
+#[derive(Debug)]
+pub(crate) struct Unseen(Mutex<BTreeSet<HostName>>);
+
+impl Unseen {
+    pub(crate) fn all(hosts: impl Iterator<Item = HostName>) -> Self {
+        Self(Mutex::new(hosts.collect()))
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<HostName> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn was_seen(&self, host: &HostName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
     }
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod comment;
 pub(crate) mod comments;
 pub(crate) mod outbox;
+pub(crate) mod view;

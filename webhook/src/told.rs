@@ -6,14 +6,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 use windlass_core::config::ServerConfig;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome};
-use windlass_core::names::{AppName, ReleaseNumber};
+use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::stage::Stage;
 use windlass_testing::FakeGitHub;
 use windlass_testing::github::{DeploymentRecord, FakeRepository};
 
+use crate::gate::Gate;
 use crate::serve::wire;
-use crate::service::App;
+use crate::service::Service;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
 use crate::store::journal::Effect;
@@ -27,7 +28,8 @@ const KEY: &str = include_str!("../tests/it/github/key-of-no-app.pem");
 
 pub(crate) struct Told {
     pub(crate) fake: FakeGitHub,
-    pub(crate) app: Arc<App>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) gate: Arc<Gate>,
     _folder: TempDir,
     _claim: std::fs::File,
 }
@@ -76,8 +78,9 @@ impl Told {
             "SECRET" => Some("secret".to_owned()),
             _ => None,
         };
-        let (app, claim) = wire(config, crate::Beginning::AsFound, &environment).await.unwrap();
-        Self { fake, app, _claim: claim, _folder: folder }
+        let (service, claim) = wire(config, crate::Beginning::AsFound, &environment).await.unwrap();
+        let gate = Arc::new(Gate::new(Arc::clone(&service)));
+        Self { fake, service, gate, _claim: claim, _folder: folder }
     }
 
     pub(crate) fn repository(&self, project: &str) -> FakeRepository {
@@ -87,9 +90,9 @@ impl Told {
     /// Lets a background task look, and waits until all that it has begun is done.
     pub(crate) async fn look(&self, task: &impl BackgroundTask) {
         task.activate().await.unwrap();
-        self.app.tracker.close();
-        tokio::time::timeout(PATIENCE, self.app.tracker.wait()).await.expect("what was begun is done");
-        self.app.tracker.reopen();
+        self.service.tracker.close();
+        tokio::time::timeout(PATIENCE, self.service.tracker.wait()).await.expect("what was begun is done");
+        self.service.tracker.reopen();
     }
 
     /// The same, and when it wants to look again.
@@ -129,7 +132,7 @@ impl Told {
     ) -> StoredDeployment {
         let release = |(app, number): &(&str, u64)| (app.parse::<AppName>().unwrap(), ReleaseNumber(*number));
         let request = Request {
-            id: self.app.new_deployment_id(),
+            id: DeploymentId::from_random(rand::random()),
             stage: Stage { project: project.parse().unwrap(), name: stage.parse().unwrap() },
             kind: DeploymentKind::Deploy,
             source: Source::Person,
@@ -140,13 +143,13 @@ impl Told {
             releases: releases.iter().map(release).collect(),
             override_gate: false,
         };
-        match self.app.store.ask_for_deployment(&request, None, self.app.now()).await.unwrap() {
+        match self.service.store.ask_for_deployment(&request, None, self.service.clock.now()).await.unwrap() {
             Asked::New(deployment) | Asked::Known(deployment) => deployment,
         }
     }
 
     pub(crate) async fn append(&self, deployment: &StoredDeployment, event: Event, effect: Effect) {
-        self.app.store.append(deployment, &event, &effect, self.app.now()).await.unwrap();
+        self.service.store.append(deployment, &event, &effect, self.service.clock.now()).await.unwrap();
     }
 
     /// Its checks are red.

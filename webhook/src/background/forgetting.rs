@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use windlass_core::config::Keep;
 use windlass_core::quantity::Duration as Length;
 
-use crate::service::App;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::work::BackgroundTask;
 
@@ -21,26 +21,27 @@ const AT_ONCE: u32 = 200;
 /// Deployments have events, a plan and notices, which go with them.
 const DEPLOYMENTS_AT_ONCE: u32 = 10;
 
-pub(crate) struct Forgetting(pub(crate) Arc<App>);
+pub(crate) struct Forgetting(pub(crate) Arc<Service>);
 
 impl BackgroundTask for Forgetting {
     const NAME: &'static str = "forgetting";
     const PERIOD: Duration = Duration::from_secs(60 * 60);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        let app = &*self.0;
-        let (bodies, all) = (app.now().saturating_sub(KEEP_BODIES)?, app.now().saturating_sub(KEEP)?);
-        while app.store.empty_deliveries(bodies, AT_ONCE).await? > 0 {}
-        while app.store.forget_deliveries(all, AT_ONCE).await? > 0 {}
-        while app.store.forget_redeliveries(bodies, AT_ONCE).await? > 0 {}
-        forget_what_ended(app, &app.settings.server.keep).await?;
+        let service = &*self.0;
+        let (bodies, all) =
+            (service.clock.now().saturating_sub(KEEP_BODIES)?, service.clock.now().saturating_sub(KEEP)?);
+        while service.store.empty_deliveries(bodies, AT_ONCE).await? > 0 {}
+        while service.store.forget_deliveries(all, AT_ONCE).await? > 0 {}
+        while service.store.forget_redeliveries(bodies, AT_ONCE).await? > 0 {}
+        forget_what_ended(service, &service.settings.server.keep).await?;
         Ok(None)
     }
 }
 
-async fn forget_what_ended(app: &App, keep: &Keep) -> Result<(), StoreError> {
-    let store = &app.store;
-    let before = |kept: Length| before(app.now(), kept);
+async fn forget_what_ended(service: &Service, keep: &Keep) -> Result<(), StoreError> {
+    let store = &service.store;
+    let before = |kept: Length| before(service.clock.now(), kept);
     let (logs, deployments, tasks) = (before(keep.logs), before(keep.deployments), before(keep.tasks));
     while store.forget_logs(logs, AT_ONCE).await? > 0 {}
     while store.forget_deployments(deployments, DEPLOYMENTS_AT_ONCE).await? > 0 {}

@@ -1,8 +1,7 @@
 //! A store that was restored from a backup is behind what its hosts and gateways know: its counters begin above that, so
 //! that no number is given twice, and what runs is left alone until somebody deploys.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,29 +12,12 @@ use windlass_core::stage::Stage;
 use windlass_core::task::ObservedTask;
 use windlass_engine::Host;
 
-use crate::service::App;
+use crate::intake::projects;
+use crate::service::Service;
 use crate::store::StoreError;
 
 /// A host that takes longer is looked at the next time.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Hosts that were not looked at since the start.
-#[derive(Debug)]
-pub(crate) struct Unseen(Mutex<BTreeSet<HostName>>);
-
-impl Unseen {
-    pub(crate) fn all(hosts: impl Iterator<Item = HostName>) -> Self {
-        Self(Mutex::new(hosts.collect()))
-    }
-
-    fn names(&self) -> BTreeSet<HostName> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn was_seen(&self, host: &HostName) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
-    }
-}
 
 /// What a host and its gateway know.
 struct Seen {
@@ -51,63 +33,60 @@ struct Largest {
     release: u64,
 }
 
-impl App {
-    /// Looks at each host once, as soon as it answers.
-    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
-        let names = self.unseen.names();
-        let looks =
-            names.iter().filter_map(|name| Some((name, self.hosts.get(name)?))).map(|(name, host)| async move {
-                let seen = tokio::time::timeout(PATIENCE, look(host)).await.ok().flatten()?;
-                self.say_whose_else(name, host).await;
-                Some((name, seen))
-            });
-        let seen: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
-        let ids = self.repository_ids().await?;
-        for stage in self.stages() {
-            let Some(id) = ids.get(&stage.project) else { continue };
-            let largest = largest_of(&stage, *id, seen.iter().map(|(_, seen)| seen));
-            self.begin_above(&stage, &largest).await?;
-        }
-        // Of a project whose id is not known nobody can tell what is its.
-        if ids.len() >= self.settings.server.projects.len() {
-            seen.iter().for_each(|(name, _)| self.unseen.was_seen(name));
-        }
-        Ok(())
+/// Looks at each host once, as soon as it answers.
+pub(crate) async fn catch_up(service: &Service) -> Result<(), StoreError> {
+    let names = service.unseen.names();
+    let looks = names.iter().filter_map(|name| Some((name, service.hosts.get(name)?))).map(|(name, host)| async move {
+        let seen = tokio::time::timeout(PATIENCE, look(host)).await.ok().flatten()?;
+        say_whose_else(service, name, host).await;
+        Some((name, seen))
+    });
+    let seen: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
+    let ids = projects::repository_ids(service).await?;
+    for stage in service.settings.server.stages() {
+        let Some(id) = ids.get(&stage.project) else { continue };
+        let largest = largest_of(&stage, *id, seen.iter().map(|(_, seen)| seen));
+        begin_above(service, &stage, &largest).await?;
     }
+    // Of a project whose id is not known nobody can tell what is its.
+    if ids.len() >= service.settings.server.projects.len() {
+        seen.iter().for_each(|(name, _)| service.unseen.was_seen(name));
+    }
+    Ok(())
+}
 
-    async fn begin_above(&self, stage: &Stage, largest: &BTreeMap<AppName, Largest>) -> Result<(), StoreError> {
-        let (counter, known) =
-            (format!("generation/{stage}"), self.store.counter(&format!("generation/{stage}")).await?);
-        for (app, Largest { generation, release }) in largest {
-            if *generation > known {
-                tracing::warn!(
-                    stage.name = %stage, app.name = %app, generation.seen = generation, generation.stored = known,
-                    "the store is behind what runs, as after a restore from a backup: what runs is left alone until the \
-                     next deployment, which takes its place"
-                );
-                self.store.raise(&format!("behind/{stage}/{app}"), *generation).await?;
-                self.store.raise(&counter, generation + GENERATIONS_OF_A_PLAN).await?;
-            }
-            if self.store.raise(&format!("release/{stage}/{app}"), *release).await? {
-                tracing::warn!(stage.name = %stage, app.name = %app, release, "release numbers go on above what runs");
-            }
+async fn begin_above(service: &Service, stage: &Stage, largest: &BTreeMap<AppName, Largest>) -> Result<(), StoreError> {
+    let (counter, known) =
+        (format!("generation/{stage}"), service.store.counter(&format!("generation/{stage}")).await?);
+    for (app, Largest { generation, release }) in largest {
+        if *generation > known {
+            tracing::warn!(
+                stage.name = %stage, app.name = %app, generation.seen = generation, generation.stored = known,
+                "the store is behind what runs, as after a restore from a backup: what runs is left alone until the \
+                 next deployment, which takes its place"
+            );
+            service.store.raise(&format!("behind/{stage}/{app}"), *generation).await?;
+            service.store.raise(&counter, generation + GENERATIONS_OF_A_PLAN).await?;
         }
-        Ok(())
+        if service.store.raise(&format!("release/{stage}/{app}"), *release).await? {
+            tracing::warn!(stage.name = %stage, app.name = %app, release, "release numbers go on above what runs");
+        }
     }
+    Ok(())
+}
 
-    /// A service that knows of no deployment may be one whose data folder is gone.
-    async fn say_whose_else(&self, name: &HostName, host: &Host) {
-        let Ok(others) = host.engine.other_installations().await else { return };
-        if others.is_empty() || self.store.counter("deployment").await.unwrap_or_default() > 0 {
-            return;
-        }
-        let others: Vec<String> = others.iter().map(|(id, count)| format!("{id} ({count})")).collect();
-        tracing::warn!(
-            host.name = %name, installation = %self.installation, others = others.join(", "),
-            "containers of other installations are on this host: another Windlass has it too, or this one's data folder \
-             was lost and nobody looks after them"
-        );
+/// A service that knows of no deployment may be one whose data folder is gone.
+async fn say_whose_else(service: &Service, name: &HostName, host: &Host) {
+    let Ok(others) = host.engine.other_installations().await else { return };
+    if others.is_empty() || service.store.counter("deployment").await.unwrap_or_default() > 0 {
+        return;
     }
+    let others: Vec<String> = others.iter().map(|(id, count)| format!("{id} ({count})")).collect();
+    tracing::warn!(
+        host.name = %name, installation = %service.installation, others = others.join(", "),
+        "containers of other installations are on this host: another Windlass has it too, or this one's data folder \
+         was lost and nobody looks after them"
+    );
 }
 
 async fn look(host: &Host) -> Option<Seen> {

@@ -9,17 +9,18 @@ use windlass_core::names::{DeploymentId, HostName};
 use windlass_core::task::Image;
 use windlass_engine::{Masker, Prepared};
 
-use crate::service::App;
+use crate::deploy::hosts;
+use crate::service::Service;
 use crate::work::BackgroundTask;
 
 pub(crate) struct Pulls {
-    app: Arc<App>,
+    service: Arc<Service>,
     begun: Begun,
 }
 
 impl Pulls {
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, begun: Begun::default() }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, begun: Begun::default() }
     }
 }
 
@@ -28,27 +29,27 @@ impl BackgroundTask for Pulls {
     const PERIOD: Duration = Duration::from_secs(10);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        let app = &self.app;
-        let open = app.store.open_deployments().await?;
+        let service = &self.service;
+        let open = service.store.open_deployments().await?;
         self.begun.keep_only(|pull| open.iter().any(|deployment| deployment.id == pull.deployment));
         for deployment in open.iter().filter(|it| it.state == DeploymentState::Waiting) {
             // One whose gate has not been looked at may run in this moment.
-            let events = app.store.events(&deployment.id).await?;
+            let events = service.store.events(&deployment.id).await?;
             if !matches!(events.last(), Some((_, Event::Waiting { .. }))) {
                 continue;
             }
             for (name, number) in &deployment.releases {
-                let Some(release) = app.store.release(&deployment.stage, name, *number).await? else { continue };
+                let Some(release) = service.store.release(&deployment.stage, name, *number).await? else { continue };
                 // What was built on a host is there, or nowhere.
                 if release.image.is_none() {
                     continue;
                 }
                 let image = Image { name: release.image, digest: release.digest };
-                for (host, _) in app.hosts_of(&deployment.stage) {
+                for (host, _) in hosts::hosts_of(service, &deployment.stage) {
                     let pull =
                         EarlyPull { deployment: deployment.id.clone(), host: host.clone(), image: image.clone() };
                     if self.begun.is_first(&pull) {
-                        app.tracker.spawn(run(Arc::clone(app), pull));
+                        service.tracker.spawn(run(Arc::clone(service), pull));
                     }
                 }
             }
@@ -88,15 +89,15 @@ impl Begun {
     }
 }
 
-async fn run(app: Arc<App>, pull: EarlyPull) {
+async fn run(service: Arc<Service>, pull: EarlyPull) {
     let EarlyPull { deployment, host: name, image } = &pull;
-    let Some(host) = app.hosts.get(name) else { return };
-    let registries = app.registries();
+    let Some(host) = service.hosts.get(name) else { return };
+    let registries = service.settings.registries();
     let registry = image.name.as_ref().and_then(|name| registries.get(name.registry()));
     // The engine lets one at a time pull an image: the deployment's own step waits for this one.
     let prepared = tokio::select! {
         prepared = host.engine.prepare(image, registry) => prepared,
-        () = app.shutdown.cancelled() => return,
+        () = service.shutdown.cancelled() => return,
     };
     match prepared {
         Ok(Prepared::Present) => {}

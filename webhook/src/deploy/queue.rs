@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use windlass_core::deployment::{DeploymentState, Event, Failure, FailureCode, Outcome, Wait};
-use windlass_core::names::{AppName, ReleaseNumber};
+use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::report;
 use windlass_core::stage::Stage;
 
 use crate::deploy::runner::{self, Retired};
-use crate::gate::Decision;
-use crate::service::App;
+use crate::gate::{Decision, Gate};
+use crate::release_config::stored_config;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::{Request, StoredDeployment};
 use crate::store::jobs::Asked;
@@ -26,38 +27,47 @@ const RETIRE_AGAIN: Duration = Duration::from_secs(10);
 /// And the longest.
 const RETIRE_AT_LEAST: Duration = Duration::from_secs(600);
 
-pub(crate) struct Stages(pub(crate) Arc<App>);
+pub(crate) struct Stages {
+    service: Arc<Service>,
+    gate: Arc<Gate>,
+}
+
+impl Stages {
+    pub(crate) fn new(service: Arc<Service>, gate: Arc<Gate>) -> Self {
+        Self { service, gate }
+    }
+}
 
 impl BackgroundTask for Stages {
     const NAME: &'static str = "stages";
     const PERIOD: Duration = Duration::from_secs(10);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        let mut stages: BTreeSet<Stage> = self.0.stages().into_iter().collect();
+        let mut stages: BTreeSet<Stage> = self.service.settings.server.stages().into_iter().collect();
         // A stage that was taken out of the server's file may have left deployments that need their last word.
-        stages.extend(self.0.store.stages_with_open_deployments().await?);
-        tell_the_queues(&self.0).await?;
+        stages.extend(self.service.store.stages_with_open_deployments().await?);
+        tell_the_queues(&self.service, &self.gate).await?;
         for stage in stages {
-            self.0.tracker.spawn(look_after(Arc::clone(&self.0), stage));
+            self.service.tracker.spawn(look_after(Arc::clone(&self.service), Arc::clone(&self.gate), stage));
         }
-        for deployment in self.0.store.unretired_deployments().await? {
-            self.0.tracker.spawn(retire(Arc::clone(&self.0), deployment));
+        for deployment in self.service.store.unretired_deployments().await? {
+            self.service.tracker.spawn(retire(Arc::clone(&self.service), deployment));
         }
         Ok(None)
     }
 }
 
 /// Says to whoever waits on a stage whose turn it is. The stage itself is at work with that one and does not look up.
-async fn tell_the_queues(app: &App) -> anyhow::Result<()> {
-    let open = app.store.open_deployments().await?;
+async fn tell_the_queues(service: &Service, gate: &Gate) -> anyhow::Result<()> {
+    let open = service.store.open_deployments().await?;
     for running in open.iter().filter(|deployment| deployment.state == DeploymentState::Running) {
         let title = report::title(running.kind, &running.releases);
         let why = format!("{title} ({}, {}) runs", running.id, running.requested_by);
         let waits = |it: &&StoredDeployment| it.stage == running.stage && it.state == DeploymentState::Waiting;
         for waiting in open.iter().filter(waits) {
-            app.forget_look(waiting);
+            gate.forget_look(waiting);
             let event = Event::Waiting { on: Wait::Queue, why: why.clone(), items: Vec::new() };
-            match app.store.append_if_new(waiting, &event, app.now()).await {
+            match service.store.append_if_new(waiting, &event, service.clock.now()).await {
                 // Its turn has come, or its end.
                 Ok(()) | Err(StoreError::IllegalTransition(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -67,10 +77,10 @@ async fn tell_the_queues(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn look_after(app: Arc<App>, stage: Stage) {
-    let Some(mut claim) = app.at_work.claim(format!("stage {stage}")) else { return };
+async fn look_after(service: Arc<Service>, gate: Arc<Gate>, stage: Stage) {
+    let Some(mut claim) = service.at_work.claim(format!("stage {stage}")) else { return };
     loop {
-        if let Err(error) = work(&app, &stage).await {
+        if let Err(error) = work(&service, &gate, &stage).await {
             tracing::error!(stage.name = %stage, error = format!("{error:#}"), "stage cannot be brought on");
             // The next activation is the retry.
             return;
@@ -83,17 +93,17 @@ async fn look_after(app: Arc<App>, stage: Stage) {
 }
 
 /// Until it is done: pauses grow, and the same failure is not written down twice.
-async fn retire(app: Arc<App>, deployment: StoredDeployment) {
-    let Some(_claim) = app.at_work.claim(format!("retire {}", deployment.id)) else { return };
+async fn retire(service: Arc<Service>, deployment: StoredDeployment) {
+    let Some(_claim) = service.at_work.claim(format!("retire {}", deployment.id)) else { return };
     let mut pause = RETIRE_AGAIN;
     loop {
         let retired = tokio::select! {
-            retired = runner::retire(&app, &deployment) => retired,
-            () = app.shutdown.cancelled() => return,
+            retired = runner::retire(&service, &deployment) => retired,
+            () = service.shutdown.cancelled() => return,
         };
         match retired {
             Ok(Retired::Done) => {
-                app.wake.retention.notify_one();
+                service.wake.retention.notify_one();
                 return;
             }
             Ok(Retired::NotYet) => {}
@@ -106,72 +116,76 @@ async fn retire(app: Arc<App>, deployment: StoredDeployment) {
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETIRE_AT_LEAST),
-            () = app.shutdown.cancelled() => return,
+            () = service.shutdown.cancelled() => return,
         }
     }
 }
 
 /// Works on a stage until nothing can be done on it now.
-async fn work(app: &Arc<App>, stage: &Stage) -> anyhow::Result<()> {
-    while !app.shutdown.is_cancelled() {
-        request_what_is_wanted(app, stage).await?;
-        let mut open = app.store.open_deployments_of(stage).await?;
+async fn work(service: &Arc<Service>, gate: &Gate, stage: &Stage) -> anyhow::Result<()> {
+    while !service.shutdown.is_cancelled() {
+        request_what_is_wanted(service, gate, stage).await?;
+        let mut open = service.store.open_deployments_of(stage).await?;
         open.reverse();
         let next = match open.iter().find(|deployment| deployment.state == DeploymentState::Running) {
             Some(running) => Some(running),
-            None => first_that_may_run(app, &open).await?,
+            None => first_that_may_run(service, gate, &open).await?,
         };
         let Some(deployment) = next else { return Ok(()) };
-        let ran = runner::run(app, deployment).await;
+        let ran = runner::run(service, gate, deployment).await;
         // From here on what runs is looked after again, also where the deployment has to be taken up once more.
-        app.wake.reconcile.notify_one();
+        service.wake.reconcile.notify_one();
         ran?;
     }
     Ok(())
 }
 
 /// The stage's branch wants a commit, a release of it exists, and it was never tried: then it becomes a deployment.
-async fn request_what_is_wanted(app: &App, stage: &Stage) -> anyhow::Result<()> {
-    let Some(wanted) = app.store.wanted_commit(stage).await? else { return Ok(()) };
-    let releases = releases_of(app, stage, &wanted).await?;
-    if releases.is_empty() || app.serves(stage, &wanted.commit, releases.keys()).await? {
+async fn request_what_is_wanted(service: &Service, gate: &Gate, stage: &Stage) -> anyhow::Result<()> {
+    let Some(wanted) = service.store.wanted_commit(stage).await? else { return Ok(()) };
+    let releases = releases_of(service, stage, &wanted).await?;
+    if releases.is_empty() || gate.serves(stage, &wanted.commit, releases.keys()).await? {
         return Ok(());
     }
-    if let Some(tried) = app.store.automatic_deployment(stage, &wanted.commit, &releases).await?
-        && (tried.state != DeploymentState::Refused || !app.turned_green(&tried).await?)
+    if let Some(tried) = service.store.automatic_deployment(stage, &wanted.commit, &releases).await?
+        && (tried.state != DeploymentState::Refused || !gate.turned_green(&tried).await?)
     {
         return Ok(());
     }
     let request = Request {
-        id: app.new_deployment_id(),
+        id: DeploymentId::from_random(rand::random()),
         stage: stage.clone(),
         kind: DeploymentKind::Deploy,
         source: wanted.source,
         requested_by: wanted.requested_by.clone(),
         reason: None,
         commit: wanted.commit.clone(),
-        environment_url: app.environment_url(stage, &releases).await?,
+        environment_url: environment_url(service, stage, &releases).await?,
         releases,
         override_gate: false,
     };
     // A job may have asked for it in this moment.
-    let Asked::New(deployment) = app.store.ask_for_deployment(&request, None, app.now()).await? else { return Ok(()) };
+    let Asked::New(deployment) = service.store.ask_for_deployment(&request, None, service.clock.now()).await? else {
+        return Ok(());
+    };
     tracing::info!(deployment.id = %deployment.id, stage.name = %stage, source = wanted.source.as_str(), "deployment asked for");
-    app.wake.outbox.notify_one();
+    service.wake.outbox.notify_one();
     Ok(())
 }
 
 /// The commit's release of every app that its own configuration names; empty until all are there.
 async fn releases_of(
-    app: &App,
+    service: &Service,
     stage: &Stage,
     wanted: &WantedCommit,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
-    let Some(any) = app.store.any_release_of_commit(stage, &wanted.commit).await? else { return Ok(BTreeMap::new()) };
-    let Ok(config) = app.stored_config(stage, &any.config).await else { return Ok(BTreeMap::new()) };
+    let Some(any) = service.store.any_release_of_commit(stage, &wanted.commit).await? else {
+        return Ok(BTreeMap::new());
+    };
+    let Ok(config) = stored_config(stage, &any.config).await else { return Ok(BTreeMap::new()) };
     let mut releases = BTreeMap::new();
     for name in config.apps.into_keys() {
-        match app.store.release_of_commit(stage, &name, &wanted.commit).await? {
+        match service.store.release_of_commit(stage, &name, &wanted.commit).await? {
             Some(release) => releases.insert(name, release.number),
             None => return Ok(BTreeMap::new()),
         };
@@ -182,38 +196,42 @@ async fn releases_of(
 /// Who goes back has the first turn: what was asked for before may be the same mistake, and waits for the hold. The others in
 /// the order in which they were asked for; one that waits does not hold up the next.
 async fn first_that_may_run<'a>(
-    app: &App,
+    service: &Service,
+    gate: &Gate,
     open: &'a [StoredDeployment],
 ) -> Result<Option<&'a StoredDeployment>, StoreError> {
     let mut left = open.to_vec();
     let goes_back = |deployment: &&StoredDeployment| deployment.kind == DeploymentKind::Rollback;
     for deployment in open.iter().filter(goes_back).chain(open.iter().filter(|it| !goes_back(it))) {
-        let standing = app.store.standing(&deployment.id).await?;
+        let standing = service.store.standing(&deployment.id).await?;
         if standing.state().is_final() {
             left.retain(|it| it.id != deployment.id);
             continue;
         }
         if let Some(by) = standing.cancelled_by() {
             let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
-            end(app, deployment, Outcome::Cancelled, failure).await?;
+            end(service, deployment, Outcome::Cancelled, failure).await?;
             left.retain(|it| it.id != deployment.id);
             continue;
         }
-        if let Some(newer) = app.replacement(deployment, &left).await {
+        if let Some(newer) = gate.replacement(deployment, &left).await {
             let why = format!("{} took its place", newer.commit.short());
-            end(app, deployment, Outcome::Superseded, Failure::new(FailureCode::Superseded, why)).await?;
+            end(service, deployment, Outcome::Superseded, Failure::new(FailureCode::Superseded, why)).await?;
             left.retain(|it| it.id != deployment.id);
             continue;
         }
-        match app.decide(deployment).await? {
+        match gate.decide(deployment).await? {
             Decision::Go => return Ok(Some(deployment)),
             Decision::Unchanged => {}
             Decision::Wait { on, why, items } => {
-                app.store.append_if_new(deployment, &Event::Waiting { on, why, items }, app.now()).await?;
-                app.wake.pulls.notify_one();
+                service
+                    .store
+                    .append_if_new(deployment, &Event::Waiting { on, why, items }, service.clock.now())
+                    .await?;
+                service.wake.pulls.notify_one();
             }
             Decision::End { outcome, failure } => {
-                end(app, deployment, outcome, failure).await?;
+                end(service, deployment, outcome, failure).await?;
                 left.retain(|it| it.id != deployment.id);
             }
         }
@@ -221,27 +239,30 @@ async fn first_that_may_run<'a>(
     Ok(None)
 }
 
-async fn end(app: &App, deployment: &StoredDeployment, outcome: Outcome, failure: Failure) -> Result<(), StoreError> {
+async fn end(
+    service: &Service,
+    deployment: &StoredDeployment,
+    outcome: Outcome,
+    failure: Failure,
+) -> Result<(), StoreError> {
     let event = Event::Ended { outcome, failure: Some(failure) };
-    app.store.append(deployment, &event, &Effect::None, app.now()).await?;
-    app.wake.outbox.notify_one();
+    service.store.append(deployment, &event, &Effect::None, service.clock.now()).await?;
+    service.wake.outbox.notify_one();
     Ok(())
 }
 
-impl App {
-    /// Where the app is reached once these releases are active: the first URL of the first app that has one.
-    pub(crate) async fn environment_url(
-        &self,
-        stage: &Stage,
-        releases: &BTreeMap<AppName, ReleaseNumber>,
-    ) -> Result<Option<String>, StoreError> {
-        for (app, number) in releases {
-            let Some(release) = self.store.release(stage, app, *number).await? else { continue };
-            let Ok(config) = self.stored_config(stage, &release.config).await else { continue };
-            if let Some(url) = config.apps.get(app).and_then(|app| app.address()) {
-                return Ok(Some(url.url.clone()));
-            }
+/// Where the app is reached once these releases are active: the first URL of the first app that has one.
+pub(crate) async fn environment_url(
+    service: &Service,
+    stage: &Stage,
+    releases: &BTreeMap<AppName, ReleaseNumber>,
+) -> Result<Option<String>, StoreError> {
+    for (app, number) in releases {
+        let Some(release) = service.store.release(stage, app, *number).await? else { continue };
+        let Ok(config) = stored_config(stage, &release.config).await else { continue };
+        if let Some(url) = config.apps.get(app).and_then(|app| app.address()) {
+            return Ok(Some(url.url.clone()));
         }
-        Ok(None)
     }
+    Ok(None)
 }

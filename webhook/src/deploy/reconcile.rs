@@ -20,7 +20,10 @@ use windlass_core::names::HostName;
 use windlass_core::task::TaskHealth;
 use windlass_engine::{Host, HostEvent, TaskChange};
 
-use crate::service::{App, Claim};
+use crate::at_work::Claim;
+use crate::deploy::catch_up;
+use crate::intake::projects;
+use crate::service::Service;
 use crate::work::BackgroundTask;
 use duty::Duty;
 use lack::{LOOK, Lack, who_is_silent};
@@ -33,17 +36,17 @@ const BUSY: Duration = Duration::from_secs(1);
 const AGAIN_SILENT: Duration = Duration::from_secs(1);
 
 pub(crate) struct Reconcile {
-    app: Arc<App>,
+    service: Arc<Service>,
     pauses: Arc<Pauses>,
 }
 
 impl Reconcile {
     /// Listens to all hosts from now on.
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        for (_, host) in app.hosts.iter() {
-            app.tracker.spawn(listen(Arc::clone(&app), host.clone()));
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        for (_, host) in service.hosts.iter() {
+            service.tracker.spawn(listen(Arc::clone(&service), host.clone()));
         }
-        Self { app, pauses: Arc::default() }
+        Self { service, pauses: Arc::default() }
     }
 }
 
@@ -52,25 +55,25 @@ impl BackgroundTask for Reconcile {
     const PERIOD: Duration = Duration::from_secs(60);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        self.app.catch_up().await?;
-        for stage in self.app.stages() {
-            self.app.tracker.spawn(look_after(Arc::clone(&self.app), Arc::clone(&self.pauses), stage));
+        catch_up::catch_up(&self.service).await?;
+        for stage in self.service.settings.server.stages() {
+            self.service.tracker.spawn(look_after(Arc::clone(&self.service), Arc::clone(&self.pauses), stage));
         }
         Ok(None)
     }
 }
 
 /// What happens on a host wakes the look at all stages.
-async fn listen(app: Arc<App>, host: Host) {
+async fn listen(service: Arc<Service>, host: Host) {
     let mut events = pin!(host.engine.events());
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) if is_reason_to_look(&event) => app.wake.reconcile.notify_one(),
+                Some(event) if is_reason_to_look(&event) => service.wake.reconcile.notify_one(),
                 Some(_) => {}
                 None => return,
             },
-            () = app.shutdown.cancelled() => return,
+            () = service.shutdown.cancelled() => return,
         }
     }
 }
@@ -87,9 +90,9 @@ fn is_reason_to_look(event: &HostEvent) -> bool {
 }
 
 /// Until everything is as it should be; what cannot be mended is tried again with growing pauses.
-async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: Stage) {
-    let Some(mut claim) = app.at_work.claim(format!("reconcile {stage}")) else { return };
-    let upkeep = Upkeep { app: &app, stage: &stage, pauses: &pauses };
+async fn look_after(service: Arc<Service>, pauses: Arc<Pauses>, stage: Stage) {
+    let Some(mut claim) = service.at_work.claim(format!("reconcile {stage}")) else { return };
+    let upkeep = Upkeep { service: &service, stage: &stage, pauses: &pauses };
     loop {
         let again = match Box::pin(upkeep.look_and_mend()).await {
             Ok(again) => again,
@@ -110,14 +113,14 @@ async fn look_after(app: Arc<App>, pauses: Arc<Pauses>, stage: Stage) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = claim.knocked() => {}
-            () = app.shutdown.cancelled() => return,
+            () = service.shutdown.cancelled() => return,
         }
     }
 }
 
 /// A stage that is looked after.
 struct Upkeep<'a> {
-    app: &'a Arc<App>,
+    service: &'a Arc<Service>,
     stage: &'a Stage,
     pauses: &'a Arc<Pauses>,
 }
@@ -133,10 +136,10 @@ impl Upkeep<'_> {
         if due.is_empty() {
             return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
         }
-        let Some(claim) = self.app.at_work.claim(format!("stage {}", self.stage)) else { return Ok(Some(BUSY)) };
+        let Some(claim) = self.service.at_work.claim(format!("stage {}", self.stage)) else { return Ok(Some(BUSY)) };
         let mended = self.mend_all(&claim, &due).await;
         if claim.give_up().is_err() {
-            self.app.wake.stages.notify_one();
+            self.service.wake.stages.notify_one();
         }
         mended
     }
@@ -150,18 +153,20 @@ impl Upkeep<'_> {
             _ = join_all(due.map(|(name, duty)| self.mend(name, duty))) => Ok(Some(Duration::ZERO)),
             // It has its turn before the rest is mended.
             () = self.deployment_waits(claim) => Ok(Some(BUSY)),
-            () = self.app.shutdown.cancelled() => Ok(None),
+            () = self.service.shutdown.cancelled() => Ok(None),
         }
     }
 
     /// What each host should run of the stage. `None`: a deployment works on it, and will leave it as it should be.
     async fn duties(&self) -> anyhow::Result<Option<BTreeMap<HostName, Duty>>> {
-        let (store, key) = (&self.app.store, self.stage);
+        let (store, key) = (&self.service.store, self.stage);
         let open = store.open_deployments().await?;
         if open.iter().any(|it| it.stage == *key && it.state == DeploymentState::Running) {
             return Ok(None);
         }
-        let Some(project) = self.app.repository_ids().await?.get(&key.project).copied() else { return Ok(None) };
+        let Some(project) = projects::repository_ids(self.service).await?.get(&key.project).copied() else {
+            return Ok(None);
+        };
         let mut plans = Vec::new();
         for active in store.active_releases(key).await? {
             // What the hosts know and the store does not is newer: nobody goes back to this by himself.
@@ -175,7 +180,7 @@ impl Upkeep<'_> {
 
     async fn look<'a>(&self, duties: &'a BTreeMap<HostName, Duty>) -> BTreeMap<&'a HostName, Lack<'a>> {
         let looks = duties.iter().map(|(name, duty)| async move {
-            let host = self.app.hosts.get(name)?;
+            let host = self.service.hosts.get(name)?;
             let patience = if self.pauses.has(&who_is_silent(name)) { AGAIN_SILENT } else { LOOK };
             Some((name, lack::look(name, host, duty, patience).await))
         });
@@ -204,7 +209,7 @@ impl Upkeep<'_> {
     async fn deployment_waits(&self, claim: &Claim<'_>) {
         loop {
             claim.knocked().await;
-            match self.app.store.open_deployments().await {
+            match self.service.store.open_deployments().await {
                 Ok(open) if open.iter().any(|it| it.stage == *self.stage) => return,
                 Ok(_) => {}
                 Err(_) => return,

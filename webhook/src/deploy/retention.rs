@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use windlass_core::names::HostName;
 use windlass_engine::{EngineError, Host, Removal};
 
-use crate::service::App;
+use crate::deploy::hosts;
+use crate::intake::projects;
+use crate::service::Service;
 use crate::sight::LONG_PATIENCE;
 use crate::store::StoreError;
 use crate::store::images::ReleaseKey;
@@ -19,14 +21,14 @@ use crate::work::BackgroundTask;
 use choice::{Kept, Superfluous, superfluous};
 
 pub(crate) struct Retention {
-    app: Arc<App>,
+    service: Arc<Service>,
     /// What was looked for on a host and not found, so that an old release costs nothing every hour.
     gone: Mutex<BTreeSet<(HostName, String)>>,
 }
 
 impl Retention {
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, gone: Mutex::default() }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, gone: Mutex::default() }
     }
 }
 
@@ -38,7 +40,7 @@ impl BackgroundTask for Retention {
         let choice = self.choose().await?;
         let references: BTreeSet<String> = choice.iter().map(|it| it.image.reference()).collect();
         self.gone().retain(|(_, reference)| references.contains(reference));
-        let looks = self.app.hosts.iter().map(|(name, host)| self.look_through(name, host, &choice));
+        let looks = self.service.hosts.iter().map(|(name, host)| self.look_through(name, host, &choice));
         join_all(looks).await.into_iter().collect::<Result<(), StoreError>>()?;
         self.remove_networks().await?;
         Ok(None)
@@ -56,7 +58,7 @@ impl Retention {
     /// Each host by itself: one that does not answer keeps no image on the others.
     async fn look_through(&self, name: &HostName, host: &Host, choice: &[Superfluous]) -> Result<(), StoreError> {
         for old in choice {
-            let is_there = self.app.hosts_of(&old.stage).iter().any(|(has, _)| *has == name);
+            let is_there = hosts::hosts_of(&self.service, &old.stage).iter().any(|(has, _)| *has == name);
             if is_there && matches!(self.remove(name, host, old).await?, Looked::Silent) {
                 break;
             }
@@ -88,7 +90,7 @@ impl Retention {
         }
         // Nobody begins to deploy it meanwhile, on whichever stage.
         let claims: Vec<_> =
-            old.shared_by.iter().map(|stage| self.app.at_work.claim(format!("stage {stage}"))).collect();
+            old.shared_by.iter().map(|stage| self.service.at_work.claim(format!("stage {stage}"))).collect();
         if claims.iter().all(Option::is_some) && self.choose().await?.contains(old) {
             match host.engine.remove_unused_image(&reference).await {
                 Ok(Removal::Removed) => {
@@ -101,22 +103,28 @@ impl Retention {
             }
         }
         if claims.into_iter().flatten().any(|claim| claim.give_up().is_err()) {
-            self.app.wake.stages.notify_one();
+            self.service.wake.stages.notify_one();
         }
         Ok(Looked::Done)
     }
 
     /// Those of stages that are not in the server's file any more, once nothing of them is left.
     async fn remove_networks(&self) -> Result<(), StoreError> {
-        let ids = self.app.repository_ids().await?;
-        if ids.len() < self.app.settings.server.projects.len() {
+        let ids = projects::repository_ids(&self.service).await?;
+        if ids.len() < self.service.settings.server.projects.len() {
             // Whose networks there are is not known yet.
             return Ok(());
         }
-        let stages = self.app.stages().into_iter().filter_map(|key| Some((*ids.get(&key.project)?, key.name)));
+        let stages = self
+            .service
+            .settings
+            .server
+            .stages()
+            .into_iter()
+            .filter_map(|key| Some((*ids.get(&key.project)?, key.name)));
         let stages: BTreeSet<_> = stages.collect();
         let stages = &stages;
-        let looks = self.app.hosts.iter().map(|(name, host)| async move {
+        let looks = self.service.hosts.iter().map(|(name, host)| async move {
             match host.engine.remove_networks_but(stages).await {
                 Ok(removed) => {
                     removed.iter().for_each(|network| tracing::info!(host = %name, network, "network removed"));
@@ -129,14 +137,14 @@ impl Retention {
     }
 
     async fn choose(&self) -> Result<Vec<Superfluous>, StoreError> {
-        let store = &self.app.store;
+        let store = &self.service.store;
         let mut needed: BTreeSet<ReleaseKey> = store.needed_releases().await?.into_iter().collect();
         for task in store.open_tasks().await? {
             let labels = task.spec.labels;
             needed.insert(ReleaseKey { stage: task.stage, app: labels.app, number: labels.release });
         }
         let mut keep = BTreeMap::new();
-        for stage in self.app.stages() {
+        for stage in self.service.settings.server.stages() {
             // Where a rollback goes to.
             let back = store.way_back(&stage).await?;
             for app in store.apps(&stage).await? {
@@ -144,7 +152,7 @@ impl Retention {
                     needed.insert(ReleaseKey { stage: stage.clone(), app, number });
                 }
             }
-            if let Some(policy) = self.app.policy(&stage) {
+            if let Some(policy) = self.service.settings.server.policy(&stage) {
                 keep.insert(stage, usize::try_from(policy.keep).unwrap_or(usize::MAX));
             }
         }

@@ -12,11 +12,15 @@ use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wai
 use windlass_core::names::{AppName, Generation};
 use windlass_core::plain::plain;
 use windlass_core::plan::{DeploymentKind, Plan, Step};
-use windlass_engine::{Progress, RegistryCredentials, Secrets, StepContext};
+use windlass_engine::{Progress, Secrets, StepContext};
 
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
+use crate::deploy::catch_up;
+use crate::deploy::host_names;
+use crate::deploy::planning;
 use crate::deploy::planning::{Intent, PlanningError};
-use crate::service::App;
+use crate::gate::Gate;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 use crate::store::journal::Effect;
@@ -33,17 +37,17 @@ const LINES_UNDER_WAY: usize = 1024;
 const REVERT_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// Runs a deployment to its last word, or as far as this process lives.
-pub(crate) async fn run(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
-    if !hold_lease(app, deployment).await? {
+pub(crate) async fn run(service: &Arc<Service>, gate: &Gate, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    if !hold_lease(service, deployment).await? {
         anyhow::bail!("the lease of {} is held by somebody else", deployment.stage);
     }
     let result = tokio::select! {
-        result = journey(app, deployment) => result,
-        result = keep_lease(app, deployment) => result,
-        () = app.shutdown.cancelled() => Ok(()),
+        result = journey(service, gate, deployment) => result,
+        result = keep_lease(service, deployment) => result,
+        () = service.shutdown.cancelled() => Ok(()),
     };
     // It is this deployment's and this process's, which take it up again; anybody else waits until it has expired.
-    if let Err(error) = app.store.release_lease(&deployment.stage, &app.holder).await {
+    if let Err(error) = service.store.release_lease(&deployment.stage, &service.holder).await {
         tracing::warn!(deployment.id = %deployment.id, %error, "the lease could not be given back");
     }
     result
@@ -59,25 +63,25 @@ pub(crate) enum Retired {
 }
 
 /// Drains and stops what a success left behind. Its failure is no failure of the deployment: it is tried again.
-pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<Retired> {
-    let plan = app.store.plan(&deployment.id).await?.context("it has no plan")?;
+pub(crate) async fn retire(service: &Arc<Service>, deployment: &StoredDeployment) -> anyhow::Result<Retired> {
+    let plan = service.store.plan(&deployment.id).await?.context("it has no plan")?;
     let index = plan.retire_index();
     let Some(step) = plan.steps.get(index) else { return Ok(Retired::Done) };
-    if matches!(app.store.standing(&deployment.id).await?.phase(), Phase::Ended { retired: true, .. }) {
+    if matches!(service.store.standing(&deployment.id).await?.phase(), Phase::Ended { retired: true, .. }) {
         return Ok(Retired::Done);
     }
-    app.store.append_if_new(deployment, &Event::StepStarted { step: index }, app.now()).await?;
-    let step = still_latest(app, deployment, step).await?;
-    match execute(app, deployment, &plan, &step).await {
+    service.store.append_if_new(deployment, &Event::StepStarted { step: index }, service.clock.now()).await?;
+    let step = still_latest(service, deployment, step).await?;
+    match execute(service, deployment, &plan, &step).await {
         Ok(note) => {
-            record(app, deployment, &Event::StepFinished { step: index, note }, &Effect::None).await?;
+            record(service, deployment, &Event::StepFinished { step: index, note }, &Effect::None).await?;
             Ok(Retired::Done)
         }
         Err(failure) => {
-            let told = app.store.events(&deployment.id).await?;
+            let told = service.store.events(&deployment.id).await?;
             let event = Event::StepFailed { step: index, failure };
             if !told.iter().any(|(_, earlier)| *earlier == event) {
-                record(app, deployment, &event, &Effect::None).await?;
+                record(service, deployment, &event, &Effect::None).await?;
             }
             Ok(Retired::NotYet)
         }
@@ -85,9 +89,9 @@ pub(crate) async fn retire(app: &Arc<App>, deployment: &StoredDeployment) -> any
 }
 
 /// The step without its tags, where something else has become active since: they are that one's by now.
-async fn still_latest(app: &App, deployment: &StoredDeployment, step: &Step) -> Result<Step, StoreError> {
+async fn still_latest(service: &Service, deployment: &StoredDeployment, step: &Step) -> Result<Step, StoreError> {
     let mut step = step.clone();
-    let active = app.store.active_releases(&deployment.stage).await?;
+    let active = service.store.active_releases(&deployment.stage).await?;
     let is_active = |name: &AppName| active.iter().any(|it| it.app == *name && it.deployment == deployment.id);
     if let Step::Retire { latest, .. } = &mut step
         && !deployment.releases.keys().all(is_active)
@@ -97,17 +101,17 @@ async fn still_latest(app: &App, deployment: &StoredDeployment, step: &Step) -> 
     Ok(step)
 }
 
-async fn hold_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<bool> {
-    let now = app.now();
+async fn hold_lease(service: &Service, deployment: &StoredDeployment) -> anyhow::Result<bool> {
+    let now = service.clock.now();
     let expires_at = now.checked_add(LEASE)?;
-    Ok(app.store.take_lease(&deployment.stage, &app.holder, &deployment.id, expires_at, now).await?)
+    Ok(service.store.take_lease(&deployment.stage, &service.holder, &deployment.id, expires_at, now).await?)
 }
 
 /// Ends only when the lease is lost.
-async fn keep_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
+async fn keep_lease(service: &Service, deployment: &StoredDeployment) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        match hold_lease(app, deployment).await {
+        match hold_lease(service, deployment).await {
             Ok(true) => {}
             Ok(false) => anyhow::bail!("the lease of {} was lost", deployment.stage),
             // Nobody else could write it either.
@@ -116,51 +120,51 @@ async fn keep_lease(app: &App, deployment: &StoredDeployment) -> anyhow::Result<
     }
 }
 
-async fn journey(app: &Arc<App>, deployment: &StoredDeployment) -> anyhow::Result<()> {
-    let Some(plan) = stored_plan(app, deployment).await? else { return Ok(()) };
+async fn journey(service: &Arc<Service>, gate: &Gate, deployment: &StoredDeployment) -> anyhow::Result<()> {
+    let Some(plan) = stored_plan(service, gate, deployment).await? else { return Ok(()) };
     loop {
-        let standing = app.store.standing(&deployment.id).await?;
+        let standing = service.store.standing(&deployment.id).await?;
         match standing.phase() {
             Phase::Waiting => anyhow::bail!("it has a plan but never began"),
             Phase::Ended { .. } => return Ok(()),
             Phase::Running { next, .. } => match standing.cancelled_by() {
                 Some(by) => {
                     let failure = Failure::new(FailureCode::Cancelled, format!("{by} cancelled it"));
-                    record(app, deployment, &Event::RevertStarted { failure }, &Effect::None).await?;
+                    record(service, deployment, &Event::RevertStarted { failure }, &Effect::None).await?;
                 }
-                None if *next == plan.retire_index() => succeed(app, deployment).await?,
-                None => take_step(app, deployment, &plan, *next).await?,
+                None if *next == plan.retire_index() => succeed(service, deployment).await?,
+                None => take_step(service, deployment, &plan, *next).await?,
             },
             Phase::Failing { failure, .. } => {
                 let event = Event::RevertStarted { failure: failure.clone() };
-                record(app, deployment, &event, &Effect::None).await?;
+                record(service, deployment, &event, &Effect::None).await?;
             }
             Phase::Reverting { reached, failure, .. } => {
                 let turned = Turned { reached: *reached, switched: standing.has_begun_switch() };
-                go_back(app, deployment, &plan, turned, failure).await?;
+                go_back(service, deployment, &plan, turned, failure).await?;
             }
         }
     }
 }
 
 /// The plan, made and stored now if there is none yet. `None`: there can be none, and that was its last word.
-async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result<Option<Plan>> {
-    if let Some(plan) = app.store.plan(&deployment.id).await? {
+async fn stored_plan(service: &Service, gate: &Gate, deployment: &StoredDeployment) -> anyhow::Result<Option<Plan>> {
+    if let Some(plan) = service.store.plan(&deployment.id).await? {
         return Ok(Some(plan));
     }
-    app.catch_up().await?;
-    let generation = app.store.next_generation(&deployment.stage).await?;
+    catch_up::catch_up(service).await?;
+    let generation = service.store.next_generation(&deployment.stage).await?;
     let intent = Intent {
         deployment: deployment.id.clone(),
         kind: deployment.kind,
         stage: &deployment.stage,
         releases: &deployment.releases,
     };
-    match planned(app, deployment, &intent, generation).await {
+    match planned(service, deployment, &intent, generation).await {
         Ok(plan) => {
-            app.wake.outbox.notify_one();
+            service.wake.outbox.notify_one();
             // Whoever waits for its turn is told whose it is.
-            app.wake.stages.notify_one();
+            service.wake.stages.notify_one();
             Ok(Some(plan))
         }
         // Nothing was touched yet, and a host comes back: it waits.
@@ -169,8 +173,8 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
         {
             let why = failure.summary.clone();
             let event = Event::Waiting { on: Wait::Host, why, items: Vec::new() };
-            app.store.append_if_new(deployment, &event, app.now()).await?;
-            app.look_later(deployment).await?;
+            service.store.append_if_new(deployment, &event, service.clock.now()).await?;
+            gate.look_later(deployment).await?;
             Err(failure.into())
         }
         Err(PlanningError::Refused(failure)) => {
@@ -178,7 +182,7 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
                 FailureCode::PolicyRefused | FailureCode::SecretMissing => Outcome::Refused,
                 _ => Outcome::Failed,
             };
-            record(app, deployment, &Event::Ended { outcome, failure: Some(failure) }, &Effect::None).await?;
+            record(service, deployment, &Event::Ended { outcome, failure: Some(failure) }, &Effect::None).await?;
             Ok(None)
         }
         Err(PlanningError::Store(error)) => Err(error.into()),
@@ -187,21 +191,27 @@ async fn stored_plan(app: &App, deployment: &StoredDeployment) -> anyhow::Result
 
 /// A plan that is stored. What other projects have is looked at last: it is theirs until then.
 async fn planned(
-    app: &App,
+    service: &Service,
     deployment: &StoredDeployment,
     intent: &Intent<'_>,
     generation: Generation,
 ) -> Result<Plan, PlanningError> {
-    let plan = app.plan(intent, generation).await?;
-    app.settle_claims().await?;
-    let hosts = app.asked_hosts(intent).await?;
-    app.store.append_plan(deployment, &plan, &hosts, app.now()).await??;
+    let plan = planning::plan(service, intent, generation).await?;
+    host_names::settle_claims(service).await?;
+    let hosts = host_names::asked_hosts(service, intent).await?;
+    service.store.append_plan(deployment, &plan, &hosts, service.clock.now()).await??;
     Ok(plan)
 }
 
-async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, index: usize) -> anyhow::Result<()> {
+async fn take_step(
+    service: &Arc<Service>,
+    deployment: &StoredDeployment,
+    plan: &Plan,
+    index: usize,
+) -> anyhow::Result<()> {
     let step = plan.steps.get(index).context("the plan has no such step")?;
-    let begun = app.store.append(deployment, &Event::StepStarted { step: index }, &Effect::None, app.now()).await;
+    let begun =
+        service.store.append(deployment, &Event::StepStarted { step: index }, &Effect::None, service.clock.now()).await;
     match begun {
         // Somebody cancelled between the last look and the switch; the next look sees it.
         Err(StoreError::IllegalTransition(_)) if index == plan.switch_index() => return Ok(()),
@@ -210,9 +220,9 @@ async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, i
     // A switch is told to all gateways or undone, and not left half-way.
     let interruptible = index != plan.switch_index();
     let result = tokio::select! {
-        result = execute(app, deployment, plan, step) => result,
+        result = execute(service, deployment, plan, step) => result,
         // What was begun is undone by the way back, which the next look at the record leads to.
-        () = asked_to_cancel(app, deployment), if interruptible => return Ok(()),
+        () = asked_to_cancel(service, deployment), if interruptible => return Ok(()),
     };
     match result {
         Ok(note) => {
@@ -221,16 +231,16 @@ async fn take_step(app: &Arc<App>, deployment: &StoredDeployment, plan: &Plan, i
                 Step::Switch { .. } => Effect::Activated,
                 _ => Effect::None,
             };
-            record(app, deployment, &Event::StepFinished { step: index, note }, &effect).await
+            record(service, deployment, &Event::StepFinished { step: index, note }, &effect).await
         }
-        Err(failure) => record(app, deployment, &Event::StepFailed { step: index, failure }, &Effect::None).await,
+        Err(failure) => record(service, deployment, &Event::StepFailed { step: index, failure }, &Effect::None).await,
     }
 }
 
-async fn asked_to_cancel(app: &App, deployment: &StoredDeployment) {
+async fn asked_to_cancel(service: &Service, deployment: &StoredDeployment) {
     loop {
-        let notified = app.cancelled.notified();
-        if let Ok(standing) = app.store.standing(&deployment.id).await
+        let notified = service.cancelled.notified();
+        if let Ok(standing) = service.store.standing(&deployment.id).await
             && standing.cancelled_by().is_some()
         {
             return;
@@ -239,10 +249,10 @@ async fn asked_to_cancel(app: &App, deployment: &StoredDeployment) {
     }
 }
 
-async fn succeed(app: &App, deployment: &StoredDeployment) -> anyhow::Result<()> {
+async fn succeed(service: &Service, deployment: &StoredDeployment) -> anyhow::Result<()> {
     let effect = if deployment.kind == DeploymentKind::Rollback { Effect::Held } else { Effect::None };
     let event = Event::Ended { outcome: Outcome::Succeeded, failure: None };
-    match record(app, deployment, &event, &effect).await {
+    match record(service, deployment, &event, &effect).await {
         // Somebody cancelled in this moment; the next look sees it.
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::IllegalTransition(_))) => Ok(()),
         recorded => recorded,
@@ -261,7 +271,7 @@ struct Turned {
 /// Puts everything back as it was. A way back that is blocked is tried until it is free: a deployment that cannot be
 /// undone never says that it was.
 async fn go_back(
-    app: &Arc<App>,
+    service: &Arc<Service>,
     deployment: &StoredDeployment,
     plan: &Plan,
     turned: Turned,
@@ -269,29 +279,29 @@ async fn go_back(
 ) -> anyhow::Result<()> {
     let mut pause = REVERT_AGAIN;
     loop {
-        let (context, log) = step_context(app, deployment, plan);
-        let result = app.hosts.revert(plan, turned.reached, turned.switched, &context).await;
+        let (context, log) = step_context(service, deployment, plan);
+        let result = service.hosts.revert(plan, turned.reached, turned.switched, &context).await;
         drop(context);
         log.await?;
         let Err(blocked) = result else { break };
         let event = Event::RevertBlocked { why: blocked.to_string() };
-        app.store.append_if_new(deployment, &event, app.now()).await?;
+        service.store.append_if_new(deployment, &event, service.clock.now()).await?;
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(REVERT_AT_LEAST);
     }
     let outcome = if failure.code == FailureCode::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
     let effect = if turned.switched { Effect::Deactivated } else { Effect::None };
-    record(app, deployment, &Event::Ended { outcome, failure: Some(failure.clone()) }, &effect).await
+    record(service, deployment, &Event::Ended { outcome, failure: Some(failure.clone()) }, &effect).await
 }
 
 async fn execute(
-    app: &Arc<App>,
+    service: &Arc<Service>,
     deployment: &StoredDeployment,
     plan: &Plan,
     step: &Step,
 ) -> Result<Option<String>, Failure> {
-    let (context, log) = step_context(app, deployment, plan);
-    let result = app.hosts.execute(step, &context).await;
+    let (context, log) = step_context(service, deployment, plan);
+    let result = service.hosts.execute(step, &context).await;
     drop(context);
     // The log is whole before the step's end is on record.
     if let Err(error) = log.await {
@@ -302,12 +312,12 @@ async fn execute(
 
 /// What a step needs, and the task that writes down what it says.
 fn step_context(
-    app: &Arc<App>,
+    service: &Arc<Service>,
     deployment: &StoredDeployment,
     plan: &Plan,
 ) -> (StepContext, tokio::task::JoinHandle<()>) {
     let (progress, receiver) = mpsc::channel(LINES_UNDER_WAY);
-    let log = app.tracker.spawn(write_log(Arc::clone(app), deployment.clone(), receiver));
+    let log = service.tracker.spawn(write_log(Arc::clone(service), deployment.clone(), receiver));
     let secrets = plan
         .steps
         .iter()
@@ -317,16 +327,16 @@ fn step_context(
             _ => Vec::new(),
         })
         .map(|task| {
-            let values = app.secrets_for(&deployment.stage, &task.secrets);
+            let values = service.settings.secrets_for(&deployment.stage, &task.secrets);
             (task.labels.app.clone(), values.into_iter().collect::<Secrets>())
         })
         .collect::<BTreeMap<_, _>>();
-    (StepContext::new(plan, secrets, app.registries(), progress), log)
+    (StepContext::new(plan, secrets, service.settings.registries(), progress), log)
 }
 
-async fn write_log(app: Arc<App>, deployment: StoredDeployment, mut progress: mpsc::Receiver<Progress>) {
+async fn write_log(service: Arc<Service>, deployment: StoredDeployment, mut progress: mpsc::Receiver<Progress>) {
     // A container tells its log from the beginning, also to a step that begins again after a crash.
-    let known = app.store.logged_lines(&deployment.id).await.unwrap_or_default();
+    let known = service.store.logged_lines(&deployment.id).await.unwrap_or_default();
     let mut logs: HashMap<String, BoundedLog<()>> = HashMap::new();
     let mut batch = Vec::new();
     while progress.recv_many(&mut batch, 200).await > 0 {
@@ -342,18 +352,18 @@ async fn write_log(app: Arc<App>, deployment: StoredDeployment, mut progress: mp
             })
             .collect();
         let accounted = logs.iter().map(|(source, log)| (source.clone(), log.accounted())).collect();
-        keep_lines(&app, &deployment, &lines, &accounted).await;
+        keep_lines(&service, &deployment, &lines, &accounted).await;
     }
     for (source, log) in logs.into_iter().filter(|(_, log)| log.has_more()) {
         let Rest { gap, lines, seen } = log.end();
         let rest = gap.into_iter().chain(lines.into_iter().map(|((), line)| line));
         let rest: Vec<_> = rest.map(|line| (source.clone(), line)).collect();
-        keep_lines(&app, &deployment, &rest, &HashMap::from([(source, seen)])).await;
+        keep_lines(&service, &deployment, &rest, &HashMap::from([(source, seen)])).await;
     }
 }
 
 async fn keep_lines(
-    app: &App,
+    service: &Service,
     deployment: &StoredDeployment,
     lines: &[(String, String)],
     accounted: &HashMap<String, u64>,
@@ -361,33 +371,25 @@ async fn keep_lines(
     if lines.is_empty() {
         return;
     }
-    if let Err(error) = app.store.append_log(&deployment.id, lines, accounted, app.now()).await {
+    if let Err(error) = service.store.append_log(&deployment.id, lines, accounted, service.clock.now()).await {
         tracing::error!(deployment.id = %deployment.id, error = %error, "log lines could not be stored");
     }
 }
 
-async fn record(app: &App, deployment: &StoredDeployment, event: &Event, effect: &Effect) -> anyhow::Result<()> {
-    app.store.append(deployment, event, effect, app.now()).await?;
-    let plan = app.store.plan(&deployment.id).await?;
+async fn record(
+    service: &Service,
+    deployment: &StoredDeployment,
+    event: &Event,
+    effect: &Effect,
+) -> anyhow::Result<()> {
+    service.store.append(deployment, event, effect, service.clock.now()).await?;
+    let plan = service.store.plan(&deployment.id).await?;
     let text = windlass_core::report::event(event, plan.as_ref());
     tracing::info!(deployment.id = %deployment.id, stage.name = %deployment.stage, "{text}");
     if matches!(event, Event::Ended { .. }) {
-        app.wake.outbox.notify_one();
+        service.wake.outbox.notify_one();
         // What succeeded has something to retire, and the next in line may have its turn.
-        app.wake.stages.notify_one();
+        service.wake.stages.notify_one();
     }
     Ok(())
-}
-
-impl App {
-    /// How registries are logged in to.
-    pub(crate) fn registries(&self) -> BTreeMap<String, RegistryCredentials> {
-        let credentials = self.settings.registries.iter();
-        credentials
-            .map(|(registry, (username, password))| {
-                let credentials = RegistryCredentials { username: username.clone(), password: password.clone() };
-                (registry.clone(), credentials)
-            })
-            .collect()
-    }
 }

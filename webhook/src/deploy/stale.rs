@@ -13,7 +13,8 @@ use windlass_core::plan::{HostTask, Plan, Step};
 use windlass_core::stage::Stage;
 use windlass_core::task::ObservedTask;
 
-use crate::service::App;
+use crate::intake::projects;
+use crate::service::Service;
 use crate::sight::PATIENCE;
 use crate::store::StoreError;
 
@@ -24,61 +25,59 @@ pub(crate) struct Stale {
     pub(crate) warnings: Vec<String>,
 }
 
-impl App {
-    /// On all hosts, since it may be on one that the stage does not have any more.
-    pub(crate) async fn stale(&self, stage: &Stage) -> Result<Stale, StoreError> {
-        let mut stale = Stale::default();
-        let Some(project) = self.repository_ids().await?.get(&stage.project).copied() else { return Ok(stale) };
-        // The look comes first: a container of a deployment that begins meanwhile is not among what was seen.
-        let mut observed = Vec::new();
-        let looks = self.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
-        for (name, seen) in join_all(looks).await {
-            match (seen.silent(name, HostPart::Engine), seen.answer) {
-                (None, seen) => observed.extend(seen.into_iter().flat_map(|(_, tasks)| tasks)),
-                // What it showed before is none that could be stopped now.
-                (Some(silent), _) => stale.warnings.push(SilentHost { as_of: None, ..silent }.to_string()),
-            }
+/// On all hosts, since it may be on one that the stage does not have any more.
+pub(crate) async fn stale(service: &Service, stage: &Stage) -> Result<Stale, StoreError> {
+    let mut stale = Stale::default();
+    let Some(project) = projects::repository_ids(service).await?.get(&stage.project).copied() else { return Ok(stale) };
+    // The look comes first: a container of a deployment that begins meanwhile is not among what was seen.
+    let mut observed = Vec::new();
+    let looks = service.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
+    for (name, seen) in join_all(looks).await {
+        match (seen.silent(name, HostPart::Engine), seen.answer) {
+            (None, seen) => observed.extend(seen.into_iter().flat_map(|(_, tasks)| tasks)),
+            // What it showed before is none that could be stopped now.
+            (Some(silent), _) => stale.warnings.push(SilentHost { as_of: None, ..silent }.to_string()),
         }
-        let owner = Owner { installation: self.installation, project, stage: stage.name.clone() };
-        let accounted = self.accounted(stage).await?;
-        stale.tasks = observed.into_iter().filter(|task| owner.owns(task) && !accounted.has(task)).collect();
-        Ok(stale)
     }
+    let owner = Owner { installation: service.installation, project, stage: stage.name.clone() };
+    let accounted = accounted(service, stage).await?;
+    stale.tasks = observed.into_iter().filter(|task| owner.owns(task) && !accounted.has(task)).collect();
+    Ok(stale)
+}
 
-    /// Stops and removes these. What could not be is left out of what comes back, with a warning.
-    pub(crate) async fn remove_stale(&self, tasks: Vec<ObservedTask>) -> Stale {
-        let Stop { signal, grace, .. } = Stop::default();
-        let removals = tasks.into_iter().map(|task| async {
-            let host = self.hosts.get(&task.host).ok_or_else(|| gone(&task.host))?;
-            host.engine.stop(&task.name, &signal, grace.0).await.map_err(|error| error.to_string())?;
-            host.engine.remove(&task.name).await.map_err(|error| error.to_string())?;
-            Ok::<_, String>(task)
-        });
-        let mut removed = Stale::default();
-        for done in join_all(removals).await {
-            match done {
-                Ok(task) => removed.tasks.push(task),
-                Err(why) => removed.warnings.push(why),
-            }
+/// Stops and removes these. What could not be is left out of what comes back, with a warning.
+pub(crate) async fn remove_stale(service: &Service, tasks: Vec<ObservedTask>) -> Stale {
+    let Stop { signal, grace, .. } = Stop::default();
+    let removals = tasks.into_iter().map(|task| async {
+        let host = service.hosts.get(&task.host).ok_or_else(|| gone(&task.host))?;
+        host.engine.stop(&task.name, &signal, grace.0).await.map_err(|error| error.to_string())?;
+        host.engine.remove(&task.name).await.map_err(|error| error.to_string())?;
+        Ok::<_, String>(task)
+    });
+    let mut removed = Stale::default();
+    for done in join_all(removals).await {
+        match done {
+            Ok(task) => removed.tasks.push(task),
+            Err(why) => removed.warnings.push(why),
         }
-        removed
     }
+    removed
+}
 
-    async fn accounted(&self, stage: &Stage) -> Result<Accounted, StoreError> {
-        let mut accounted = Accounted::default();
-        for active in self.store.active_releases(stage).await? {
-            let Some(plan) = self.store.plan(&active.deployment).await? else { continue };
-            let phase = self.store.standing(&active.deployment).await?;
-            let retired = matches!(phase.phase(), Phase::Ended { retired: true, .. });
-            accounted.active(&active.app, &plan, if retired { Old::Stopped } else { Old::MayRun });
-        }
-        for open in self.store.open_deployments().await?.iter().filter(|open| open.stage == *stage) {
-            if let Some(plan) = self.store.plan(&open.id).await? {
-                accounted.open(&plan);
-            }
-        }
-        Ok(accounted)
+async fn accounted(service: &Service, stage: &Stage) -> Result<Accounted, StoreError> {
+    let mut accounted = Accounted::default();
+    for active in service.store.active_releases(stage).await? {
+        let Some(plan) = service.store.plan(&active.deployment).await? else { continue };
+        let phase = service.store.standing(&active.deployment).await?;
+        let retired = matches!(phase.phase(), Phase::Ended { retired: true, .. });
+        accounted.active(&active.app, &plan, if retired { Old::Stopped } else { Old::MayRun });
     }
+    for open in service.store.open_deployments().await?.iter().filter(|open| open.stage == *stage) {
+        if let Some(plan) = service.store.plan(&open.id).await? {
+            accounted.open(&plan);
+        }
+    }
+    Ok(accounted)
 }
 
 fn gone(host: &HostName) -> String {

@@ -6,12 +6,12 @@ use windlass_core::names::CommitSha;
 use windlass_core::stage::Stage;
 use windlass_core::verdict::VerdictKind;
 
+use super::Gate;
 use super::order::Reach;
-use crate::service::App;
 use crate::store::StoreError;
 use crate::store::sessions::Session;
 
-impl App {
+impl Gate {
     /// Why a job may not run a task of a release of this commit at this moment; `None`: it may.
     pub(crate) async fn keeps_job_from(
         &self,
@@ -35,18 +35,18 @@ impl App {
 
     /// What people hold against it. What the job's own run has locked it has locked for this.
     async fn held_against(&self, stage: &Stage, job: &Session) -> Result<Option<String>, StoreError> {
-        if let Some(lock) = self.store.lock(stage).await?
+        if let Some(lock) = self.service.store.lock(stage).await?
             && !lock.is_of(&job.holder())
         {
             return Ok(Some(format!("{} locked {stage}: {}", lock.lock.by, lock.lock.reason)));
         }
-        let hold = if job.is_by_hand() { None } else { self.store.hold(stage).await? };
+        let hold = if job.is_by_hand() { None } else { self.service.store.hold(stage).await? };
         Ok(hold.map(|hold| format!("rollback {} holds {stage} until somebody lifts it", hold.deployment)))
     }
 
     /// A commit that a force-push took away is deployed by nobody in particular, and neither is it run so.
     async fn is_elsewhere(&self, stage: &Stage, commit: &CommitSha) -> Option<String> {
-        let policy = self.policy(stage)?;
+        let policy = self.service.settings.server.policy(stage)?;
         if policy.oidc.refs != [format!("refs/heads/{}", policy.branch)] {
             return None;
         }

@@ -7,8 +7,8 @@ use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::stage::Stage;
 use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verdict};
 
+use super::Gate;
 use crate::github::GitHubError;
-use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 
@@ -39,7 +39,7 @@ pub(super) struct Judged {
     pub(super) next_look: Option<Timestamp>,
 }
 
-impl App {
+impl Gate {
     pub(super) async fn unavailable(&self, project: &ProjectName, commit: &CommitSha, error: GitHubError) -> Judged {
         let why = self.unreadable(project, commit, error).await;
         Judged { verdict: Verdict::unavailable(why), next_look: None }
@@ -73,20 +73,20 @@ impl App {
         asked: Option<Timestamp>,
         job: Option<u64>,
     ) -> Result<Judged, StoreError> {
-        let Some(policy) = self.policy(stage) else {
+        let Some(policy) = self.service.settings.server.policy(stage) else {
             return Ok(Judged { verdict: Verdict::unavailable("the stage is unknown"), next_look: None });
         };
-        let now = self.now();
+        let now = self.service.clock.now();
         let project = &stage.project;
-        let heard = self.store.commit_times(project, commit).await?.map(|times| times.first_seen);
+        let heard = self.service.store.commit_times(project, commit).await?.map(|times| times.first_seen);
         let first_seen = heard.max(asked).unwrap_or(now);
         let gate = GatePolicy { checks: &policy.checks, ignore: &policy.ignore_checks, no_ci: &policy.no_ci };
-        let mut facts = match self.github.commit_facts(project, commit, &policy.branch, first_seen).await {
+        let mut facts = match self.service.github.commit_facts(project, commit, &policy.branch, first_seen).await {
             Ok(facts) => facts,
             Err(error) => return Ok(self.unavailable(project, commit, error).await),
         };
         // Last: a job that asks meanwhile is not waited for.
-        let jobs = self.store.deploying_jobs(stage, commit).await?;
+        let jobs = self.service.store.deploying_jobs(stage, commit).await?;
         (facts.waiting_jobs, facts.registering_jobs, facts.deploying_runs) =
             (jobs.waiting, jobs.registering, jobs.runs);
         facts.waiting_jobs.extend(job);
@@ -120,7 +120,7 @@ impl App {
         since: impl Fn(Timestamp) -> bool,
     ) -> Result<bool, StoreError> {
         for commit in deployment.distinct_commits() {
-            let times = self.store.commit_times(&deployment.stage.project, commit).await?;
+            let times = self.service.store.commit_times(&deployment.stage.project, commit).await?;
             if times.and_then(|times| times.checks_changed_at).is_some_and(&since) {
                 return Ok(true);
             }
@@ -139,11 +139,11 @@ impl App {
     /// was refused for anything else would be refused again.
     pub(crate) async fn turned_green(&self, refused: &StoredDeployment) -> Result<bool, StoreError> {
         let Some(ended_at) = refused.ended_at else { return Ok(false) };
-        let standing = self.store.standing(&refused.id).await?;
+        let standing = self.service.store.standing(&refused.id).await?;
         if standing.failure().is_none_or(|failure| failure.code != FailureCode::GateBlocked) {
             return Ok(false);
         }
-        let now = self.now();
+        let now = self.service.clock.now();
         let last = self.last_look(refused);
         // What changed while the refusing look was under way was not seen by it.
         let looked = last.as_ref().map_or(ended_at, |look| look.at);
@@ -163,7 +163,8 @@ impl App {
 
     /// What keeps it is no check and no person: it is looked at again in a while.
     pub(crate) async fn look_later(&self, deployment: &StoredDeployment) -> Result<(), StoreError> {
-        self.remember_look(deployment, self.now(), [None, None], &Verdict::unavailable("a host is away")).await
+        self.remember_look(deployment, self.service.clock.now(), [None, None], &Verdict::unavailable("a host is away"))
+            .await
     }
 
     /// Makes the next decision on it look afresh, whatever was seen before.
@@ -192,12 +193,12 @@ impl App {
         let open = matches!(verdict.verdict, VerdictKind::Unavailable | VerdictKind::Waiting);
         let look = Look { at, next, in_vain, open, wanted: self.wanted(deployment).await? };
         self.looks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(deployment.id.clone(), look);
-        self.wake_for_look(next.duration_since(self.now()));
+        self.wake_for_look(next.duration_since(self.service.clock.now()));
         Ok(())
     }
 
     async fn wanted(&self, deployment: &StoredDeployment) -> Result<Option<CommitSha>, StoreError> {
-        Ok(self.store.wanted_commit(&deployment.stage).await?.map(|wanted| wanted.commit))
+        Ok(self.service.store.wanted_commit(&deployment.stage).await?.map(|wanted| wanted.commit))
     }
 
     /// A moment that comes sooner than the stages are looked after anyway is an event of its own.
@@ -206,8 +207,8 @@ impl App {
             return;
         }
         let pause = std::time::Duration::try_from(pause).unwrap_or_default();
-        let (stages, shutdown) = (std::sync::Arc::clone(&self.wake.stages), self.shutdown.clone());
-        self.tracker.spawn(async move {
+        let (stages, shutdown) = (std::sync::Arc::clone(&self.service.wake.stages), self.service.shutdown.clone());
+        self.service.tracker.spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(pause) => stages.notify_one(),
                 () = shutdown.cancelled() => {}

@@ -4,10 +4,11 @@ use windlass_core::names::CommitSha;
 use windlass_core::stage::Stage;
 use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
-use crate::service::App;
+use super::Gate;
+use crate::release_config::stored_config;
 use crate::store::StoreError;
 
-impl App {
+impl Gate {
     /// The verdict on a commit, with what it lacks beside checks.
     pub(crate) async fn verdict_for_people(&self, stage: &Stage, commit: &CommitSha) -> Result<Verdict, StoreError> {
         let verdict = self.verdict(stage, commit, None).await?;
@@ -23,15 +24,16 @@ impl App {
         commit: &CommitSha,
     ) -> Result<Option<String>, StoreError> {
         let short = commit.short();
-        let missing = match self.store.any_release_of_commit(stage, commit).await? {
+        let missing = match self.service.store.any_release_of_commit(stage, commit).await? {
             None => format!("no release of {short} is registered"),
             Some(any) => {
-                let wanted = self.store.wanted_commit(stage).await?.is_some_and(|wanted| wanted.commit == *commit);
-                let open = self.store.open_deployments_of(stage).await?;
+                let wanted =
+                    self.service.store.wanted_commit(stage).await?.is_some_and(|wanted| wanted.commit == *commit);
+                let open = self.service.store.open_deployments_of(stage).await?;
                 if !wanted || open.iter().any(|it| it.distinct_commits().contains(commit)) {
                     return Ok(None);
                 }
-                let config = match self.stored_config(stage, &any.config).await {
+                let config = match stored_config(stage, &any.config).await {
                     Ok(config) => config,
                     Err(failure) => {
                         let why = format!("the configuration of release {} of {short} cannot be read", any.number);
@@ -40,7 +42,7 @@ impl App {
                 };
                 let mut apps = Vec::new();
                 for app in config.apps.keys() {
-                    if self.store.release_of_commit(stage, app, commit).await?.is_none() {
+                    if self.service.store.release_of_commit(stage, app, commit).await?.is_none() {
                         apps.push(app.as_str());
                     }
                 }
@@ -50,7 +52,7 @@ impl App {
                 format!("no release of {short} is registered for {}", apps.join(", "))
             }
         };
-        let job = self.store.signed_in_for(stage, commit, self.now()).await?;
+        let job = self.service.store.signed_in_for(stage, commit, self.service.clock.now()).await?;
         Ok(Some(match job {
             Some(job) => format!(
                 "{missing}; a job has signed in for it, which may be building it: run {} of GitHub Actions, started by {}",

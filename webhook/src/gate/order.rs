@@ -11,9 +11,9 @@ use windlass_core::deployment::{Failure, FailureCode, Outcome, Wait};
 use windlass_core::names::{CommitSha, ProjectName, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 
+use super::Gate;
 use super::{Decision, wait};
 use crate::github::{Ancestry, GitHubError};
-use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::{Source, StoredDeployment};
 
@@ -42,7 +42,7 @@ enum Order {
     Unrelated,
 }
 
-impl App {
+impl Gate {
     /// Whether an automatic deployment's commit is part of the stage's branch. Another branch's is nobody's mistake where
     /// jobs of other branches may deploy.
     pub(super) async fn reachable(
@@ -72,7 +72,7 @@ impl App {
         branch: &str,
         settled: bool,
     ) -> Result<Reach, GitHubError> {
-        let Some(head) = self.github.branch_head(project, branch).await? else {
+        let Some(head) = self.service.github.branch_head(project, branch).await? else {
             let which: Vec<&str> = commits.iter().map(|commit| commit.short()).collect();
             let gone = format!("the branch {branch} is gone, and {} with it", which.join(", "));
             return Ok(if settled { Reach::Gone(gone) } else { Reach::OnBranch });
@@ -100,7 +100,7 @@ impl App {
         }
         let short = commit.short();
         let gone = || Reach::Gone(format!("{short} is not part of {branch} any more: the branch was moved"));
-        let stands = match self.github.compare(project, commit, head).await {
+        let stands = match self.service.github.compare(project, commit, head).await {
             // A commit that no branch has any more is forgotten in the end.
             Err(GitHubError::NotFound { .. }) if settled => {
                 let gone =
@@ -132,7 +132,7 @@ impl App {
             return Ok(Decision::Go);
         }
         let stage = &deployment.stage;
-        let active = self.store.active_releases(stage).await?;
+        let active = self.service.store.active_releases(stage).await?;
         let mut orders = Orders::of(self, &stage.project);
         let mut the_same = None;
         let mut newer = deployment.releases.keys().any(|app| active.iter().all(|it| it.app != *app));
@@ -216,7 +216,7 @@ impl App {
         if commit == other {
             return Ok(Order::Same);
         }
-        match self.github.compare(project, other, commit).await {
+        match self.service.github.compare(project, other, commit).await {
             Ok(Ancestry::Behind) => Ok(Order::Older),
             Ok(Ancestry::Identical) => Ok(Order::Same),
             Ok(Ancestry::Ahead) => Ok(Order::Newer),
@@ -228,14 +228,14 @@ impl App {
 
 /// How commits stand to each other: GitHub is asked once for each two of them.
 struct Orders<'a> {
-    app: &'a App,
+    gate: &'a Gate,
     project: &'a ProjectName,
     known: BTreeMap<(CommitSha, CommitSha), Order>,
 }
 
 impl<'a> Orders<'a> {
-    const fn of(app: &'a App, project: &'a ProjectName) -> Self {
-        Self { app, project, known: BTreeMap::new() }
+    const fn of(gate: &'a Gate, project: &'a ProjectName) -> Self {
+        Self { gate, project, known: BTreeMap::new() }
     }
 
     async fn order(&mut self, commit: &CommitSha, other: &CommitSha) -> Result<Order, GitHubError> {
@@ -243,7 +243,7 @@ impl<'a> Orders<'a> {
         if let Some(known) = self.known.get(&both) {
             return Ok(*known);
         }
-        let order = self.app.order(self.project, commit, other).await?;
+        let order = self.gate.order(self.project, commit, other).await?;
         self.known.insert(both, order);
         Ok(order)
     }

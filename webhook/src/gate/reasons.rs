@@ -6,8 +6,8 @@ use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::quantity::Duration;
 use windlass_core::verdict::{UNREAD_WORKFLOW_RUNS, Verdict, VerdictKind};
 
+use super::Gate;
 use crate::github::GitHubError;
-use crate::service::App;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 
@@ -28,7 +28,7 @@ pub(super) fn timed_out(verdict: &Verdict, timeout: Duration) -> Failure {
     Failure::new(FailureCode::GateTimeout, summary).hint(hint)
 }
 
-impl App {
+impl Gate {
     /// What to do about a red verdict.
     pub(super) async fn hint_of(&self, deployment: &StoredDeployment, verdict: &Verdict) -> Result<String, StoreError> {
         if verdict.lacks_ci() {
@@ -36,7 +36,7 @@ impl App {
                         `no-ci = { then = \"allow\" }` on the stage in the server's file; then deploy it again";
             return Ok(hint.to_owned());
         }
-        let wanted = self.store.wanted_commit(&deployment.stage).await?;
+        let wanted = self.service.store.wanted_commit(&deployment.stage).await?;
         let by_itself = deployment.source.is_automatic()
             && deployment.distinct_commits().len() == 1
             && wanted.is_some_and(|wanted| wanted.commit == deployment.commit);
@@ -54,7 +54,7 @@ impl App {
     pub(super) async fn unreadable(&self, project: &ProjectName, commit: &CommitSha, error: GitHubError) -> String {
         let error = match error {
             GitHubError::NotFound { .. } | GitHubError::CommitUnknown { .. } => {
-                match self.github.repository(project).await {
+                match self.service.github.repository(project).await {
                     Ok(_) => return format!("commit {} is not on GitHub: was it pushed?", commit.short()),
                     Err(GitHubError::NotFound { .. }) => {
                         return format!(

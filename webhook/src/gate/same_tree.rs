@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::verdict::AlikeCommit;
 
+use super::Gate;
 use crate::github::GitHubError;
-use crate::service::App;
 
-impl App {
+impl Gate {
     /// The commits with the same content, with what is reported on them; a pull request's before what was there before it.
     pub(super) async fn alike(
         &self,
@@ -16,9 +16,9 @@ impl App {
         commit: &CommitSha,
         first_seen: Timestamp,
     ) -> Result<Vec<AlikeCommit>, GitHubError> {
-        let own = self.github.tree(project, commit).await?;
+        let own = self.service.github.tree(project, commit).await?;
         let mut others: Vec<(CommitSha, String)> = Vec::new();
-        for pull_request in or_none(self.github.pull_requests_of(project, commit).await)? {
+        for pull_request in or_none(self.service.github.pull_requests_of(project, commit).await)? {
             others.push((pull_request.head, format!("the head of pull request #{}", pull_request.number)));
         }
         others.extend(own.parents.into_iter().map(|parent| (parent, "a parent".to_owned())));
@@ -27,9 +27,9 @@ impl App {
             if other == *commit || alike.iter().any(|known| known.commit == other) {
                 continue;
             }
-            let same = or_none(self.github.tree(project, &other).await.map(|tree| vec![tree.id]))?;
+            let same = or_none(self.service.github.tree(project, &other).await.map(|tree| vec![tree.id]))?;
             if same.contains(&own.id) {
-                let facts = self.github.reports(project, &other, first_seen).await?;
+                let facts = self.service.github.reports(project, &other, first_seen).await?;
                 alike.push(AlikeCommit { commit: other, relation, facts });
             }
         }

@@ -1,7 +1,5 @@
 //! Who asks, and whether they may. Every handler of the API but `version` asks for an [`Actor`].
 
-use std::sync::Arc;
-
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -10,9 +8,10 @@ use windlass_core::api::{Scope, TokenView};
 use windlass_core::config::JobMay;
 use windlass_core::stage::Stage;
 
+use super::Http;
 use super::act::{Act, ForJobs};
 use super::error::ApiError;
-use crate::service::App;
+use crate::intake::projects;
 use crate::store::locks::Holder;
 use crate::store::sessions::StoredSession;
 
@@ -116,10 +115,11 @@ fn unauthenticated(why: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", why)
 }
 
-impl FromRequestParts<Arc<App>> for Actor {
+impl FromRequestParts<Http> for Actor {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, http: &Http) -> Result<Self, ApiError> {
+        let service = &http.service;
         let token = parts
             .headers
             .get(header::AUTHORIZATION)
@@ -131,13 +131,18 @@ impl FromRequestParts<Arc<App>> for Actor {
             .trim();
         let unknown = || unauthenticated("the token is unknown or was revoked");
         if token.starts_with(SESSION_PREFIX) {
-            let found = app.store.find_session(token).await?.ok_or_else(unknown)?;
-            let may = app.policy(&found.session.stage).map(|policy| policy.oidc.may.clone()).unwrap_or_default();
-            return Self::of_job(found, may, app.now());
+            let found = service.store.find_session(token).await?.ok_or_else(unknown)?;
+            let may = service
+                .settings
+                .server
+                .policy(&found.session.stage)
+                .map(|policy| policy.oidc.may.clone())
+                .unwrap_or_default();
+            return Self::of_job(found, may, service.clock.now());
         }
-        let found = app.store.find_token(token).await?.ok_or_else(unknown)?;
+        let found = service.store.find_token(token).await?.ok_or_else(unknown)?;
         // That it was used is worth no failure: who only reads needs no room on the disk.
-        if let Err(error) = app.store.token_used(&found, app.now()).await {
+        if let Err(error) = service.store.token_used(&found, service.clock.now()).await {
             tracing::debug!(token.name = found.name, %error, "a token's use could not be written down");
         }
         Ok(Self::Token(found))
@@ -148,21 +153,25 @@ impl FromRequestParts<Arc<App>> for Actor {
 #[derive(Debug)]
 pub(crate) struct NamedStage(pub(crate) Stage);
 
-impl FromRequestParts<Arc<App>> for NamedStage {
+impl FromRequestParts<Http> for NamedStage {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, http: &Http) -> Result<Self, ApiError> {
         #[derive(serde::Deserialize)]
         struct Names {
             owner: String,
             repository: String,
             stage: String,
         }
-        let names = Path::<Names>::from_request_parts(parts, app).await.map_err(|error| bad_path(&error))?;
+        let names = Path::<Names>::from_request_parts(parts, http).await.map_err(|error| bad_path(&error))?;
         let parse_error = |error: windlass_core::names::InvalidName| bad_path(&error);
+        let service = &http.service;
         let project = format!("{}/{}", names.owner, names.repository).parse().map_err(parse_error)?;
-        let stage = Stage { project: app.configured_name(project), name: names.stage.parse().map_err(parse_error)? };
-        if app.policy(&stage).is_none() {
+        let stage = Stage {
+            project: projects::configured_name(service, project),
+            name: names.stage.parse().map_err(parse_error)?,
+        };
+        if service.settings.server.policy(&stage).is_none() {
             return Err(ApiError::stage_unknown(&stage));
         }
         Ok(Self(stage))

@@ -23,12 +23,16 @@ use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Events, Followed};
-use crate::http::audience::{self, Follower};
-use crate::service::App;
+use crate::deploy::queue;
+use crate::gate::Gate;
+use crate::http::Http;
+use crate::http::audience::{self, Audience, Follower};
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::cancel::Until;
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Asked;
+use crate::tell::view;
 
 #[derive(Deserialize)]
 pub(crate) struct PageQuery {
@@ -37,34 +41,36 @@ pub(crate) struct PageQuery {
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
+    State(gate): State<Arc<Gate>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Body(new): Body<NewDeployment>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
     actor.may(if new.override_gate { Act::OverrideGate } else { Act::Deploy }, &stage)?;
     check_reason(&new)?;
-    let releases = chosen_releases(&app, &stage, &new).await?;
-    let commit = newest_commit(&app, &stage, &releases).await?.ok_or_else(|| nothing_to(new.kind, &stage))?;
+    let releases = chosen_releases(&service, &stage, &new).await?;
+    let commit =
+        newest_commit(&service, &gate, &stage, &releases).await?.ok_or_else(|| nothing_to(new.kind, &stage))?;
     let request = Request {
-        id: app.new_deployment_id(),
+        id: DeploymentId::from_random(rand::random()),
         stage: stage.clone(),
         kind: new.kind,
         source: source_of(&actor),
         requested_by: actor.name().to_owned(),
         reason: new.reason.map(|reason| plain(&reason).trim().to_owned()),
         commit,
-        environment_url: app.environment_url(&stage, &releases).await?,
+        environment_url: queue::environment_url(&service, &stage, &releases).await?,
         releases,
         override_gate: new.override_gate,
     };
-    let asked = app.store.ask_for_deployment(&request, actor.job(), app.now()).await?;
+    let asked = service.store.ask_for_deployment(&request, actor.job(), service.clock.now()).await?;
     let (Asked::New(deployment) | Asked::Known(deployment)) = asked;
     // A rollback may have ended the watch of what runs.
-    app.cancelled.notify_waiters();
-    app.wake.stages.notify_one();
-    app.wake.outbox.notify_one();
-    let view = app.deployment_view(&deployment).await.map_err(ApiError::after_the_change)?;
+    service.cancelled.notify_waiters();
+    service.wake.stages.notify_one();
+    service.wake.outbox.notify_one();
+    let view = view::deployment_view(&service, &deployment).await.map_err(ApiError::after_the_change)?;
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
@@ -97,13 +103,14 @@ pub(super) fn check_reason(new: &NewDeployment) -> Result<(), ApiError> {
 
 /// The newest of the commits that they were built from: the one that GitHub is told of.
 async fn newest_commit(
-    app: &App,
+    service: &Service,
+    gate: &Gate,
     stage: &Stage,
     releases: &BTreeMap<AppName, ReleaseNumber>,
 ) -> Result<Option<CommitSha>, ApiError> {
     let mut found = Vec::new();
     for (name, number) in releases {
-        found.push(app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?);
+        found.push(service.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?);
     }
     found.sort_by_key(|release| (release.created_at, release.number));
     let mut commits: Vec<CommitSha> = Vec::new();
@@ -111,7 +118,7 @@ async fn newest_commit(
         commits.retain(|commit| *commit != release.commit);
         commits.push(release.commit);
     }
-    Ok(app.newest(&stage.project, &commits).await)
+    Ok(gate.newest(&stage.project, &commits).await)
 }
 
 fn source_of(actor: &Actor) -> Source {
@@ -123,21 +130,21 @@ fn source_of(actor: &Actor) -> Source {
 
 /// The releases that were asked for; where none were, what the kind of deployment means by itself.
 pub(super) async fn chosen_releases(
-    app: &App,
+    service: &Service,
     stage: &Stage,
     new: &NewDeployment,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, ApiError> {
     let mut releases = new.releases.clone();
     for (name, number) in &releases {
-        app.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
+        service.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
     }
     if releases.is_empty() {
         releases = match (new.kind, &new.app) {
-            (DeploymentKind::Rollback, None) => app.store.way_back(stage).await?.of_all(),
+            (DeploymentKind::Rollback, None) => service.store.way_back(stage).await?.of_all(),
             (kind, only) => {
                 let meant = |name: &AppName| only.as_ref().is_none_or(|only| only == name);
-                let names = app.store.apps(stage).await?.into_iter().filter(meant);
-                meant_by(app, stage, kind, names).await?
+                let names = service.store.apps(stage).await?.into_iter().filter(meant);
+                meant_by(service, stage, kind, names).await?
             }
         };
     }
@@ -148,18 +155,18 @@ pub(super) async fn chosen_releases(
 }
 
 async fn meant_by(
-    app: &App,
+    service: &Service,
     stage: &Stage,
     kind: DeploymentKind,
     names: impl Iterator<Item = AppName>,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
-    let active = app.store.active_releases(stage).await?;
-    let back = app.store.way_back(stage).await?;
+    let active = service.store.active_releases(stage).await?;
+    let back = service.store.way_back(stage).await?;
     let mut releases = BTreeMap::new();
     for name in names {
         let number = match kind {
             DeploymentKind::Deploy => {
-                app.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)
+                service.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)
             }
             DeploymentKind::Rollback => back.of_app(&name),
             DeploymentKind::Redeploy => active.iter().find(|active| active.app == name).map(|active| active.release),
@@ -187,44 +194,45 @@ pub(super) fn unknown_release(app: &AppName, number: ReleaseNumber) -> ApiError 
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<DeploymentView>>, ApiError> {
     actor.may(Act::Look, &stage)?;
     let limit = query.limit.unwrap_or(30).clamp(1, 100);
-    let deployments = app.store.deployments(&stage, query.cursor, limit).await?;
+    let deployments = service.store.deployments(&stage, query.cursor, limit).await?;
     let full = deployments.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     let next = deployments.last().filter(|_| full).map(|deployment| deployment.number.to_string());
     let mut items = Vec::new();
     for deployment in &deployments {
-        items.push(app.deployment_view(deployment).await?);
+        items.push(view::deployment_view(&service, deployment).await?);
     }
     Ok(Json(Page { items, next }))
 }
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     Path(id): Path<String>,
 ) -> Result<Json<DeploymentView>, ApiError> {
-    let deployment = find(&app, &id).await?;
+    let deployment = find(&service, &id).await?;
     actor.may(Act::Look, &deployment.stage)?;
-    Ok(Json(app.deployment_view(&deployment).await?))
+    Ok(Json(view::deployment_view(&service, &deployment).await?))
 }
 
 pub(crate) async fn events(
-    State(app): State<Arc<App>>,
+    State(http): State<Http>,
     actor: Actor,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
-    let deployment = find(&app, &id).await?;
+    let Http { service, audience, readings, .. } = http;
+    let deployment = find(&service, &id).await?;
     actor.may(Act::Look, &deployment.stage)?;
-    let place = app.audience.take(Follower::Known)?;
+    let place = audience.take(Follower::Known)?;
     let after = stream::last_event_id(&headers).unwrap_or(0);
-    Ok(stream::follow(app, Followed::Deployment(deployment.id), after, place))
+    Ok(stream::follow(service, readings, Followed::Deployment(deployment.id), after, place))
 }
 
 #[derive(Deserialize)]
@@ -235,44 +243,45 @@ pub(crate) struct PageEventsQuery {
 
 /// The same for the deployment's page: whoever has the address, which cannot be guessed, may look.
 pub(crate) async fn page_events(
-    State(app): State<Arc<App>>,
+    State(http): State<Http>,
     Path(id): Path<String>,
     Extension(Peer(peer)): Extension<Peer>,
     Query(query): Query<PageEventsQuery>,
     headers: HeaderMap,
 ) -> Result<Events<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
-    let place = app.audience.take(Follower::Stranger(audience::address_of(peer.ip(), &headers)))?;
-    let deployment = find(&app, &id).await?;
+    let Http { service, audience, readings, .. } = http;
+    let place = audience.take(Follower::Stranger(audience::address_of(peer.ip(), &headers)))?;
+    let deployment = find(&service, &id).await?;
     let after = stream::last_event_id(&headers).or(query.after).unwrap_or(0);
-    Ok(stream::follow(app, Followed::Deployment(deployment.id), after, place))
+    Ok(stream::follow(service, readings, Followed::Deployment(deployment.id), after, place))
 }
 
 /// The whole log so far, as text.
 pub(crate) async fn log(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let deployment = find(&app, &id).await?;
+    let deployment = find(&service, &id).await?;
     actor.may(Act::Look, &deployment.stage)?;
-    Ok(as_text(app, deployment.id, Reads::AtOnce).await?)
+    Ok(as_text(service, deployment.id, None).await?)
 }
 
-/// Whether somebody's reads wait for those of other strangers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reads {
-    AtOnce,
-    InTurn,
-}
-
-/// A deployment's log, read as it is sent.
-pub(crate) async fn as_text(app: Arc<App>, id: DeploymentId, reads: Reads) -> Result<Response, StoreError> {
-    let plan = app.store.plan(&id).await?;
+/// A deployment's log, read as it is sent: a stranger's reads wait for those of others in the audience.
+pub(crate) async fn as_text(
+    service: Arc<Service>,
+    id: DeploymentId,
+    strangers: Option<Arc<Audience>>,
+) -> Result<Response, StoreError> {
+    let plan = service.store.plan(&id).await?;
     let pieces = futures_util::stream::try_unfold(0, move |after| {
-        let (app, id, plan) = (Arc::clone(&app), id.clone(), plan.clone());
+        let (service, strangers, id, plan) = (Arc::clone(&service), strangers.clone(), id.clone(), plan.clone());
         async move {
-            let _turn = if reads == Reads::InTurn { app.audience.page().await } else { None };
-            let messages = app.store.messages(&id, after, plan.as_ref()).await?;
+            let _turn = match &strangers {
+                Some(audience) => audience.page().await,
+                None => None,
+            };
+            let messages = service.store.messages(&id, after, plan.as_ref()).await?;
             let Some(last) = messages.last() else { return Ok::<_, StoreError>(None) };
             let lines = messages.iter().map(|message| match &message.body {
                 MessageBody::Event { text, .. } => format!("{:.3} {text}\n", message.at),
@@ -293,15 +302,15 @@ pub(crate) struct CancelQuery {
 
 /// Before the switch the deployment is undone. In its watch a person takes it back; a job's end is no reason to.
 pub(crate) async fn cancel(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     Path(id): Path<String>,
     Query(query): Query<CancelQuery>,
 ) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
-    let deployment = find(&app, &id).await?;
+    let deployment = find(&service, &id).await?;
     actor.may(Act::Deploy, &deployment.stage)?;
     if let Some(job) = actor.job()
-        && !app.store.waits_for(job, &deployment.id).await?
+        && !service.store.waits_for(job, &deployment.id).await?
     {
         let title = format!("the job did not ask for deployment {id} and cannot cancel it");
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", title)
@@ -313,14 +322,14 @@ pub(crate) async fn cancel(
     }
     let goes_on = actor.job().is_some() || query.back == Some(false);
     let until = if goes_on { Until::Switch } else { Until::Success };
-    if app.store.cancel(&deployment, actor.name(), until, app.now()).await?.is_none() {
+    if service.store.cancel(&deployment, actor.name(), until, service.clock.now()).await?.is_none() {
         return Err(too_late(&id, until));
     }
-    app.cancelled.notify_waiters();
-    app.wake.stages.notify_one();
-    app.wake.outbox.notify_one();
-    let now = app.store.deployment(&deployment.id).await.map_err(ApiError::after_the_change)?.unwrap_or(deployment);
-    let view = app.deployment_view(&now).await.map_err(ApiError::after_the_change)?;
+    service.cancelled.notify_waiters();
+    service.wake.stages.notify_one();
+    service.wake.outbox.notify_one();
+    let now = service.store.deployment(&deployment.id).await.map_err(ApiError::after_the_change)?.unwrap_or(deployment);
+    let view = view::deployment_view(&service, &now).await.map_err(ApiError::after_the_change)?;
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
@@ -336,8 +345,8 @@ fn too_late(id: &str, until: Until) -> ApiError {
 }
 
 /// A deployment by its id.
-pub(crate) async fn find(app: &App, id: &str) -> Result<StoredDeployment, ApiError> {
+pub(crate) async fn find(service: &Service, id: &str) -> Result<StoredDeployment, ApiError> {
     let unknown = || ApiError::not_found("deployment_unknown", format!("there is no deployment {id}"));
     let parsed: DeploymentId = id.parse().map_err(|_| unknown())?;
-    app.store.deployment(&parsed).await?.ok_or_else(unknown)
+    service.store.deployment(&parsed).await?.ok_or_else(unknown)
 }

@@ -9,17 +9,17 @@ use windlass_core::api::{HostView, Reachability, Scope, Version};
 
 use super::auth::Actor;
 use super::error::ApiError;
-use crate::service::App;
+use crate::service::Service;
 use crate::sight::Seen;
 
 pub(crate) async fn version() -> Json<Version> {
     Json(Version { version: env!("CARGO_PKG_VERSION").to_owned() })
 }
 
-pub(crate) async fn list(State(app): State<Arc<App>>, actor: Actor) -> Result<Json<Vec<HostView>>, ApiError> {
+pub(crate) async fn list(State(service): State<Arc<Service>>, actor: Actor) -> Result<Json<Vec<HostView>>, ApiError> {
     actor.may_anywhere(Scope::Read)?;
-    let hosts = app.settings.server.hosts.iter().map(|(name, config)| {
-        let sight = app.sights.get(name);
+    let hosts = service.settings.server.hosts.iter().map(|(name, config)| {
+        let sight = service.sights.get(name);
         async move {
             let (engine, gateway) = match sight {
                 Some(sight) => {

@@ -13,46 +13,46 @@ use super::act::Act;
 use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::Body;
-use crate::service::App;
+use crate::service::Service;
 use crate::store::locks::{Condition, Refused, StoredLock};
 
 pub(crate) async fn show(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
 ) -> Result<Response, ApiError> {
     actor.may(Act::Look, &stage)?;
-    match app.store.lock(&stage).await? {
+    match service.store.lock(&stage).await? {
         Some(stored) => Ok(shown(stored, &actor)),
         None => Err(ApiError::not_found("no_lock", format!("nobody has locked {stage}"))),
     }
 }
 
 pub(crate) async fn take(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     headers: HeaderMap,
     Body(new): Body<NewLock>,
 ) -> Result<Response, ApiError> {
     actor.may(Act::Lock, &stage)?;
-    let lock = LockView { by: actor.name().to_owned(), reason: new.reason, since: app.now() };
-    match app.store.take_lock(&stage, &condition(&headers), &lock, &actor.holder()).await? {
+    let lock = LockView { by: actor.name().to_owned(), reason: new.reason, since: service.clock.now() };
+    match service.store.take_lock(&stage, &condition(&headers), &lock, &actor.holder()).await? {
         Ok(stored) => Ok(shown(stored, &actor)),
         Err(refused) => Err(refusal(&stage, refused)),
     }
 }
 
 pub(crate) async fn release(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     actor.may(Act::Lock, &stage)?;
-    match app.store.release_lock(&stage, &condition(&headers), &actor.holder(), app.now()).await? {
+    match service.store.release_lock(&stage, &condition(&headers), &actor.holder(), service.clock.now()).await? {
         Ok(true) => {
-            app.wake.stages.notify_one();
+            service.wake.stages.notify_one();
             Ok(StatusCode::NO_CONTENT)
         }
         Ok(false) => Err(ApiError::not_found("no_lock", format!("nobody has locked {stage}"))),

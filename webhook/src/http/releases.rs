@@ -16,7 +16,7 @@ use super::act::Act;
 use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
-use crate::service::App;
+use crate::service::Service;
 use crate::store::releases::Registration;
 use crate::store::sessions::Session;
 
@@ -34,7 +34,7 @@ pub(crate) struct PageQuery {
 }
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Path(AppPath { app: name }): Path<AppPath>,
@@ -44,11 +44,11 @@ pub(crate) async fn create(
     if let Some(job) = actor.job() {
         check_commit(&job.session, &new.commit)?;
     }
-    let new = check(&app, &stage, &name, new).await?;
-    refuse_uncommitted(&app, &stage, &new)?;
-    match app.store.register_release(&stage, &name, &new, actor.name(), actor.job(), app.now()).await? {
+    let new = check(&service, &stage, &name, new).await?;
+    refuse_uncommitted(&service, &stage, &new)?;
+    match service.store.register_release(&stage, &name, &new, actor.name(), actor.job(), service.clock.now()).await? {
         Registration::Created(release) => {
-            app.wake.stages.notify_one();
+            service.wake.stages.notify_one();
             Ok((StatusCode::CREATED, Json(release)))
         }
         Registration::Existing(release) => Ok((StatusCode::OK, Json(release))),
@@ -73,8 +73,8 @@ fn check_commit(job: &Session, commit: &CommitSha) -> Result<(), ApiError> {
 }
 
 /// What deploys by itself is what was committed.
-fn refuse_uncommitted(app: &App, stage: &Stage, new: &NewRelease) -> Result<(), ApiError> {
-    let automatic = app.policy(stage).is_some_and(|policy| !policy.deploy_on.is_empty());
+fn refuse_uncommitted(service: &Service, stage: &Stage, new: &NewRelease) -> Result<(), ApiError> {
+    let automatic = service.settings.server.policy(stage).is_some_and(|policy| !policy.deploy_on.is_empty());
     if !new.uncommitted || !automatic {
         return Ok(());
     }
@@ -83,24 +83,30 @@ fn refuse_uncommitted(app: &App, stage: &Stage, new: &NewRelease) -> Result<(), 
 }
 
 /// The file may ask only for what the server's file allows, and it is told so now rather than while it is deployed.
-async fn check(app: &Arc<App>, stage: &Stage, name: &AppName, new: NewRelease) -> Result<NewRelease, ApiError> {
+async fn check(service: &Arc<Service>, stage: &Stage, name: &AppName, new: NewRelease) -> Result<NewRelease, ApiError> {
     let _one_of_few = READERS.acquire().await;
-    let (app, stage, name) = (Arc::clone(app), stage.clone(), name.clone());
-    let read = tokio::task::spawn_blocking(move || check_file(&app, &stage, &name, &new).map(|()| new));
+    let (service, stage, name) = (Arc::clone(service), stage.clone(), name.clone());
+    let read = tokio::task::spawn_blocking(move || check_file(&service, &stage, &name, &new).map(|()| new));
     read.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
 }
 
 /// A file may be large and full of mistakes: reading one takes memory, and time in which nothing else would go on.
 static READERS: Semaphore = Semaphore::const_new(2);
 
-fn check_file(app: &App, stage: &Stage, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
+fn check_file(service: &Service, stage: &Stage, name: &AppName, new: &NewRelease) -> Result<(), ApiError> {
     let invalid = |errors: Vec<String>| {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "config_invalid", "the release's windlass.toml is not valid")
             .errors(errors)
     };
     let file = ProjectFile::parse("windlass.toml", &new.config).map_err(|error| invalid(vec![error.to_string()]))?;
     let config = file.resolve(&stage.name);
-    let refusals = app.project(&stage.project).map(|project| project.permits(&config)).unwrap_or_default();
+    let refusals = service
+        .settings
+        .server
+        .projects
+        .get(&stage.project)
+        .map(|project| project.permits(&config))
+        .unwrap_or_default();
     if let [first, ..] = &refusals[..] {
         let title = "this server does not allow what windlass.toml asks for";
         let errors = located("windlass.toml", &new.config, &stage.name, &refusals);
@@ -109,13 +115,13 @@ fn check_file(app: &App, stage: &Stage, name: &AppName, new: &NewRelease) -> Res
     }
     if !config.apps.contains_key(name) {
         let known: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
-        return Err(invalid(vec![format!("there is no app `{name}` in it; it has {}", known.join(", "))]));
+        return Err(invalid(vec![format!("there is no service `{name}` in it; it has {}", known.join(", "))]));
     }
     Ok(())
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Path(AppPath { app: name }): Path<AppPath>,
@@ -123,12 +129,12 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Release>>, ApiError> {
     actor.may(Act::Look, &stage)?;
     if let Some(commit) = &query.commit {
-        let newest = app.store.release_of_commit(&stage, &name, commit).await?;
+        let newest = service.store.release_of_commit(&stage, &name, commit).await?;
         return Ok(Json(Page { items: newest.into_iter().collect(), next: None }));
     }
     let limit = query.limit.unwrap_or(30).clamp(1, 100);
-    let mut items = app.store.releases(&stage, &name, query.cursor, limit).await?;
-    app.store.add_last_deployments(&stage, &name, &mut items).await?;
+    let mut items = service.store.releases(&stage, &name, query.cursor, limit).await?;
+    service.store.add_last_deployments(&stage, &name, &mut items).await?;
     let full = items.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     let next = items.last().filter(|_| full).map(|release| release.number.to_string());
     Ok(Json(Page { items, next }))

@@ -16,26 +16,31 @@ use windlass_core::stage::Stage;
 use super::auth::SESSION_PREFIX;
 use super::error::ApiError;
 use super::extract::Body;
-use crate::github::oidc::OidcError;
-use crate::service::App;
+use crate::github::oidc::{Issuer, OidcError};
+use crate::intake::projects;
+use crate::service::Service;
 use crate::store::sessions::{Exchange, Session};
 
 /// As long as a job on a runner of GitHub's may take.
 const LASTS: SignedDuration = SignedDuration::from_hours(6);
 
-pub(crate) async fn create(State(app): State<Arc<App>>, Body(asked): Body<SignIn>) -> Result<Json<SignedIn>, ApiError> {
-    let stage = Stage { project: app.configured_name(asked.project), name: asked.stage };
-    let signed_in = sign_in(&app, &asked.token.0, &stage).await;
+pub(crate) async fn create(
+    State(service): State<Arc<Service>>,
+    State(issuer): State<Arc<Issuer>>,
+    Body(asked): Body<SignIn>,
+) -> Result<Json<SignedIn>, ApiError> {
+    let stage = Stage { project: projects::configured_name(&service, asked.project), name: asked.stage };
+    let signed_in = sign_in(&service, &issuer, &asked.token.0, &stage).await;
     if let Err(error) = &signed_in {
         tracing::warn!(stage.name = %stage, why = %error, "a job was not let in");
     }
     signed_in.map(Json)
 }
 
-async fn sign_in(app: &App, token: &str, stage: &Stage) -> Result<SignedIn, ApiError> {
-    let now = app.now();
-    let claims = app.issuer.verify(token, now).await.map_err(|error| refuse_token(app, error))?;
-    admit(app, stage, &claims).await?;
+async fn sign_in(service: &Service, issuer: &Issuer, token: &str, stage: &Stage) -> Result<SignedIn, ApiError> {
+    let now = service.clock.now();
+    let claims = issuer.verify(token, now).await.map_err(|error| refuse_token(issuer, error))?;
+    admit(service, stage, &claims).await?;
     let session = Session {
         stage: stage.clone(),
         reference: claims.reference,
@@ -48,8 +53,8 @@ async fn sign_in(app: &App, token: &str, stage: &Stage) -> Result<SignedIn, ApiE
         workflow_ref: claims.workflow_ref,
         expires_at: end(now),
     };
-    let ours = session_token(&app.installation_key, token, stage);
-    let expires_at = match app.store.sign_in(&claims.jti, &ours, &session, now).await? {
+    let ours = session_token(&service.installation_key, token, stage);
+    let expires_at = match service.store.sign_in(&claims.jti, &ours, &session, now).await? {
         Exchange::New => {
             tracing::info!(stage.name = %stage, actor = session.actor, detail = %session, "a job signed in");
             session.expires_at
@@ -64,24 +69,24 @@ async fn sign_in(app: &App, token: &str, stage: &Stage) -> Result<SignedIn, ApiE
 }
 
 /// In this order: whoever is not of the repository hears nothing of its stages.
-async fn admit(app: &App, stage: &Stage, claims: &JobClaims) -> Result<(), ApiError> {
+async fn admit(service: &Service, stage: &Stage, claims: &JobClaims) -> Result<(), ApiError> {
     let unknown = || ApiError::stage_unknown(stage);
-    app.project(&stage.project).ok_or_else(unknown)?;
-    let repository = app.repository_ids().await?.get(&stage.project).copied().ok_or_else(|| {
-        app.wake.projects.notify_one();
+    service.settings.server.projects.get(&stage.project).ok_or_else(unknown)?;
+    let repository = projects::repository_ids(service).await?.get(&stage.project).copied().ok_or_else(|| {
+        service.wake.projects.notify_one();
         let title = format!("GitHub's id of {} is not known yet", stage.project);
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_unknown", title)
             .hint("it is learnt as soon as GitHub answers; or set `id` in the server's file")
     })?;
     claims.is_of(repository).map_err(refuse_claim)?;
-    let StagePolicy { oidc, .. } = app.policy(stage).ok_or_else(unknown)?;
+    let StagePolicy { oidc, .. } = service.settings.server.policy(stage).ok_or_else(unknown)?;
     claims.may_enter(&stage.name, oidc).map_err(refuse_claim)
 }
 
-fn refuse_token(app: &App, error: OidcError) -> ApiError {
+fn refuse_token(issuer: &Issuer, error: OidcError) -> ApiError {
     match error {
         OidcError::Refused(why) => unauthenticated(&format!("the job's token is not accepted: {why}"))
-            .hint(format!("ask the runner for a token whose audience is {}", app.issuer.audience())),
+            .hint(format!("ask the runner for a token whose audience is {}", issuer.audience())),
         OidcError::Unavailable(why) => {
             let title = "the keys of jobs' tokens cannot be read from their issuer";
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "oidc_unavailable", title)

@@ -18,8 +18,10 @@ use super::act::Act;
 use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::Query;
-use crate::deploy::stale::Stale;
-use crate::service::{App, Claim};
+use crate::at_work::Claim;
+use crate::deploy::stale::{self, Stale};
+use crate::http::views;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::audit::Deed;
 
@@ -35,39 +37,46 @@ pub(crate) struct StaleQuery {
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
     actor.may(Act::Inspect, &stage)?;
-    let stale = find(&app, &stage, &query).await?;
-    Ok(Json(shown(&app, &stage, stale).await?))
+    let found = find(&service, &stage, &query).await?;
+    Ok(Json(shown(&service, &stage, found).await?))
 }
 
 /// Answers what is gone now.
 pub(crate) async fn stop(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Query(query): Query<StaleQuery>,
 ) -> Result<Json<StaleTasks>, ApiError> {
     actor.may(Act::CleanUp, &stage)?;
-    let claim = claim(&app, &stage).await?;
-    let Stale { tasks, mut warnings } = find(&app, &stage, &query).await?;
+    let claim = claim(&service, &stage).await?;
+    let Stale { tasks, mut warnings } = find(&service, &stage, &query).await?;
     // What they were is said as long as they are there to be asked.
-    let mut seen = shown(&app, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
+    let mut seen = shown(&service, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
     if !tasks.is_empty() {
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         let detail = names.join(" ");
         let action = "stale.stop";
-        app.store
-            .record(&Deed { actor: actor.name(), action, stage: Some(&stage), detail: &detail, at: app.now() })
+        service
+            .store
+            .record(&Deed {
+                actor: actor.name(),
+                action,
+                stage: Some(&stage),
+                detail: &detail,
+                at: service.clock.now(),
+            })
             .await?;
     }
-    let removed = app.remove_stale(tasks).await;
+    let removed = stale::remove_stale(&service, tasks).await;
     if claim.give_up().is_err() {
-        app.wake.stages.notify_one();
+        service.wake.stages.notify_one();
     }
     warnings.extend(removed.warnings);
     let names: BTreeSet<&str> = removed.tasks.iter().map(|task| task.name.as_str()).collect();
@@ -76,13 +85,13 @@ pub(crate) async fn stop(
 }
 
 /// A deployment may be about to start one of them again. It is not waited for; a look at the stage's gate is.
-async fn claim<'a>(app: &'a App, stage: &Stage) -> Result<Claim<'a>, ApiError> {
+async fn claim<'a>(service: &'a Service, stage: &Stage) -> Result<Claim<'a>, ApiError> {
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {
-        if let Some(claim) = app.at_work.claim(format!("stage {stage}")) {
+        if let Some(claim) = service.at_work.claim(format!("stage {stage}")) {
             return Ok(claim);
         }
-        let open = app.store.open_deployments().await?;
+        let open = service.store.open_deployments().await?;
         if open.iter().any(|it| it.stage == *stage && it.state == DeploymentState::Running) {
             break;
         }
@@ -92,14 +101,14 @@ async fn claim<'a>(app: &'a App, stage: &Stage) -> Result<Claim<'a>, ApiError> {
         .hint("try again when it has ended: `windlass status` shows it"))
 }
 
-async fn find(app: &App, stage: &Stage, query: &StaleQuery) -> Result<Stale, StoreError> {
-    let mut stale = app.stale(stage).await?;
-    stale.tasks.retain(|task| query.app.as_ref().is_none_or(|wanted| task.labels.app == *wanted));
-    Ok(stale)
+async fn find(service: &Service, stage: &Stage, query: &StaleQuery) -> Result<Stale, StoreError> {
+    let mut found = stale::stale(service, stage).await?;
+    found.tasks.retain(|task| query.app.as_ref().is_none_or(|wanted| task.labels.app == *wanted));
+    Ok(found)
 }
 
-async fn shown(app: &App, stage: &Stage, stale: Stale) -> Result<StaleTasks, StoreError> {
-    let mut tasks = app.task_views(stage, &stale.tasks).await?;
+async fn shown(service: &Service, stage: &Stage, stale: Stale) -> Result<StaleTasks, StoreError> {
+    let mut tasks = views::task_views(service, stage, &stale.tasks).await?;
     // One-off tasks have an end of their own.
     tasks.retain(|task| task.kind == Kind::Service);
     Ok(StaleTasks { tasks, warnings: stale.warnings })

@@ -14,7 +14,7 @@ use windlass_core::api::{DeploymentMessage, MessageBody, TaskMessage};
 
 use super::KEEP_ALIVE;
 use crate::http::audience::Place;
-use crate::service::App;
+use crate::service::Service;
 use reader::Reader;
 
 pub(crate) use reading::{Followed, Readings};
@@ -28,12 +28,13 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Option<u64> {
 
 /// What is written of something after a place in its sequence. The client's place is given back with the stream's end.
 pub(crate) fn follow(
-    app: Arc<App>,
+    service: Arc<Service>,
+    readings: Arc<Readings>,
     followed: Followed,
     after: u64,
     place: Place,
 ) -> Events<impl Stream<Item = Result<Event, Infallible>>> {
-    let reader = Reader::new(app, followed, after);
+    let reader = Reader::new(service, readings, followed, after);
     let batches = stream::unfold((reader, place), |(mut reader, place)| async move {
         let events = reader.next().await?;
         Some((stream::iter(events.into_iter().map(Ok)), (reader, place)))

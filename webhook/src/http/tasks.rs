@@ -27,52 +27,59 @@ use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Followed};
+use crate::deploy::hosts;
+use crate::deploy::planning;
 use crate::deploy::planning::Intent;
+use crate::gate::Gate;
+use crate::http::Http;
 use crate::http::audience::{Follower, Place};
+use crate::http::views;
 use crate::http::views::Shown;
-use crate::service::App;
+use crate::intake::projects;
+use crate::service::Service;
 use crate::sight::PATIENCE;
 use crate::store::audit::Deed;
 use crate::store::tasks::OneOffTask;
 
 pub(crate) async fn create(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
+    State(gate): State<Arc<Gate>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
     Body(new): Body<NewTask>,
 ) -> Result<(StatusCode, Json<StartedTask>), ApiError> {
     actor.may(Act::RunTask, &stage)?;
     check_command(&new.command)?;
-    let active = app.store.active_releases(&stage).await?.into_iter().find(|active| active.app == new.app);
+    let active = service.store.active_releases(&stage).await?.into_iter().find(|active| active.app == new.app);
     let release = new.release.or(active.map(|active| active.release)).ok_or_else(|| {
         ApiError::new(StatusCode::CONFLICT, "no_release", format!("app {} serves no release on {stage}", new.app))
             .hint("name one with `--release N`; it need not be active")
     })?;
     if let Some(job) = actor.job() {
-        let known = app.store.release(&stage, &new.app, release).await?;
+        let known = service.store.release(&stage, &new.app, release).await?;
         let commit = known.ok_or_else(|| super::deployments::unknown_release(&new.app, release))?.commit;
-        if let Some(why) = app.keeps_job_from(&stage, &commit, &job.session).await? {
+        if let Some(why) = gate.keeps_job_from(&stage, &commit, &job.session).await? {
             let title = format!("a job may not run a task of release {release}: {why}");
             return Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title)
                 .hint("a person may: `windlass task run`, with a token of their own"));
         }
     }
-    let id = app.new_task_id();
+    let id = TaskId::from_random(rand::random());
     let releases = BTreeMap::from([(new.app.clone(), release)]);
     let named_alike: DeploymentId = id.as_str().parse().map_err(|_| ApiError::not_found("internal", "an id"))?;
     let intent = Intent { deployment: named_alike, kind: DeploymentKind::Deploy, stage: &stage, releases: &releases };
-    let desired = app.desired_state(&intent, Generation(0)).await?;
-    let spec = placed(&app, desired, &new.app, &id, new.command)
+    let desired = planning::desired_state(&service, &intent, Generation(0)).await?;
+    let spec = placed(&service, desired, &new.app, &id, new.command)
         .await?
-        .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no app {}", new.app)))?;
-    app.store.create_task(&id, &stage, &spec, &actor.holder(), app.now()).await?;
-    app.wake.tasks.notify_one();
+        .ok_or_else(|| ApiError::not_found("app_unknown", format!("release {release} has no service {}", new.app)))?;
+    service.store.create_task(&id, &stage, &spec, &actor.holder(), service.clock.now()).await?;
+    service.wake.tasks.notify_one();
     Ok((StatusCode::ACCEPTED, Json(StartedTask { id, release })))
 }
 
 /// On a host that answers: one that does not must not keep the others from it.
 async fn placed(
-    app: &App,
+    service: &Service,
     mut desired: DesiredState<'_>,
     name: &AppName,
     id: &TaskId,
@@ -85,7 +92,7 @@ async fn placed(
             None => refused,
         }
     })?;
-    let looks = desired.hosts.iter().filter_map(|host| Some((&host.name, app.sights.get(&host.name)?)));
+    let looks = desired.hosts.iter().filter_map(|host| Some((&host.name, service.sights.get(&host.name)?)));
     let seen = join_all(looks.map(|(name, sight)| async move { (name, sight.engine().await) })).await;
     let silent: Vec<SilentHost> = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Engine)).collect();
     if silent.is_empty() {
@@ -116,12 +123,12 @@ fn check_command(command: &[String]) -> Result<(), ApiError> {
 }
 
 pub(crate) async fn list(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     NamedStage(stage): NamedStage,
 ) -> Result<(HeaderMap, Json<Vec<TaskView>>), ApiError> {
     actor.may(Act::Inspect, &stage)?;
-    let Shown { tasks, silent } = app.shown_tasks(&stage).await?;
+    let Shown { tasks, silent } = views::shown_tasks(&service, &stage).await?;
     // A list has no room for who is missing in it.
     let missing = silent.iter().filter(|host| host.part == HostPart::Engine);
     let names = missing.map(|host| HeaderValue::from_str(host.name.as_str()));
@@ -146,24 +153,24 @@ impl Found {
 
 /// By a one-off task's id, a container's name, or the beginning of its id. All hosts are asked together, and who has it
 /// answers for all.
-async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
+async fn find(service: &Service, actor: &Actor, id: &str) -> Result<Found, ApiError> {
     if let Ok(id) = id.parse::<TaskId>()
-        && let Some(task) = app.store.task(&id).await?
+        && let Some(task) = service.store.task(&id).await?
     {
         return Ok(Found::OneOff(Box::new(task)));
     }
-    if let Some(task) = app.store.open_tasks().await?.into_iter().find(|task| task.spec.name == id) {
+    if let Some(task) = service.store.open_tasks().await?.into_iter().find(|task| task.spec.name == id) {
         return Ok(Found::OneOff(Box::new(task)));
     }
-    let ids = app.repository_ids().await?;
-    let known = app.stages();
+    let ids = projects::repository_ids(service).await?;
+    let known = service.settings.server.stages();
     let stage_of = |task: &ObservedTask| {
         let is_of =
             |stage: &&Stage| stage.name == task.labels.stage && ids.get(&stage.project) == Some(&task.labels.project);
         known.iter().find(is_of).cloned()
     };
     let is_it = |task: &&ObservedTask| task.name == id || (id.len() >= 12 && task.container.starts_with(id));
-    let looks = app.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
+    let looks = service.sights.iter().map(|(name, sight)| async move { (name, sight.tasks(PATIENCE).await) });
     let mut looks: FuturesUnordered<_> = looks.collect();
     let (mut had, mut silent) = (Vec::new(), Vec::new());
     while let Some((name, seen)) = looks.next().await {
@@ -182,11 +189,12 @@ async fn find(app: &App, actor: &Actor, id: &str) -> Result<Found, ApiError> {
     }
     // Only a host of the stages that are the actor's could have it.
     let own = known.iter().filter(|stage| actor.may(Act::Inspect, stage).is_ok());
-    let own: BTreeSet<&HostName> = own.flat_map(|stage| app.hosts_of(stage)).map(|(name, _)| name).collect();
+    let own: BTreeSet<&HostName> =
+        own.flat_map(|stage| hosts::hosts_of(service, stage)).map(|(name, _)| name).collect();
     silent.retain(|host| own.contains(&host.name));
     if silent.is_empty() {
         let unknown = ApiError::not_found("task_unknown", format!("there is no task {id}"));
-        return Err(unknown.hint("`windlass app ps` lists them"));
+        return Err(unknown.hint("`windlass service ps` lists them"));
     }
     Err(unreachable(&silent).detail(format!("no host that answers has a task {id}")))
 }
@@ -205,41 +213,42 @@ fn check_own(actor: &Actor, found: &Found) -> Result<(), ApiError> {
 }
 
 pub(crate) async fn log(
-    State(app): State<Arc<App>>,
+    State(http): State<Http>,
     actor: Actor,
     Path(id): Path<String>,
     Query(query): Query<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = find(&app, &actor, &id).await?;
+    let Http { service, audience, readings, .. } = http;
+    let found = find(&service, &actor, &id).await?;
     check_own(&actor, &found)?;
     let act = if actor.job().is_some() { Act::RunTask } else { Act::Inspect };
     actor.may(act, found.stage())?;
-    let place = app.audience.take(Follower::Known)?;
+    let place = audience.take(Follower::Known)?;
     match found {
         Found::OneOff(task) => {
             let after = stream::last_event_id(&headers).unwrap_or(0);
-            Ok(stream::follow(app, Followed::Task(task.id), after, place).into_response())
+            Ok(stream::follow(service, readings, Followed::Task(task.id), after, place).into_response())
         }
-        Found::Container(task, stage) => Ok(container_log(&app, &task, &stage, &query, place)?),
+        Found::Container(task, stage) => Ok(container_log(&service, &task, &stage, &query, place)?),
     }
 }
 
 fn container_log(
-    app: &Arc<App>,
+    service: &Arc<Service>,
     task: &ObservedTask,
     stage: &Stage,
     query: &LogQuery,
     place: Place,
 ) -> Result<Response, ApiError> {
-    let host = app.hosts.get(&task.host).ok_or_else(|| {
+    let host = service.hosts.get(&task.host).ok_or_else(|| {
         ApiError::not_found("host_unknown", format!("host {} is not in the server's file any more", task.host))
     })?;
-    let secrets = app.settings.stage_secrets.get(stage);
+    let secrets = service.settings.stage_secrets.get(stage);
     let masker = Masker::new(secrets.into_iter().flat_map(BTreeMap::values));
     let options = LogOptions { follow: query.follow, tail: query.lines.map(u64::from), since: query.since };
     let lines = host.engine.logs(&task.name, options, &masker);
-    let shutdown = app.shutdown.clone();
+    let shutdown = service.shutdown.clone();
     let events = lines.filter_map(move |line| {
         // It is taken as long as there may be another line.
         let _ = &place;
@@ -251,11 +260,11 @@ fn container_log(
 }
 
 pub(crate) async fn stop(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
     actor: Actor,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let found = find(&app, &actor, &id).await?;
+    let found = find(&service, &actor, &id).await?;
     check_own(&actor, &found)?;
     actor.may(Act::RunTask, found.stage())?;
     let Found::OneOff(task) = &found else {
@@ -263,9 +272,15 @@ pub(crate) async fn stop(
             .hint("deploy another release, or roll back"));
     };
     let unknown = || ApiError::not_found("host_unknown", "its host is not in the server's file any more");
-    let host = app.hosts.get(&task.spec.host).ok_or_else(unknown)?;
-    let deed = Deed { actor: actor.name(), action: "task.stop", stage: Some(&task.stage), detail: &id, at: app.now() };
-    app.store.record(&deed).await?;
+    let host = service.hosts.get(&task.spec.host).ok_or_else(unknown)?;
+    let deed = Deed {
+        actor: actor.name(),
+        action: "task.stop",
+        stage: Some(&task.stage),
+        detail: &id,
+        at: service.clock.now(),
+    };
+    service.store.record(&deed).await?;
     let stop = &task.spec.stop;
     host.engine
         .stop(&task.spec.name, &stop.signal, stop.grace.0)

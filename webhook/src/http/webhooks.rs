@@ -10,27 +10,30 @@ use serde::de::IgnoredAny;
 use super::delivery_body;
 use super::error::ApiError;
 use crate::github::payload::{self, PayloadError};
-use crate::service::App;
+use crate::intake::inbox::Intake;
+use crate::intake::relevance;
+use crate::service::Service;
 use crate::store::deliveries::{NewDelivery, Stored};
 
 /// Reading a body up to here takes so little time that it is done in place.
 const QUICK: usize = 256 * 1024;
 
 pub(crate) async fn receive(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
+    State(intake): State<Arc<Intake>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, &'static str), ApiError> {
     // The room is kept until the answer.
-    let (body, _room) = delivery_body::read(&app.intake, &app.settings.webhook_secrets, &headers, body).await?;
+    let (body, _room) = delivery_body::read(&intake, &service.settings.webhook_secrets, &headers, body).await?;
     let delivery = if body.len() <= QUICK {
-        admit(&app, &headers, body)?
+        admit(&service, &headers, body)?
     } else {
-        let app = Arc::clone(&app);
-        let admitted = tokio::task::spawn_blocking(move || admit(&app, &headers, body)).await;
+        let service = Arc::clone(&service);
+        let admitted = tokio::task::spawn_blocking(move || admit(&service, &headers, body)).await;
         admitted.map_err(|_| not_stored())??
     };
-    match app.intake.store(delivery).await {
+    match intake.store(delivery).await {
         Ok(Stored::Accepted) => Ok((StatusCode::ACCEPTED, "stored\n")),
         Ok(Stored::Known) => Ok((StatusCode::ACCEPTED, "known already\n")),
         Err(_) => Err(not_stored()),
@@ -38,14 +41,14 @@ pub(crate) async fn receive(
 }
 
 /// What a body that GitHub has signed delivers.
-fn admit(app: &App, headers: &HeaderMap, body: Vec<u8>) -> Result<NewDelivery, ApiError> {
+fn admit(service: &Service, headers: &HeaderMap, body: Vec<u8>) -> Result<NewDelivery, ApiError> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(event), Some(guid)) = (header("x-github-event"), header("x-github-delivery")) else {
         return Err(bad_delivery("X-GitHub-Event or X-GitHub-Delivery is missing"));
     };
     let json = json(header("content-type"), body)?;
     let outcome = match payload::parse(event, json.as_bytes()) {
-        Ok(event) => app.means_nothing(&event),
+        Ok(event) => relevance::means_nothing(service, &event),
         // What is JSON and of another shape than expected is kept: it has failed, and its reason is on record.
         Err(PayloadError::Json { source, .. }) if source.is_data() => {
             let read = serde_json::from_str::<IgnoredAny>(&json);

@@ -11,7 +11,10 @@ use windlass_core::names::{CommitSha, ProjectName, RepositoryId};
 
 use crate::github::event::{GitHubEvent, RepositoryRef};
 use crate::github::{GitHubError, payload};
-use crate::service::App;
+use crate::intake::projects;
+use crate::intake::relevance;
+use crate::intake::wanting;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deliveries::{DueDelivery, Progress};
 use crate::store::deployments::Source;
@@ -30,13 +33,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(72);
 
 pub(crate) struct Deliveries {
-    app: Arc<App>,
+    service: Arc<Service>,
     asking: Arc<Semaphore>,
 }
 
 impl Deliveries {
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, asking: Arc::new(Semaphore::new(ASKING)) }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, asking: Arc::new(Semaphore::new(ASKING)) }
     }
 }
 
@@ -45,12 +48,14 @@ impl BackgroundTask for Deliveries {
     const PERIOD: Duration = Duration::from_secs(60);
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
-        let app = &self.app;
+        let service = &self.service;
         loop {
-            let due = app.store.due_deliveries(app.now(), AT_ONCE).await?;
+            let due = service.store.due_deliveries(service.clock.now(), AT_ONCE).await?;
             if due.is_empty() {
-                let next = app.store.next_due_delivery().await?;
-                return Ok(next.map(|at| Duration::try_from(at.duration_since(app.now())).unwrap_or(Duration::ZERO)));
+                let next = service.store.next_due_delivery().await?;
+                return Ok(
+                    next.map(|at| Duration::try_from(at.duration_since(service.clock.now())).unwrap_or(Duration::ZERO))
+                );
             }
             self.work_on(due).await?;
         }
@@ -59,18 +64,18 @@ impl BackgroundTask for Deliveries {
 
 impl Deliveries {
     async fn work_on(&self, due: Vec<DueDelivery>) -> anyhow::Result<()> {
-        let app = &self.app;
+        let service = &self.service;
         let mut went = Vec::new();
         let mut to_ask = Vec::new();
         let mut told = Told::new();
         for delivery in due {
-            let body = app.store.delivery_body(&delivery.guid).await?;
+            let body = service.store.delivery_body(&delivery.guid).await?;
             let progress = match payload::parse(&delivery.event, body.as_bytes()) {
-                Ok(event) => match without_github(app, &event, &mut told).await? {
+                Ok(event) => match without_github(service, &event, &mut told).await? {
                     Some(outcome) => Progress::Done(outcome),
                     None => {
                         to_ask.push((delivery.clone(), event));
-                        Progress::Taken { until: later(app.now(), TAKEN) }
+                        Progress::Taken { until: later(service.clock.now(), TAKEN) }
                     }
                 },
                 Err(error) => Progress::Failed(error.to_string()),
@@ -78,10 +83,10 @@ impl Deliveries {
             log(&delivery, &progress);
             went.push((delivery.guid, progress));
         }
-        app.store.deliveries_went(&went, app.now()).await?;
-        app.wake.stages.notify_one();
+        service.store.deliveries_went(&went, service.clock.now()).await?;
+        service.wake.stages.notify_one();
         for (delivery, event) in to_ask {
-            app.tracker.spawn(with_github(Arc::clone(app), delivery, event, Arc::clone(&self.asking)));
+            service.tracker.spawn(with_github(Arc::clone(service), delivery, event, Arc::clone(&self.asking)));
         }
         Ok(())
     }
@@ -94,8 +99,8 @@ type Told = Vec<(What, Option<String>)>;
 type What = (RepositoryId, CommitSha, Option<(TriggerKind, String)>);
 
 /// What came of an event, where that can be told without GitHub.
-async fn without_github(app: &App, event: &GitHubEvent, told: &mut Told) -> Result<Option<String>, StoreError> {
-    if let Some(outcome) = app.means_nothing(event) {
+async fn without_github(service: &Service, event: &GitHubEvent, told: &mut Told) -> Result<Option<String>, StoreError> {
+    if let Some(outcome) = relevance::means_nothing(service, event) {
         return Ok(Some(outcome));
     }
     let (repository, commit, on) = match event {
@@ -112,14 +117,14 @@ async fn without_github(app: &App, event: &GitHubEvent, told: &mut Told) -> Resu
     if let Some((_, outcome)) = told.iter().find(|(before, _)| *before == what) {
         return Ok(outcome.clone());
     }
-    let outcome = match project(app, repository).await? {
+    let outcome = match project(service, repository).await? {
         None => Some(unknown(repository)),
         Some(project) => match on {
             None => {
-                app.store.saw_commit(&project, commit, true, app.now()).await?;
+                service.store.saw_commit(&project, commit, true, service.clock.now()).await?;
                 Some(format!("checks of {} changed", commit.short()))
             }
-            Some((trigger, branch)) => wanted_already(app, &project, commit, (trigger, branch)).await?,
+            Some((trigger, branch)) => wanted_already(service, &project, commit, (trigger, branch)).await?,
         },
     };
     told.push((what, outcome.clone()));
@@ -128,13 +133,13 @@ async fn without_github(app: &App, event: &GitHubEvent, told: &mut Told) -> Resu
 
 /// What is wanted already need not be asked for.
 async fn wanted_already(
-    app: &App,
+    service: &Service,
     project: &ProjectName,
     commit: &CommitSha,
     (trigger, branch): (TriggerKind, &str),
 ) -> Result<Option<String>, StoreError> {
-    for stage in app.stages_deploying(project, branch, trigger) {
-        if app.store.wanted_commit(&stage).await?.is_none_or(|wanted| wanted.commit != *commit) {
+    for stage in relevance::stages_deploying(service, project, branch, trigger) {
+        if service.store.wanted_commit(&stage).await?.is_none_or(|wanted| wanted.commit != *commit) {
             return Ok(None);
         }
     }
@@ -142,19 +147,19 @@ async fn wanted_already(
 }
 
 /// Works on a delivery that needs GitHub until it is done, or has to wait. Whoever comes meanwhile finds it claimed.
-async fn with_github(app: Arc<App>, delivery: DueDelivery, event: GitHubEvent, asking: Arc<Semaphore>) {
-    let Some(_claim) = app.at_work.claim(format!("delivery {}", delivery.guid)) else { return };
+async fn with_github(service: Arc<Service>, delivery: DueDelivery, event: GitHubEvent, asking: Arc<Semaphore>) {
+    let Some(_claim) = service.at_work.claim(format!("delivery {}", delivery.guid)) else { return };
     let work = async {
         // It is never closed.
         let _turn = asking.acquire().await;
-        take(&app, &event).await
+        take(&service, &event).await
     };
     let taken = tokio::select! {
         taken = work => taken,
         // It can be begun again: an end does not wait for GitHub.
-        () = app.shutdown.cancelled() => return,
+        () = service.shutdown.cancelled() => return,
     };
-    let now = app.now();
+    let now = service.clock.now();
     let progress = match taken {
         Ok(outcome) => Progress::Done(outcome),
         Err(error) if now.duration_since(delivery.received_at) > GIVE_UP => Progress::Failed(format!("{error:#}")),
@@ -165,25 +170,25 @@ async fn with_github(app: Arc<App>, delivery: DueDelivery, event: GitHubEvent, a
         }
     };
     log(&delivery, &progress);
-    if let Err(error) = app.store.deliveries_went(&[(delivery.guid, progress)], now).await {
+    if let Err(error) = service.store.deliveries_went(&[(delivery.guid, progress)], now).await {
         // It is taken again, and ends in the same place.
         tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "what came of a delivery is not on record");
     }
-    app.wake.stages.notify_one();
-    app.wake.deliveries.notify_one();
+    service.wake.stages.notify_one();
+    service.wake.deliveries.notify_one();
 }
 
-async fn take(app: &App, event: &GitHubEvent) -> anyhow::Result<String> {
+async fn take(service: &Service, event: &GitHubEvent) -> anyhow::Result<String> {
     match event {
         GitHubEvent::PullRequestMerged { repository, number, base_branch, commit, by, .. } => {
             let asked = format!("{by} merged #{number}");
-            want(app, repository, base_branch, commit, (TriggerKind::Merge, Source::Merge), &asked).await
+            want(service, repository, base_branch, commit, (TriggerKind::Merge, Source::Merge), &asked).await
         }
         GitHubEvent::BranchPushed { repository, branch, commit, by, .. } => {
             let asked = format!("{by} pushed");
-            want(app, repository, branch, commit, (TriggerKind::Push, Source::Push), &asked).await
+            want(service, repository, branch, commit, (TriggerKind::Push, Source::Push), &asked).await
         }
-        GitHubEvent::RepositoryRenamed { repository, .. } => renamed(app, repository).await,
+        GitHubEvent::RepositoryRenamed { repository, .. } => renamed(service, repository).await,
         GitHubEvent::ChecksChanged { .. } | GitHubEvent::Pinged | GitHubEvent::Ignored { .. } => {
             Ok("told without GitHub".to_owned())
         }
@@ -191,20 +196,20 @@ async fn take(app: &App, event: &GitHubEvent) -> anyhow::Result<String> {
 }
 
 async fn want(
-    app: &App,
+    service: &Service,
     repository: &RepositoryRef,
     branch: &str,
     commit: &CommitSha,
     (trigger, source): (TriggerKind, Source),
     requested_by: &str,
 ) -> anyhow::Result<String> {
-    let Some(project) = project(app, repository).await? else { return Ok(unknown(repository)) };
-    app.heard_of_name(&project, &repository.name).await?;
-    app.store.saw_commit(&project, commit, false, app.now()).await?;
+    let Some(project) = project(service, repository).await? else { return Ok(unknown(repository)) };
+    projects::heard_of_name(service, &project, &repository.name).await?;
+    service.store.saw_commit(&project, commit, false, service.clock.now()).await?;
     let mut wanting = Vec::new();
-    for stage in app.stages_deploying(&project, branch, trigger) {
+    for stage in relevance::stages_deploying(service, &project, branch, trigger) {
         let wanted = WantedCommit { commit: commit.clone(), source, requested_by: requested_by.to_owned() };
-        if app.want(&stage, &wanted).await? {
+        if wanting::want(service, &stage, &wanted).await? {
             wanting.push(stage.name.to_string());
         }
     }
@@ -214,23 +219,23 @@ async fn want(
     })
 }
 
-async fn renamed(app: &App, repository: &RepositoryRef) -> anyhow::Result<String> {
-    let Some(project) = project(app, repository).await? else { return Ok(unknown(repository)) };
-    app.heard_of_name(&project, &repository.name).await?;
-    Ok(format!("{project} is called {} now", app.github.current_name(&project)))
+async fn renamed(service: &Service, repository: &RepositoryRef) -> anyhow::Result<String> {
+    let Some(project) = project(service, repository).await? else { return Ok(unknown(repository)) };
+    projects::heard_of_name(service, &project, &repository.name).await?;
+    Ok(format!("{project} is called {} now", service.github.current_name(&project)))
 }
 
 /// The project is the one with this id. A project whose id is not known yet is recognised by its name, once.
-async fn project(app: &App, repository: &RepositoryRef) -> Result<Option<ProjectName>, StoreError> {
-    let known = app.repository_ids().await?;
+async fn project(service: &Service, repository: &RepositoryRef) -> Result<Option<ProjectName>, StoreError> {
+    let known = projects::repository_ids(service).await?;
     if let Some((name, _)) = known.iter().find(|(_, id)| **id == repository.id) {
         return Ok(Some(name.clone()));
     }
-    if app.project(&repository.name).is_none() || known.contains_key(&repository.name) {
+    if !service.settings.server.projects.contains_key(&repository.name) || known.contains_key(&repository.name) {
         return Ok(None);
     }
-    app.store.remember_project(&repository.name, repository.id, app.now()).await?;
-    app.github.identify(&repository.name, repository.id, None);
+    service.store.remember_project(&repository.name, repository.id, service.clock.now()).await?;
+    service.github.identify(&repository.name, repository.id, None);
     Ok(Some(repository.name.clone()))
 }
 

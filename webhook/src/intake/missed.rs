@@ -9,7 +9,7 @@ use url::Url;
 use windlass_core::names::ProjectName;
 
 use crate::github::{FailedDelivery, GitHubError, Hook};
-use crate::service::App;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::work::BackgroundTask;
 
@@ -23,7 +23,7 @@ const PACE: Duration = Duration::from_millis(500);
 const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Missed {
-    app: Arc<App>,
+    service: Arc<Service>,
     /// What was said already of what we may not see.
     said: Mutex<BTreeSet<String>>,
 }
@@ -38,8 +38,8 @@ enum MissedError {
 }
 
 impl Missed {
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, said: Mutex::default() }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, said: Mutex::default() }
     }
 }
 
@@ -51,7 +51,7 @@ impl BackgroundTask for Missed {
         let address = self.address()?;
         let mut again = None;
         let mut looked_at: Vec<Hook> = Vec::new();
-        for project in self.app.settings.server.projects.keys() {
+        for project in self.service.settings.server.projects.keys() {
             match self.look(project, &address, &mut looked_at).await {
                 Ok(()) => {}
                 Err(MissedError::Store(error)) => return Err(error.into()),
@@ -69,26 +69,26 @@ impl BackgroundTask for Missed {
 impl Missed {
     /// Where GitHub delivers to.
     fn address(&self) -> anyhow::Result<Url> {
-        let public = self.app.settings.server.public_url.as_str().trim_end_matches('/');
+        let public = self.service.settings.server.public_url.as_str().trim_end_matches('/');
         Ok(format!("{public}/webhooks/github").parse()?)
     }
 
     async fn look(&self, project: &ProjectName, address: &Url, looked_at: &mut Vec<Hook>) -> Result<(), MissedError> {
-        let app = &*self.app;
-        let Some(hook) = app.github.hook(project, address).await? else { return Ok(()) };
+        let service = &*self.service;
+        let Some(hook) = service.github.hook(project, address).await? else { return Ok(()) };
         if looked_at.contains(&hook) {
             return Ok(());
         }
         looked_at.push(hook.clone());
-        let since = app.now().saturating_sub(WINDOW).unwrap_or_default();
-        let failed = app.github.failed_deliveries(&hook, since).await?;
+        let since = service.clock.now().saturating_sub(WINDOW).unwrap_or_default();
+        let failed = service.github.failed_deliveries(&hook, since).await?;
         let mut pace = tokio::time::interval(PACE);
         for delivery in failed {
             if self.is_to_be_asked_for(&delivery).await? {
                 pace.tick().await;
                 // Before it is asked for: a delivery that brings us down is not asked for in a circle.
-                app.store.redelivery_asked(&delivery.guid, app.now()).await?;
-                match app.github.deliver_again(&hook, &delivery).await {
+                service.store.redelivery_asked(&delivery.guid, service.clock.now()).await?;
+                match service.github.deliver_again(&hook, &delivery).await {
                     Ok(()) => tracing::info!(delivery.guid, missed = %delivery.at, "GitHub is asked to deliver again"),
                     // The others may be luckier.
                     Err(error @ (GitHubError::Refused { .. } | GitHubError::NotFound { .. }))
@@ -104,8 +104,8 @@ impl Missed {
     }
 
     async fn is_to_be_asked_for(&self, delivery: &FailedDelivery) -> Result<bool, StoreError> {
-        let known = self.app.store.missed_delivery(&delivery.guid).await?;
-        let now = self.app.now();
+        let known = self.service.store.missed_delivery(&delivery.guid).await?;
+        let now = self.service.clock.now();
         Ok(!known.stored && known.asked_at.is_none_or(|asked| now.duration_since(asked) >= ASK_AGAIN))
     }
 

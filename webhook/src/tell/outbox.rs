@@ -10,7 +10,7 @@ use windlass_core::names::ProjectName;
 use windlass_core::report;
 
 use crate::github::{DeploymentState, GitHubError, NewDeployment, NewStatus};
-use crate::service::App;
+use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 use crate::store::outbox::{OnGitHub, StoredNotice};
@@ -19,7 +19,7 @@ use crate::work::BackgroundTask;
 /// Each project is told by itself: one that hangs, or whose App is suspended, holds up no other.
 #[derive(Clone)]
 pub(crate) struct Outbox {
-    app: Arc<App>,
+    service: Arc<Service>,
     at_once: Arc<Semaphore>,
 }
 
@@ -34,15 +34,15 @@ impl BackgroundTask for Outbox {
 
     async fn activate(&self) -> anyhow::Result<Option<Duration>> {
         // What GitHub is told of a deployment, its pull request is told too.
-        self.app.wake.comments.notify_one();
-        let now = self.app.now();
+        self.service.wake.comments.notify_one();
+        let now = self.service.clock.now();
         let mut next = None;
-        for (project, due) in self.app.store.projects_to_tell().await? {
+        for (project, due) in self.service.store.projects_to_tell().await? {
             if due > now {
                 let wait = Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO);
                 next = Some(next.map_or(wait, |next: Duration| next.min(wait)));
             } else {
-                self.app.tracker.spawn(self.clone().tell_project(project));
+                self.service.tracker.spawn(self.clone().tell_project(project));
             }
         }
         Ok(next)
@@ -50,18 +50,18 @@ impl BackgroundTask for Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, at_once: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Until nothing of it is due. What is due later wakes the outbox again.
     async fn tell_project(self, project: ProjectName) {
-        let Some(mut claim) = self.app.at_work.claim(format!("outbox {project}")) else { return };
+        let Some(mut claim) = self.service.at_work.claim(format!("outbox {project}")) else { return };
         let Ok(_permit) = self.at_once.acquire().await else { return };
         loop {
             let told = tokio::select! {
                 told = self.tell_what_is_due(&project) => told,
-                () = self.app.shutdown.cancelled() => return,
+                () = self.service.shutdown.cancelled() => return,
             };
             if let Err(error) = told {
                 tracing::error!(project.name = %project, error = format!("{error:#}"), "notices cannot be read or marked");
@@ -73,20 +73,20 @@ impl Outbox {
                 Err(again) => claim = again,
             }
         }
-        self.app.wake.outbox.notify_one();
+        self.service.wake.outbox.notify_one();
     }
 
     async fn tell_what_is_due(&self, project: &ProjectName) -> Result<(), StoreError> {
         loop {
-            let due = self.app.store.due_notices(project, self.app.now()).await?;
+            let due = self.service.store.due_notices(project, self.service.clock.now()).await?;
             if due.is_empty() {
                 return Ok(());
             }
             for notice in due {
                 // Its limits hold for all that is as urgent, or less.
-                if let Err(wait) = self.app.github.may_write(project, notice.urgency, requests_for(&notice)) {
-                    let until = later(self.app.now(), wait);
-                    self.app.store.hold_notices(project, notice.urgency, until).await?;
+                if let Err(wait) = self.service.github.may_write(project, notice.urgency, requests_for(&notice)) {
+                    let until = later(self.service.clock.now(), wait);
+                    self.service.store.hold_notices(project, notice.urgency, until).await?;
                     break;
                 }
                 self.send(&notice).await?;
@@ -95,8 +95,8 @@ impl Outbox {
     }
 
     async fn send(&self, stored: &StoredNotice) -> Result<(), StoreError> {
-        let store = &self.app.store;
-        let now = || self.app.now();
+        let store = &self.service.store;
+        let now = || self.service.clock.now();
         let Some(deployment) = store.deployment(&stored.deployment).await? else {
             return store.notice_refused(stored.id, "its deployment is gone", now()).await;
         };
@@ -121,7 +121,7 @@ impl Outbox {
     }
 
     async fn tell(&self, deployment: &StoredDeployment, stored: &StoredNotice) -> Result<(), GitHubError> {
-        let app = &*self.app;
+        let service = &*self.service;
         let project = &deployment.stage.project;
         let may_have_arrived = stored.attempts > 0;
         let id = match &stored.on_github {
@@ -135,25 +135,25 @@ impl Outbox {
         let status = NewStatus {
             state: stored.notice.state,
             description: stored.notice.description.clone(),
-            log_url: app.deployment_url(&deployment.id).parse().ok(),
+            log_url: service.settings.server.deployment_url(&deployment.id).parse().ok(),
             environment_url: stored.notice.environment_url.as_deref().and_then(|url| url.parse().ok()),
         };
-        if may_have_arrived && app.github.has_status(project, id, &status).await? {
+        if may_have_arrived && service.github.has_status(project, id, &status).await? {
             return Ok(());
         }
-        app.github.create_status(project, id, &status).await?;
+        service.github.create_status(project, id, &status).await?;
         Ok(())
     }
 
     /// Creates the deployment on GitHub, unless an attempt whose answer was lost did so already.
     async fn create(&self, deployment: &StoredDeployment, may_have_arrived: bool) -> Result<u64, GitHubError> {
-        let app = &*self.app;
+        let service = &*self.service;
         let project = &deployment.stage.project;
         let new = self.new_deployment(deployment);
-        let found = if may_have_arrived { app.github.find_deployment(project, &new).await? } else { None };
+        let found = if may_have_arrived { service.github.find_deployment(project, &new).await? } else { None };
         let id = match found {
             Some(id) => id,
-            None => match app.github.create_deployment(project, &new).await {
+            None => match service.github.create_deployment(project, &new).await {
                 Err(GitHubError::WrongCommit { id, got, .. }) => {
                     self.remember(deployment, id, Some(&got)).await;
                     return self.disown(deployment, id, &got).await.map(|()| id);
@@ -166,8 +166,11 @@ impl Outbox {
     }
 
     async fn remember(&self, deployment: &StoredDeployment, id: u64, wrong_commit: Option<&str>) {
-        let remembered =
-            self.app.store.remember_github_deployment(&deployment.id, id, wrong_commit, self.app.now()).await;
+        let remembered = self
+            .service
+            .store
+            .remember_github_deployment(&deployment.id, id, wrong_commit, self.service.clock.now())
+            .await;
         if let Err(error) = remembered {
             // Found again by its payload at the next attempt.
             tracing::warn!(deployment.id = %deployment.id, error = %error, "GitHub's id of it could not be stored");
@@ -182,17 +185,17 @@ impl Outbox {
             state: DeploymentState::Error,
             description: "GitHub made this deployment of another commit than the one that Windlass asked for"
                 .to_owned(),
-            log_url: self.app.deployment_url(&deployment.id).parse().ok(),
+            log_url: self.service.settings.server.deployment_url(&deployment.id).parse().ok(),
             environment_url: None,
         };
-        if !self.app.github.has_status(project, id, &status).await? {
-            self.app.github.create_status(project, id, &status).await?;
+        if !self.service.github.has_status(project, id, &status).await? {
+            self.service.github.create_status(project, id, &status).await?;
         }
         Err(GitHubError::WrongCommit { id, wanted: deployment.commit.to_string(), got: got.to_owned() })
     }
 
     fn new_deployment(&self, deployment: &StoredDeployment) -> NewDeployment {
-        let policy = self.app.policy(&deployment.stage);
+        let policy = self.service.settings.server.policy(&deployment.stage);
         let title = report::title(deployment.kind, &deployment.releases);
         let several = report::commits(&deployment.commits);
         let from = several.as_ref().map(|commits| format!(" from {commits}")).unwrap_or_default();

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use windlass_core::config::ServerConfig;
 use windlass_testing::FakeGitHub;
 use windlass_testing::github::{Attempt, FakeRepository, deliver};
-use windlass_webhook::Service;
+use windlass_webhook::Running;
 
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub(crate) struct World {
     pub(crate) github: FakeGitHub,
     pub(crate) shop: FakeRepository,
     config: ServerConfig,
-    service: Option<Service>,
+    service: Option<Running>,
     store: Option<SqlitePool>,
     client: reqwest::Client,
     folder: tempfile::TempDir,

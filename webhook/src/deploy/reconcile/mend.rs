@@ -15,7 +15,7 @@ use super::Upkeep;
 use super::duty::Duty;
 use super::lack::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
 use super::pauses::Pauses;
-use crate::service::App;
+use crate::service::Service;
 
 /// How a task was found.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ enum Found {
 impl Upkeep<'_> {
     /// Nobody is sent to where no task is any more; then the tasks, then the rest of what the gateway should know.
     pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
-        let Some(host) = self.app.hosts.get(name) else { return };
+        let Some(host) = self.service.hosts.get(name) else { return };
         let seen = look(name, host, duty, LOOK).await;
         let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
         join_all(dead.map(|route| self.route(host, duty, route))).await;
@@ -66,10 +66,15 @@ impl Upkeep<'_> {
     async fn make(&self, host: &Host, task: &TaskSpec) -> Result<(), Failure> {
         let image = host.engine.inspect_image(&task.image.reference()).await;
         if image.map_err(|error| error.into_failure(FailureCode::BootFailed))?.is_none() {
-            self.app.tracker.spawn(fetch(Arc::clone(self.app), Arc::clone(self.pauses), host.clone(), task.clone()));
+            self.service.tracker.spawn(fetch(
+                Arc::clone(self.service),
+                Arc::clone(self.pauses),
+                host.clone(),
+                task.clone(),
+            ));
             return Err(Failure::new(FailureCode::ImageMissing, "its image is gone too, and is fetched first"));
         }
-        let secrets: Secrets = self.app.secrets_for(self.stage, &task.secrets).into_iter().collect();
+        let secrets: Secrets = self.service.settings.secrets_for(self.stage, &task.secrets).into_iter().collect();
         host.engine.boot_again(task, &secrets).await?;
         host.engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed))
     }
@@ -105,7 +110,7 @@ impl Upkeep<'_> {
             try_join_all(serving.map(|task| self.healthy(host, task))).await?;
         }
         let request = Switch {
-            service: service.spec(self.app.store.next_generation(self.stage).await?, targets.clone()),
+            service: service.spec(self.service.store.next_generation(self.stage).await?, targets.clone()),
             deadline: service.deadline,
             unchecked: *how != Mistake::SomebodyServes,
         };
@@ -115,25 +120,25 @@ impl Upkeep<'_> {
 
     async fn healthy(&self, host: &Host, task: &TaskSpec) -> Result<(), Failure> {
         let Some(health) = task.health.clone() else { return Ok(()) };
-        let secrets: Secrets = self.app.secrets_for(self.stage, &task.secrets).into_iter().collect();
+        let secrets: Secrets = self.service.settings.secrets_for(self.stage, &task.secrets).into_iter().collect();
         host.engine.await_healthy(&TaskHealthCheck { task: task.place(), health }, &secrets.masker()).await
     }
 }
 
 /// Takes as long as it takes, while everything else is mended. Then its task is made.
-async fn fetch(app: Arc<App>, pauses: Arc<Pauses>, host: Host, task: TaskSpec) {
+async fn fetch(service: Arc<Service>, pauses: Arc<Pauses>, host: Host, task: TaskSpec) {
     let what = format!("image {}/{}", task.host, task.image.reference());
-    let Some(_claim) = app.at_work.claim(what) else { return };
-    let registries = app.registries();
+    let Some(_claim) = service.at_work.claim(what) else { return };
+    let registries = service.settings.registries();
     let registry = task.image.name.as_ref().and_then(|name| registries.get(name.registry()));
     let fetched = tokio::select! {
         fetched = host.engine.prepare(&task.image, registry) => fetched,
-        () = app.shutdown.cancelled() => return,
+        () = service.shutdown.cancelled() => return,
     };
     match fetched {
         Ok(_) => {
             pauses.forget(&try_of_task(&task));
-            app.wake.reconcile.notify_one();
+            service.wake.reconcile.notify_one();
         }
         Err(failure) => {
             let masker = Masker::new(registries.values().map(|registry| &registry.password));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use windlass_core::api::NewRelease;
 use windlass_core::deployment::Event;
-use windlass_core::names::{AppName, ReleaseNumber};
+use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 use windlass_testing::github::{CheckState, Conclusion, Failure as GitHubFails};
 
@@ -32,15 +32,15 @@ async fn release(told: &Told, title: &str) -> (Stage, CommitSha, ReleaseNumber) 
         rebuild: false,
         uncommitted: false,
     };
-    let (app, now) = (AppName::unnamed(), told.app.now());
-    let registered = told.app.store.register_release(&stage, &app, &new, "ada", None, now).await.unwrap();
+    let (app, now) = (AppName::unnamed(), told.service.clock.now());
+    let registered = told.service.store.register_release(&stage, &app, &new, "ada", None, now).await.unwrap();
     let Registration::Created(release) = registered else { panic!("a new one") };
     (stage, commit, release.number)
 }
 
 async fn merged(told: &Told, stage: &Stage, commit: &CommitSha, number: ReleaseNumber) -> StoredDeployment {
     let request = Request {
-        id: told.app.new_deployment_id(),
+        id: DeploymentId::from_random(rand::random()),
         stage: stage.clone(),
         kind: DeploymentKind::Deploy,
         source: Source::Merge,
@@ -51,7 +51,7 @@ async fn merged(told: &Told, stage: &Stage, commit: &CommitSha, number: ReleaseN
         releases: [(AppName::unnamed(), number)].into(),
         override_gate: false,
     };
-    match told.app.store.ask_for_deployment(&request, None, told.app.now()).await.unwrap() {
+    match told.service.store.ask_for_deployment(&request, None, told.service.clock.now()).await.unwrap() {
         Asked::New(deployment) | Asked::Known(deployment) => deployment,
     }
 }
@@ -73,54 +73,54 @@ async fn behind_the_time_out_a_green_commit_whose_order_github_does_not_tell_is_
     told.fake.fail_next(axum::http::Method::GET, "*/compare/*", GitHubFails::status(502).times(1000));
     let mut pauses = Vec::new();
     for looks in 1..=5 {
-        let decision = told.app.decide(&waiting).await.unwrap();
+        let decision = told.gate.decide(&waiting).await.unwrap();
         let Decision::Wait { why, .. } = decision else { panic!("{decision:?}") };
         assert!(why.starts_with("GitHub does not say how it stands to what is active"), "{why}");
         // The stage wakes up for whatever else happens.
         for _ in 0..20 {
-            assert!(matches!(told.app.decide(&waiting).await.unwrap(), Decision::Unchanged));
+            assert!(matches!(told.gate.decide(&waiting).await.unwrap(), Decision::Unchanged));
         }
         assert_eq!(compared(&told), looks);
-        let look = told.app.last_look(&waiting).unwrap();
+        let look = told.gate.last_look(&waiting).unwrap();
         pauses.push(look.next.duration_since(look.at).as_secs());
         // What is heard of it is a reason to look at once.
-        told.app.store.saw_commit(&stage.project, &commit, true, told.app.now()).await.unwrap();
+        told.service.store.saw_commit(&stage.project, &commit, true, told.service.clock.now()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(pauses, [5, 10, 20, 40, 60]);
     told.fake.heal();
-    told.app.store.saw_commit(&stage.project, &commit, true, told.app.now()).await.unwrap();
-    assert!(matches!(told.app.decide(&waiting).await.unwrap(), Decision::Go));
+    told.service.store.saw_commit(&stage.project, &commit, true, told.service.clock.now()).await.unwrap();
+    assert!(matches!(told.gate.decide(&waiting).await.unwrap(), Decision::Go));
 }
 
 #[tokio::test]
 async fn rule_070_what_was_done_with_the_app_s_installation_is_the_reason_that_is_told() {
     let told = Told::start_with(As::App, &[SHOP], "gate-timeout = \"1s\"").await;
-    let outbox = Outbox::new(std::sync::Arc::clone(&told.app));
+    let outbox = Outbox::new(std::sync::Arc::clone(&told.service));
     let deployment = told.ask(SHOP, "production").await;
     told.look(&outbox).await;
     told.fake.suspend("acme");
     let suspended = "the App's installation on acme is suspended";
     let lifted = format!("{suspended}: an owner of acme lifts that, in its settings under GitHub Apps");
-    let decision = told.app.decide(&deployment).await.unwrap();
+    let decision = told.gate.decide(&deployment).await.unwrap();
     let Decision::Wait { why, items, .. } = decision else { panic!("{decision:?}") };
     assert_eq!(why, format!("unavailable: {lifted}"));
     assert_eq!(items[0].why, lifted);
-    let verdict = told.app.verdict_for_people(&deployment.stage, &deployment.commit).await.unwrap();
+    let verdict = told.gate.verdict_for_people(&deployment.stage, &deployment.commit).await.unwrap();
     assert!(verdict.items.iter().any(|item| item.why == lifted), "{verdict:?}");
 
     told.fake.unsuspend("acme");
     told.fake.uninstall("acme");
-    told.app.forget_look(&deployment);
-    let decision = told.app.decide(&deployment).await.unwrap();
+    told.gate.forget_look(&deployment);
+    let decision = told.gate.decide(&deployment).await.unwrap();
     let Decision::Wait { why, .. } = decision else { panic!("{decision:?}") };
     assert!(why.starts_with("unavailable: the App is not installed on acme/shop: install it"), "{why}");
 
     told.fake.install("acme");
     told.fake.suspend("acme");
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    told.app.forget_look(&deployment);
-    let decision = told.app.decide(&deployment).await.unwrap();
+    told.gate.forget_look(&deployment);
+    let decision = told.gate.decide(&deployment).await.unwrap();
     let Decision::End { outcome, failure } = decision else { panic!("{decision:?}") };
     assert!(failure.hint.as_deref().unwrap().contains("--override-gate"), "{failure:?}");
     told.append(&deployment, Event::Ended { outcome, failure: Some(failure) }, Effect::None).await;

@@ -12,14 +12,20 @@ use windlass_core::plain::{cut, plain};
 use windlass_core::quantity::tenths;
 use windlass_core::report;
 
-use crate::service::App;
+use crate::http::audience::Audience;
+use crate::service::Service;
+use crate::tell::view;
 
 const STYLE: &str = include_str!("deployment.css");
 const SCRIPT: &str = include_str!("deployment.js");
 
 /// The page. Its address cannot be guessed, and it holds no secret.
-pub(crate) async fn page(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    match content(&app, &id).await {
+pub(crate) async fn page(
+    State(service): State<Arc<Service>>,
+    State(audience): State<Arc<Audience>>,
+    Path(id): Path<String>,
+) -> Response {
+    match content(&service, &audience, &id).await {
         Ok(markup) => {
             // One random word a page: only this page's own script runs.
             let nonce = hex::encode(rand::random::<[u8; 16]>());
@@ -51,22 +57,23 @@ const LINE: usize = 8 * 1024;
 
 /// The log as it is kept, as text.
 pub(crate) async fn log(
-    State(app): State<Arc<App>>,
+    State(service): State<Arc<Service>>,
+    State(audience): State<Arc<Audience>>,
     Path(id): Path<String>,
 ) -> Result<Response, crate::http::ApiError> {
-    let deployment = crate::http::find_deployment(&app, &id).await?;
-    Ok(crate::http::log_as_text(app, deployment.id, crate::http::Reads::InTurn).await?)
+    let deployment = crate::http::find_deployment(&service, &id).await?;
+    Ok(crate::http::log_as_text(service, deployment.id, Some(audience)).await?)
 }
 
-async fn content(app: &App, id: &str) -> Result<Content, crate::http::ApiError> {
+async fn content(service: &Service, audience: &Audience, id: &str) -> Result<Content, crate::http::ApiError> {
     // Strangers' pages leave the store's readers to others.
-    let _turn = app.audience.page().await;
-    let deployment = crate::http::find_deployment(app, id).await?;
-    let plan = app.store.plan(&deployment.id).await?;
-    let messages = app.store.messages(&deployment.id, 0, plan.as_ref()).await?;
+    let _turn = audience.page().await;
+    let deployment = crate::http::find_deployment(service, id).await?;
+    let plan = service.store.plan(&deployment.id).await?;
+    let messages = service.store.messages(&deployment.id, 0, plan.as_ref()).await?;
     let seen = messages.last().map_or(0, |message| message.seq);
-    let last = app.store.last_messages(&deployment.id, seen, plan.as_ref()).await?;
-    Ok(Content { view: app.deployment_view(&deployment).await?, messages, last })
+    let last = service.store.last_messages(&deployment.id, seen, plan.as_ref()).await?;
+    Ok(Content { view: view::deployment_view(service, &deployment).await?, messages, last })
 }
 
 fn layout(content: &Content, nonce: &str) -> Markup {

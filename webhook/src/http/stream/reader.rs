@@ -6,12 +6,13 @@ use axum::response::sse::Event;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::reading::{Batch, Followed, Look, Reading};
-use crate::service::App;
+use super::reading::{Batch, Followed, Look, Reading, Readings};
+use crate::service::Service;
 use crate::store::StoreError;
 
 pub(super) struct Reader {
-    app: Arc<App>,
+    service: Arc<Service>,
+    readings: Arc<Readings>,
     followed: Followed,
     /// How far it has come.
     after: u64,
@@ -35,8 +36,8 @@ struct Joined {
 }
 
 impl Reader {
-    pub(super) fn new(app: Arc<App>, followed: Followed, after: u64) -> Self {
-        Self { app, followed, after, state: State::New }
+    pub(super) fn new(service: Arc<Service>, readings: Arc<Readings>, followed: Followed, after: u64) -> Self {
+        Self { service, readings, followed, after, state: State::New }
     }
 
     /// What comes next; `None` after the last word.
@@ -57,7 +58,7 @@ impl Reader {
         let (state, events) = match std::mem::replace(&mut self.state, State::Ended) {
             State::New => {
                 // Joined before it reads: nothing falls between the two.
-                let (reading, batches) = self.app.readings.join(&self.app, &self.followed).await?;
+                let (reading, batches) = self.readings.join(&self.service, &self.followed).await?;
                 (self.behind(Joined { batches, _reading: reading }), Vec::new())
             }
             State::Behind(mut look, joined) => {
@@ -90,6 +91,6 @@ impl Reader {
     }
 
     fn behind(&self, joined: Joined) -> State {
-        State::Behind(Box::new(Look::new(Arc::clone(&self.app), self.followed.clone())), joined)
+        State::Behind(Box::new(Look::new(Arc::clone(&self.service), self.followed.clone())), joined)
     }
 }

@@ -10,7 +10,7 @@ use windlass_core::names::{DeploymentId, TaskId};
 use windlass_core::plan::Plan;
 
 use super::{deployment_event, task_event};
-use crate::service::App;
+use crate::service::Service;
 use crate::store::{Progress, StoreError};
 
 /// So many batches wait for a reader that is slow; it reads the store itself then.
@@ -53,13 +53,13 @@ impl Readings {
     /// The reading of what is followed, from no later than what is in the store after this.
     pub(super) async fn join(
         &self,
-        app: &Arc<App>,
+        service: &Arc<Service>,
         followed: &Followed,
     ) -> Result<(Arc<Reading>, broadcast::Receiver<Arc<Batch>>), StoreError> {
         if let Some(joined) = self.known(followed) {
             return Ok(joined);
         }
-        let look = Look::new(Arc::clone(app), followed.clone());
+        let look = Look::new(Arc::clone(service), followed.clone());
         let Progress { newest, .. } = look.progress().await?;
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Another one may have begun it meanwhile.
@@ -89,8 +89,8 @@ fn joined(reading: Arc<Reading>) -> Option<(Arc<Reading>, broadcast::Receiver<Ar
 
 /// Whoever hears nothing more is told by the sender's end.
 async fn read(mut look: Look, mut after: u64, batches: broadcast::Sender<Arc<Batch>>) {
-    let mut changes = look.app.store.changes();
-    let shutdown = look.app.shutdown.clone();
+    let mut changes = look.service.store.changes();
+    let shutdown = look.service.shutdown.clone();
     loop {
         changes.mark_unchanged();
         match look.after(after).await {
@@ -114,15 +114,15 @@ async fn read(mut look: Look, mut after: u64, batches: broadcast::Sender<Arc<Bat
 
 /// Somebody's look at the store.
 pub(super) struct Look {
-    app: Arc<App>,
+    service: Arc<Service>,
     followed: Followed,
     /// Of a deployment: it never changes.
     plan: Option<Plan>,
 }
 
 impl Look {
-    pub(super) fn new(app: Arc<App>, followed: Followed) -> Self {
-        Self { app, followed, plan: None }
+    pub(super) fn new(service: Arc<Service>, followed: Followed) -> Self {
+        Self { service, followed, plan: None }
     }
 
     /// What comes after a place in the sequence, up to a thousand of them.
@@ -132,7 +132,7 @@ impl Look {
         if newest <= after {
             return Ok(Batch { after, last: after, events: Vec::new(), ended });
         }
-        let store = &self.app.store;
+        let store = &self.service.store;
         let (last, events) = match &self.followed {
             Followed::Deployment(id) => {
                 if self.plan.is_none() {
@@ -154,8 +154,8 @@ impl Look {
 
     async fn progress(&self) -> Result<Progress, StoreError> {
         let found = match &self.followed {
-            Followed::Deployment(id) => self.app.store.deployment_progress(id).await?,
-            Followed::Task(id) => self.app.store.task_progress(id).await?,
+            Followed::Deployment(id) => self.service.store.deployment_progress(id).await?,
+            Followed::Task(id) => self.service.store.task_progress(id).await?,
         };
         // What is gone says nothing more.
         Ok(found.unwrap_or(Progress { ended: true, newest: 0 }))

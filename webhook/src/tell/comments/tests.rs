@@ -9,7 +9,7 @@ const SHOP: &str = "acme/shop";
 /// A pull request that is merged, and a service that comments.
 async fn merged(more: &str) -> (Told, Comments, u64, String) {
     let told = Told::start_with(As::App, &[SHOP], more).await;
-    let comments = Comments(Arc::clone(&told.app));
+    let comments = Comments(Arc::clone(&told.service));
     let (number, commit) = merge(&told, "feature");
     (told, comments, number, commit)
 }
@@ -47,7 +47,7 @@ async fn a_pull_request_gets_one_comment_that_is_edited_from_stage_to_stage() {
     let told_of: Vec<_> = comment.iter().map(|text| told_of(text)).collect();
     assert_eq!(told_of, [[false, true, false], [false, false, true], [true, false, true]]);
     assert!(comment[2].contains("test is red") && comment[2].contains(&format!("/deployments/{}", production.id)));
-    let marker = format!("<!-- windlass {} -->\n", told.app.installation);
+    let marker = format!("<!-- windlass {} -->\n", told.service.installation);
     assert!(comment.iter().all(|text| text.starts_with(&marker)));
 }
 
@@ -143,7 +143,7 @@ async fn only_a_pull_request_that_was_merged_as_this_commit_into_the_stages_bran
 async fn a_hanging_comment_delays_no_deployment_status() {
     let (told, comments, _, commit) = merged("").await;
     told.fake.hang("*/comments");
-    let outbox = super::super::outbox::Outbox::new(Arc::clone(&told.app));
+    let outbox = super::super::outbox::Outbox::new(Arc::clone(&told.service));
     let deployment = told.ask_for_commit(SHOP, "production", &commit, &[("default", 3)]).await;
     told.begin(&deployment).await;
     comments.activate().await.unwrap();

@@ -9,7 +9,7 @@ const SHOP: &str = "acme/shop";
 
 async fn shop() -> (Told, Outbox) {
     let told = Told::start(As::Token, &[SHOP]).await;
-    let outbox = Outbox::new(Arc::clone(&told.app));
+    let outbox = Outbox::new(Arc::clone(&told.service));
     (told, outbox)
 }
 
@@ -63,7 +63,7 @@ async fn rule_068_a_limit_that_one_notice_meets_is_obeyed_by_all_of_the_account(
 async fn rule_070_a_suspended_app_stops_its_own_projects_and_no_others() {
     const OTHER: &str = "umbrella/site";
     let told = Told::start(As::App, &[SHOP, OTHER]).await;
-    let outbox = Outbox::new(Arc::clone(&told.app));
+    let outbox = Outbox::new(Arc::clone(&told.service));
     told.fake.suspend("umbrella");
     let (mine, theirs) = (told.ask(SHOP, "production").await, told.ask(OTHER, "production").await);
     told.refuse(&mine).await;
@@ -79,7 +79,7 @@ async fn rule_070_a_suspended_app_stops_its_own_projects_and_no_others() {
 async fn rule_070_a_project_whose_requests_hang_holds_up_no_other() {
     const OTHER: &str = "umbrella/site";
     let told = Told::start(As::Token, &[SHOP, OTHER]).await;
-    let outbox = Outbox::new(Arc::clone(&told.app));
+    let outbox = Outbox::new(Arc::clone(&told.service));
     told.fake.hang("/repos/acme/*");
     let (hangs, goes) = (told.ask(SHOP, "production").await, told.ask(OTHER, "production").await);
     outbox.activate().await.unwrap();
@@ -103,8 +103,8 @@ async fn rule_059_what_github_refuses_for_good_is_asked_for_once_and_shown() {
         told.succeed(&deployment).await;
         assert_eq!(told.look_and_ask(&outbox).await, None, "{status}: nothing is left to tell");
         assert_eq!((told.sent("POST", "/deployments"), told.sent("POST", "/statuses")), (1, 0), "{status}");
-        let ended = told.app.store.deployment(&deployment.id).await.unwrap().unwrap();
-        let view = told.app.deployment_view(&ended).await.unwrap();
+        let ended = told.service.store.deployment(&deployment.id).await.unwrap().unwrap();
+        let view = crate::tell::view::deployment_view(&told.service, &ended).await.unwrap();
         let [warning] = &view.warnings[..] else { panic!("{:?}", view.warnings) };
         let expected =
             format!("GitHub could not be told: GitHub refused POST /repos/acme/shop/deployments with status {status}");
@@ -141,7 +141,7 @@ async fn rule_060_a_deployment_of_another_commit_is_closed_and_never_asked_for_a
     told.look(&outbox).await;
     assert_eq!(told.states(&deployment), ["error"]);
     assert_eq!(told.sent("POST", "/deployments"), 1);
-    let why = told.app.store.untold(&deployment.id).await.unwrap().unwrap();
+    let why = told.service.store.untold(&deployment.id).await.unwrap().unwrap();
     assert!(why.contains("instead of"), "{why}");
 }
 
