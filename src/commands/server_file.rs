@@ -4,7 +4,7 @@ use std::path::Path;
 
 use windlass_core::config::ServerConfig;
 use windlass_core::hint::Hint;
-use windlass_webhook::{ServeError, StoreError};
+use windlass_webhook::{FolderError, ServeError, StoreError};
 
 use crate::error::{CommandError, Status};
 use crate::target::unreadable;
@@ -39,14 +39,14 @@ impl From<ServeError> for CommandError {
                 Self::from_chain(Status::Misused, &error).maybe_hint(engine.hint())
             }
             ServeError::Engine(engine) => Self::from_chain(Status::Failed, &error).maybe_hint(engine.hint()),
-            ServeError::AlreadyRunning { .. } => Self::from_chain(Status::Failed, &error)
+            ServeError::Folder(FolderError::AlreadyRunning { .. }) => Self::from_chain(Status::Failed, &error)
                 .hint("stop it, or give this one another `data` folder in its file"),
             ServeError::Listen { .. } => {
                 Self::from_chain(Status::Failed, &error).hint("stop what listens there, or change `listen` in the file")
             }
-            ServeError::Folder { .. } => Self::from_chain(Status::Failed, &error)
+            ServeError::Folder(FolderError::Unusable { .. }) => Self::from_chain(Status::Failed, &error)
                 .hint("let this user write the folder, or change `data` in the server's file"),
-            ServeError::StoreLost { store, left, .. } => {
+            ServeError::Folder(FolderError::StoreLost { store, left, .. }) => {
                 let copy = left.iter().rev().find(|name| name.ends_with(".db"));
                 let copy = copy.map(|name| format!(" (`{name}` is a copy from before an update)")).unwrap_or_default();
                 Self::misused(error.to_string()).hint(format!(
@@ -55,7 +55,9 @@ impl From<ServeError> for CommandError {
                     store.display()
                 ))
             }
-            ServeError::StoreThere { .. } => Self::misused(error.to_string()).hint("start it without --new"),
+            ServeError::Folder(FolderError::StoreThere { .. }) => {
+                Self::misused(error.to_string()).hint("start it without --new")
+            }
             ServeError::Store(StoreError::OtherSchema { found, known }) => {
                 let hint = if found > known {
                     "use the version of Windlass that made it so, or a newer one"

@@ -6,9 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::serve::ServeError;
-use crate::store::FILE;
-
+/// The store's file in the data folder.
+pub(crate) const STORE: &str = "windlass.db";
 /// The installation's key.
 pub(crate) const KEY: &str = "fingerprint.key";
 const LOCK: &str = "serve.lock";
@@ -18,6 +17,42 @@ const FOLDER_MODE: u32 = 0o700;
 pub(crate) const FILE_MODE: u32 = 0o600;
 /// What `windlass token` does while it has the folder takes less.
 const SHORTLY: Duration = Duration::from_secs(3);
+
+/// Why a data folder cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It cannot be used.
+    #[error("the data folder {} cannot be used", folder.display())]
+    Unusable {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another service works with it.
+    #[error("another windlass service uses the data folder {}", folder.display())]
+    AlreadyRunning {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// Something is left of an installation, and its store is not.
+    #[error("the store {} {is}, and what belongs to it is there: {}", store.display(), left.join(", "))]
+    StoreLost {
+        /// Its file.
+        store: PathBuf,
+        /// How it is not there.
+        is: &'static str,
+        /// What is left.
+        left: Vec<String>,
+    },
+    /// A new installation is wanted where there is one.
+    #[error("there is a store in {} already: it is no new installation", folder.display())]
+    StoreThere {
+        /// Where.
+        folder: PathBuf,
+    },
+}
 
 /// Whether a store that is not there is a mishap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +97,13 @@ pub fn close_to_others(folder: &Path) -> io::Result<()> {
 }
 
 /// Locks the folder for as long as the file lives. Whoever has it for a moment is waited for.
-pub(crate) async fn claim(folder: &Path) -> Result<File, ServeError> {
+pub(crate) async fn claim(folder: &Path) -> Result<File, FolderError> {
     let begun = Instant::now();
     loop {
         match try_claim(folder)? {
             Some(lock) => return Ok(lock),
             None if begun.elapsed() > SHORTLY => {
-                return Err(ServeError::AlreadyRunning { folder: folder.to_owned() });
+                return Err(FolderError::AlreadyRunning { folder: folder.to_owned() });
             }
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -76,8 +111,8 @@ pub(crate) async fn claim(folder: &Path) -> Result<File, ServeError> {
 }
 
 /// `None`: somebody has it.
-pub(crate) fn try_claim(folder: &Path) -> Result<Option<File>, ServeError> {
-    let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
+pub(crate) fn try_claim(folder: &Path) -> Result<Option<File>, FolderError> {
+    let failed = |source| FolderError::Unusable { folder: folder.to_owned(), source };
     close_to_others(folder).map_err(failed)?;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(FILE_MODE);
@@ -90,12 +125,12 @@ pub(crate) fn try_claim(folder: &Path) -> Result<Option<File>, ServeError> {
 }
 
 /// Refuses to take a folder for a new one of which the store is lost.
-pub(crate) fn look_for_the_store(folder: &Path, beginning: Beginning) -> Result<(), ServeError> {
-    let there = fs::metadata(folder.join(FILE)).is_ok_and(|store| store.len() > 0);
-    let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
+pub(crate) fn look_for_the_store(folder: &Path, beginning: Beginning) -> Result<(), FolderError> {
+    let there = fs::metadata(folder.join(STORE)).is_ok_and(|store| store.len() > 0);
+    let failed = |source| FolderError::Unusable { folder: folder.to_owned(), source };
     match (there, beginning) {
         (true, Beginning::AsFound) => Ok(()),
-        (true, Beginning::Anew) => Err(ServeError::StoreThere { folder: folder.to_owned() }),
+        (true, Beginning::Anew) => Err(FolderError::StoreThere { folder: folder.to_owned() }),
         (false, Beginning::Anew) => {
             tracing::warn!(folder = %folder.display(), "a new installation begins: what an earlier one left is not touched");
             Ok(())
@@ -105,9 +140,9 @@ pub(crate) fn look_for_the_store(folder: &Path, beginning: Beginning) -> Result<
             if left.is_empty() {
                 return Ok(());
             }
-            let store = folder.join(FILE);
+            let store = folder.join(STORE);
             let is = if store.exists() { "is empty" } else { "is gone" };
-            Err(ServeError::StoreLost { store, is, left })
+            Err(FolderError::StoreLost { store, is, left })
         }
     }
 }
@@ -119,7 +154,7 @@ fn remains(folder: &Path) -> io::Result<Vec<String>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_copy = name.starts_with("windlass.before-") && name.ends_with(".db");
-        let is_log = name == format!("{FILE}-wal") && entry.metadata()?.len() > 0;
+        let is_log = name == format!("{STORE}-wal") && entry.metadata()?.len() > 0;
         let is_snapshot = name.starts_with("gateway-") && name.ends_with(".json");
         if name == KEY || is_copy || is_log || is_snapshot {
             left.push(name);

@@ -29,7 +29,7 @@ mod wake;
 mod work;
 
 pub use config::SettingsError;
-pub use data_folder::{Beginning, close_to_others};
+pub use data_folder::{Beginning, FolderError, close_to_others};
 pub use doctor::{Finding, Found, doctor};
 pub use serve::{Running, ServeError, installation, serve};
 pub use store::StoreError;

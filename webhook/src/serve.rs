@@ -1,7 +1,7 @@
 //! The service's life: read the secrets, claim the data folder, open the store, find the hosts, answer, and end.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use windlass_listen::{Limits, Seats, open_files};
 use crate::at_work::AtWork;
 use crate::background;
 use crate::config::{Environment, Settings, SettingsError};
-use crate::data_folder::{self, Beginning, KEY};
+use crate::data_folder::{self, Beginning, FolderError, KEY};
 use crate::deploy::catch_up;
 use crate::gate::Gate;
 use crate::github::oidc::Issuer;
@@ -40,37 +40,9 @@ pub enum ServeError {
     /// A secret is missing.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The data folder cannot be used.
-    #[error("the data folder {} cannot be used", folder.display())]
-    Folder {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Another service works with the same folder.
-    #[error("another windlass service uses the data folder {}", folder.display())]
-    AlreadyRunning {
-        /// Which.
-        folder: PathBuf,
-    },
-    /// Something is left of an installation, and its store is not.
-    #[error("the store {} {is}, and what belongs to it is there: {}", store.display(), left.join(", "))]
-    StoreLost {
-        /// Its file.
-        store: PathBuf,
-        /// How it is not there.
-        is: &'static str,
-        /// What is left.
-        left: Vec<String>,
-    },
-    /// A new installation is wanted where there is one.
-    #[error("there is a store in {} already: it is no new installation", folder.display())]
-    StoreThere {
-        /// Where.
-        folder: PathBuf,
-    },
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -214,10 +186,10 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 }
 
 /// A random key of the installation's own, in a file beside the store. A store that has been used had one.
-fn installation_key(folder: &Path, is_used: bool) -> Result<Vec<u8>, ServeError> {
+fn installation_key(folder: &Path, is_used: bool) -> Result<Vec<u8>, FolderError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let failed = |source| ServeError::Folder { folder: folder.to_owned(), source };
+    let failed = |source| FolderError::Unusable { folder: folder.to_owned(), source };
     let path = folder.join(KEY);
     match std::fs::read(&path) {
         Ok(key) if key.len() == 32 => Ok(key),

@@ -105,13 +105,10 @@ pub enum StoreError {
     IllegalTransition(#[from] windlass_core::deployment::IllegalTransition),
 }
 
-/// Its file in the data folder.
-pub(crate) const FILE: &str = "windlass.db";
-
 impl Store {
     /// Opens the store in a folder, which must exist, and brings its schema forward.
     pub(crate) async fn open(folder: &Path, now: Timestamp) -> Result<Self, StoreError> {
-        let file = folder.join(FILE);
+        let file = folder.join(data_folder::STORE);
         let file = data_folder::make_file(&file)
             .map_err(|error| StoreError::Open { why: windlass_core::reason::plain(&error.to_string()), file })?;
         let store = Self::connect(&file).await?;
@@ -122,7 +119,7 @@ impl Store {
 
     /// Opens the store of a service that runs. Its schema is that service's: nothing is changed of it.
     pub(crate) async fn open_as_it_is(folder: &Path, patience: Duration) -> Result<Self, StoreError> {
-        let store = Self::connect(&folder.join(FILE)).await?;
+        let store = Self::connect(&folder.join(data_folder::STORE)).await?;
         let known = schema::newest_known();
         let begun = tokio::time::Instant::now();
         loop {

@@ -13,7 +13,7 @@ mod reference;
 pub mod server;
 
 pub use diagnostic::{ConfigError, Diagnostic};
-pub use limits::{Claim, Claims, Refusal, located};
+pub use limits::{AskedHosts, Claim, Claims, Refusal, located};
 pub use project::{
     AppConfig, AppUrl, Boot, BootLimit, Build, HOST_GATEWAY, Health, HealthCheck, HostSelector, LogBound, Migrate,
     ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs, Ulimit, Volume,

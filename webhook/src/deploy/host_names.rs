@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use windlass_core::config::{AppConfig, Claim, Claims, Limits};
+use windlass_core::config::{AskedHosts, Claim, Refusal};
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::names::{AppName, ProjectName};
+use windlass_core::names::ProjectName;
 
 use crate::deploy::planning::{Intent, PlanningError};
 use crate::release_config::stored_config;
@@ -21,33 +21,6 @@ pub(crate) struct Ownership {
     gone: Vec<StoredClaim>,
     /// Served since before it was written down.
     missing: Vec<(ProjectName, Claim)>,
-}
-
-/// What a deployment asks for.
-#[derive(Debug)]
-pub(crate) struct AskedHosts {
-    project: ProjectName,
-    limits: Limits,
-    apps: BTreeMap<AppName, AppConfig>,
-    /// What the server's file allows other projects.
-    allowed: Vec<Claim>,
-}
-
-impl AskedHosts {
-    /// As what the project has it from then on.
-    pub(crate) fn claims(&self) -> BTreeSet<Claim> {
-        self.apps.values().flat_map(|app| self.limits.claims(app)).collect()
-    }
-
-    /// Why it may not, given what each project has.
-    pub(crate) fn refusal(&self, had: impl IntoIterator<Item = (ProjectName, Claim)>) -> Option<Failure> {
-        let mut claims = Claims { allowed: self.allowed.clone(), ..Claims::default() };
-        for (project, claim) in had {
-            if project == self.project { claims.own.push(claim) } else { claims.others.push(claim) }
-        }
-        let taken = self.apps.iter().find_map(|(name, app)| self.limits.taken(name, app, &claims))?;
-        Some(Failure::new(FailureCode::PolicyRefused, taken.to_string()).hint(taken.remedy))
-    }
 }
 
 /// Compares what is written down with what is served.
@@ -107,5 +80,10 @@ pub(crate) async fn check_hosts(service: &Service, intent: &Intent<'_>) -> Resul
     let asked = asked_hosts(service, intent).await?;
     let Ownership { stays, missing, .. } = ownership(service).await?;
     let had = stays.into_iter().map(|it| (it.project, it.claim)).chain(missing);
-    asked.refusal(had).map_or(Ok(()), |failure| Err(failure.into()))
+    asked.refusal(had).map_or(Ok(()), |refusal| Err(taken(refusal).into()))
+}
+
+/// What is another project's, as people are told.
+pub(crate) fn taken(refusal: Refusal) -> Failure {
+    Failure::new(FailureCode::PolicyRefused, refusal.to_string()).hint(refusal.remedy)
 }

@@ -199,7 +199,7 @@ async fn planned(
     let plan = planning::plan(service, intent, generation).await?;
     host_names::settle_claims(service).await?;
     let hosts = host_names::asked_hosts(service, intent).await?;
-    service.store.append_plan(deployment, &plan, &hosts, service.clock.now()).await??;
+    service.store.append_plan(deployment, &plan, &hosts, service.clock.now()).await?.map_err(host_names::taken)?;
     Ok(plan)
 }
 

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
-use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Failure, Outcome, Phase, Wait};
+use windlass_core::config::{AskedHosts, Refusal};
+use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase, Wait};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::Plan;
 use windlass_core::report;
@@ -17,7 +18,6 @@ use super::deployments::StoredDeployment;
 use super::leases::hold;
 use super::outbox::{Notice, enqueue};
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
-use crate::deploy::host_names::AskedHosts;
 use crate::github::DeploymentState as GitHubState;
 
 /// What follows from an event beside the event.
@@ -104,7 +104,7 @@ impl Store {
         plan: &Plan,
         hosts: &AskedHosts,
         now: Timestamp,
-    ) -> Result<Result<Deployment, Failure>, StoreError> {
+    ) -> Result<Result<Deployment, Refusal>, StoreError> {
         let mut write = self.begin().await?;
         let project = &deployment.stage.project;
         if let Some(refusal) = hosts.refusal(claims::all(&mut write).await?) {

@@ -1,9 +1,11 @@
 //! What a repository's file asks for and the server's does not allow.
 
+mod asked;
 mod hosts;
 mod place;
 mod sandbox;
 
+pub use asked::AskedHosts;
 pub use hosts::{Claim, Claims};
 
 use std::fmt;
