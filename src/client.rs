@@ -11,7 +11,7 @@ use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Host, Url};
 use windlass_core::api::{
     Bearer, DeploymentMessage, DeploymentView, HostView, LogQuery, NewDeployment, NewRelease, NewTask, Page, PlanView,
     Release, SILENT_HOSTS, SignIn, SignedIn, StageView, StaleTasks, StartedTask, TaskMessage, TaskView, Version,
@@ -22,7 +22,6 @@ use windlass_core::stage::Stage;
 use windlass_core::verdict::Verdict;
 
 use crate::error::CommandError;
-use crate::target::is_loopback;
 
 pub(crate) use error::ClientError;
 pub(crate) use lock::FoundLock;
@@ -45,6 +44,16 @@ pub(crate) struct Client {
 fn path_of<'a>(stage: &'a Stage, below: &[&'a str]) -> Vec<&'a str> {
     let own = ["projects", stage.project.owner(), stage.project.repository(), "stages", stage.name.as_str()];
     own.into_iter().chain(below.iter().copied()).collect()
+}
+
+/// Whether nothing of it leaves this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 impl Client {

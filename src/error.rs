@@ -221,7 +221,8 @@ impl CommandError {
 
     /// As it is shown; nothing where nobody looks.
     pub(crate) fn render(&self) -> Option<String> {
-        use crate::output::{BOLD_RED, BOLD_YELLOW, theirs};
+        use crate::style::{BOLD_RED, BOLD_YELLOW};
+        use crate::theirs::theirs;
         if self.0.silent {
             return None;
         }

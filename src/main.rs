@@ -13,7 +13,9 @@ mod memory;
 mod output;
 mod recipe;
 mod reconnect;
+mod style;
 mod target;
+mod theirs;
 
 use std::process::ExitCode;
 

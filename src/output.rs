@@ -6,31 +6,23 @@ mod finding;
 mod log;
 mod progress;
 mod table;
-mod theirs;
 mod when;
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::error::CommandError;
+use crate::theirs;
 
+pub(crate) use crate::style::{BOLD, BOLD_YELLOW, DIM, GREEN, RED, YELLOW};
+pub(crate) use crate::theirs::theirs;
 pub(crate) use finding::Finding;
 #[cfg(feature = "service")]
 pub(crate) use log::start_log;
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
-pub(crate) use theirs::theirs;
 pub(crate) use when::{ago, elapsed, until};
-
-pub(crate) const BOLD: Style = Style::new().bold();
-pub(crate) const DIM: Style = Style::new().dimmed();
-pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
-pub(crate) const RED: Style = AnsiColor::Red.on_default();
-pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
-pub(crate) const BOLD_RED: Style = AnsiColor::Red.on_default().bold();
-pub(crate) const BOLD_YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 
 /// A line, or several, of what was asked for.
 pub(crate) fn result(text: &str) -> Result<(), CommandError> {

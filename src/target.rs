@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use url::{Host, Url};
+use url::Url;
 use windlass_core::config::ProjectFile;
 use windlass_core::names::{AppName, StageName};
 use windlass_core::stage::Stage;
 
 use crate::checkout::project_of_origin;
 use crate::cli::Where;
-use crate::client::Client;
+use crate::client::{Client, is_loopback};
 use crate::error::CommandError;
 
 /// Where a project's file lies.
@@ -110,15 +110,6 @@ pub(crate) fn server_url(text: &str) -> Result<Url, CommandError> {
         return Err(wrong("it holds a password; the token goes into WINDLASS_TOKEN".to_owned()));
     }
     Ok(url)
-}
-
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// The project's file; `None` where there is none. `shown` is what mistakes are shown under.

@@ -18,6 +18,7 @@ mod deploy;
 mod docker_restart;
 mod docs;
 mod events;
+mod floors;
 mod from_nothing;
 mod full_disk;
 mod gate;

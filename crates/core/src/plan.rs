@@ -22,13 +22,13 @@ pub use desired::{
 };
 pub use exchange::Exchanged;
 pub use one_off::one_off;
-pub use step::{HostImage, HostService, HostTask, RetiredTask, Step, StepKind, TaskHealthCheck, UnroutedService};
+pub use step::{HostImage, HostService, RetiredTask, Step, StepKind, TaskHealthCheck, UnroutedService};
 
 use crate::hint::Hint;
 use crate::names::{
     AppName, CommitSha, DeploymentId, Generation, HostName, ProjectName, ReleaseNumber, RoleName, StageName,
 };
-use crate::task::{ObservedTask, TaskSpec};
+use crate::task::{HostTask, ObservedTask, TaskSpec};
 
 /// The immutable list of steps that takes a stage from what runs to what should run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

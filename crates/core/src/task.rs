@@ -10,7 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Health, Resources, Sandbox, Stop, Volume};
 use crate::labels::TaskLabels;
 use crate::names::{Digest, HostName, ImageName};
-use crate::plan::HostTask;
+
+/// A container by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostTask {
+    /// Where.
+    pub host: HostName,
+    /// The container's name.
+    pub name: String,
+}
 
 /// The image of a release: by digest in a registry, or, without a name, by its id on the host's own engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,9 +19,9 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::Remove;
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, HostName, InstallationId};
-use windlass_core::plan::{HostImage, HostTask, Plan, RetiredTask, Step, UnroutedService};
+use windlass_core::plan::{HostImage, Plan, RetiredTask, Step, UnroutedService};
 use windlass_core::quantity::Duration;
-use windlass_core::task::{Exit, Image, LogLine, TaskSpec};
+use windlass_core::task::{Exit, HostTask, Image, LogLine, TaskSpec};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, GatewayError};

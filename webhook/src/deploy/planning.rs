@@ -11,9 +11,9 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::exec;
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, DeploymentId, Generation, HostName, ReleaseNumber};
-use windlass_core::plan::{DeploymentKind, DesiredApp, DesiredState, HostTask, Plan, PlanHost, PreviousRelease, Step};
+use windlass_core::plan::{DeploymentKind, DesiredApp, DesiredState, Plan, PlanHost, PreviousRelease, Step};
 use windlass_core::stage::Stage;
-use windlass_core::task::{Image, ObservedTask, TaskSpec};
+use windlass_core::task::{HostTask, Image, ObservedTask, TaskSpec};
 
 use crate::config::fingerprint;
 use crate::deploy::host_names;

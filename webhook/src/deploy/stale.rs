@@ -9,9 +9,9 @@ use windlass_core::config::Stop;
 use windlass_core::deployment::Phase;
 use windlass_core::labels::Kind;
 use windlass_core::names::{AppName, HostName, InstallationId, RepositoryId, StageName};
-use windlass_core::plan::{HostTask, Plan, Step};
+use windlass_core::plan::{Plan, Step};
 use windlass_core::stage::Stage;
-use windlass_core::task::ObservedTask;
+use windlass_core::task::{HostTask, ObservedTask};
 
 use crate::intake::projects;
 use crate::service::Service;

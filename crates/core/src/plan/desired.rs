@@ -9,8 +9,8 @@ use crate::names::{
     AppName, CommitSha, DeploymentId, Generation, HostName, InstallationId, ProjectName, ReleaseNumber, RepositoryId,
     RoleName, StageName,
 };
-use crate::plan::{DeploymentKind, HostTask};
-use crate::task::{Image, TaskSpec};
+use crate::plan::DeploymentKind;
+use crate::task::{HostTask, Image, TaskSpec};
 
 /// What should run.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! How far old tasks have given way to new ones, for the way back.
 
 use crate::names::Generation;
-use crate::plan::{HostService, HostTask, Plan, RetiredTask, Step};
-use crate::task::TaskSpec;
+use crate::plan::{HostService, Plan, RetiredTask, Step};
+use crate::task::{HostTask, TaskSpec};
 
 /// What has to be taken back, new tasks first: never two at once on the way back either.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

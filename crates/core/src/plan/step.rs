@@ -10,7 +10,7 @@ use crate::deployment::FailureCode;
 use crate::gateway::{Hold, Probe, Route, ServiceKey, ServiceSpec, Target};
 use crate::names::{AppName, Generation, HostName, ReleaseNumber, RoleName};
 use crate::quantity::Duration;
-use crate::task::{Image, TaskSpec};
+use crate::task::{HostTask, Image, TaskSpec};
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,15 +142,6 @@ pub struct HostImage {
     /// Where its own HEALTHCHECK decides: how long a task may take to become healthy, the shortest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_deadline: Option<Duration>,
-}
-
-/// A container by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct HostTask {
-    /// Where.
-    pub host: HostName,
-    /// The container's name.
-    pub name: String,
 }
 
 /// A container whose health the engine waits for.

@@ -10,11 +10,11 @@ use crate::config::{HealthCheck, Strategy};
 use crate::labels::Kind;
 use crate::names::{AppName, HostName};
 use crate::plan::{
-    AppChange, DeploymentKind, DesiredApp, DesiredState, HostImage, HostService, HostTask, Plan, PlanError, Revert,
-    Step, TaskHealthCheck,
+    AppChange, DeploymentKind, DesiredApp, DesiredState, HostImage, HostService, Plan, PlanError, Revert, Step,
+    TaskHealthCheck,
 };
 use crate::quantity::Duration;
-use crate::task::{ObservedTask, TaskSpec};
+use crate::task::{HostTask, ObservedTask, TaskSpec};
 
 use role::RolePart;
 pub(super) use tasks::one_task;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::AwaitDrained;
 use windlass_core::names::HostName;
-use windlass_core::plan::{HostService, HostTask, RetiredTask};
-use windlass_core::task::TaskSpec;
+use windlass_core::plan::{HostService, RetiredTask};
+use windlass_core::task::{HostTask, TaskSpec};
 
 use crate::execute::{Hosts, StepContext, all};
 

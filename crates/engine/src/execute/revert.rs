@@ -8,7 +8,8 @@ use windlass_core::config::Stop;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::{AwaitDrained, Discard, Switch, Target};
 use windlass_core::names::HostName;
-use windlass_core::plan::{Exchanged, HostService, HostTask, Plan, RetiredTask, Revert, Step};
+use windlass_core::plan::{Exchanged, HostService, Plan, RetiredTask, Revert, Step};
+use windlass_core::task::HostTask;
 
 use crate::error::{EngineError, GatewayError};
 use crate::execute::switch::not_switched;

@@ -5,8 +5,9 @@ use std::time::Duration as StdDuration;
 use futures_util::future::try_join_all;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::{AwaitAiling, TargetStatus};
-use windlass_core::plan::{HostService, HostTask};
+use windlass_core::plan::HostService;
 use windlass_core::quantity::Duration;
+use windlass_core::task::HostTask;
 
 use crate::engine::Engine;
 use crate::execute::{Hosts, StepContext, all};

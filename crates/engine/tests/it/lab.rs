@@ -8,9 +8,9 @@ use windlass_core::labels::{Kind, TaskLabels};
 use windlass_core::names::{
     AppName, DeploymentId, Generation, HostName, InstallationId, ReleaseNumber, RepositoryId, RoleName,
 };
-use windlass_core::plan::{HostTask, TaskHealthCheck};
+use windlass_core::plan::TaskHealthCheck;
 use windlass_core::quantity::Duration;
-use windlass_core::task::{Image, TaskSpec};
+use windlass_core::task::{HostTask, Image, TaskSpec};
 use windlass_engine::{Engine, Secrets};
 use windlass_testing::sample_app;
 

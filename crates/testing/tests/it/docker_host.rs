@@ -8,9 +8,9 @@ use tokio::net::UnixStream;
 use windlass_core::config::{DockerEndpoint, Health, HealthCheck, Resources, Sandbox, Stop};
 use windlass_core::labels::{Kind, TaskLabels};
 use windlass_core::names::{AppName, Generation, InstallationId, ReleaseNumber, RepositoryId, RoleName};
-use windlass_core::plan::{HostTask, TaskHealthCheck};
+use windlass_core::plan::TaskHealthCheck;
 use windlass_core::quantity::Duration;
-use windlass_core::task::{Image, TaskSpec};
+use windlass_core::task::{HostTask, Image, TaskSpec};
 use windlass_engine::{BootOutcome, Engine, Secrets};
 use windlass_testing::docker::{App, Behaviour, FakeEngine};
 

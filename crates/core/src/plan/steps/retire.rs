@@ -6,8 +6,8 @@ use crate::config::Stop;
 use crate::gateway::ServiceKey;
 use crate::plan::steps::role::RolePart;
 use crate::plan::steps::{is_old_service, observed_task};
-use crate::plan::{DesiredState, HostTask, RetiredTask, Step, UnroutedService};
-use crate::task::{Image, ObservedTask, TaskSpec};
+use crate::plan::{DesiredState, RetiredTask, Step, UnroutedService};
+use crate::task::{HostTask, Image, ObservedTask, TaskSpec};
 
 /// Whatever of these apps runs now is stopped and kept; what was stopped before goes for good, unless it serves again.
 pub(super) fn retire(desired: &DesiredState<'_>, observed: &[ObservedTask], parts: &[RolePart<'_>]) -> Step {

@@ -7,8 +7,8 @@ use crate::gateway::Hold;
 use crate::names::{AppName, HostName, RoleName};
 use crate::plan::steps::retire::retired_task;
 use crate::plan::steps::{back, is_old_service, services, tasks};
-use crate::plan::{DesiredApp, DesiredState, HostService, HostTask, PlanError, RetiredTask, hosts_of};
-use crate::task::{ObservedTask, TaskSpec};
+use crate::plan::{DesiredApp, DesiredState, HostService, PlanError, RetiredTask, hosts_of};
+use crate::task::{HostTask, ObservedTask, TaskSpec};
 
 /// One role's part in a plan.
 pub(super) struct RolePart<'a> {

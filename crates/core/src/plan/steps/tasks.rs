@@ -6,8 +6,8 @@ use crate::config::RoleConfig;
 use crate::labels::{Kind, TaskLabels};
 use crate::names::{AppName, HostName, RoleName};
 use crate::plan::steps::observed_task;
-use crate::plan::{DeploymentKind, DesiredApp, DesiredState, HostTask, PlanHost, scale_of};
-use crate::task::{ObservedTask, TaskSpec, TaskStatus};
+use crate::plan::{DeploymentKind, DesiredApp, DesiredState, PlanHost, scale_of};
+use crate::task::{HostTask, ObservedTask, TaskSpec, TaskStatus};
 
 /// What it says of itself to the app; the one value that differs between two deployments of the same.
 const OWN_NAME: &str = "WINDLASS_TASK";

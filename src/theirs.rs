@@ -11,7 +11,7 @@ static ON_A_RUNNER: LazyLock<bool> =
     LazyLock::new(|| std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"));
 
 /// Whether standard output is a file or a pipe that no runner reads: there is nothing that an escape sequence could do.
-pub(super) fn go_as_they_are() -> bool {
+pub(crate) fn go_as_they_are() -> bool {
     !*ON_A_RUNNER && !io::stdout().is_terminal()
 }
 
