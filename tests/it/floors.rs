@@ -67,6 +67,25 @@ fn the_services_rooms_know_only_what_is_below_them() {
 }
 
 #[test]
+fn the_floors_are_those_of_the_document() {
+    let text = fs::read_to_string(repository().join("docs/architecture.md")).expect("there is a document");
+    for (what, rooms) in FLOORS {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {what} |")));
+        let row = row.unwrap_or_else(|| panic!("no row for the floor: {what}"));
+        // Fuzzing is compiled for itself only.
+        for room in rooms.iter().filter(|room| **room != "fuzzing") {
+            assert!(row.contains(&format!("`{room}`")), "{room}: {row}");
+        }
+    }
+    let begin = text.split_once("## Where to begin reading").and_then(|(_, rest)| rest.split_once("## The house"));
+    let (begin, _) = begin.expect("there is a table of where to begin");
+    let paths: Vec<&str> = begin.split('`').skip(1).step_by(2).filter(|path| path.contains("src/")).collect();
+    assert!(paths.len() > 15, "{paths:?}");
+    let gone: Vec<&&str> = paths.iter().filter(|path| !repository().join(path).exists()).collect();
+    assert!(gone.is_empty(), "nothing is there: {gone:?}");
+}
+
+#[test]
 fn no_packages_modules_form_a_circle_but_those_that_are_listed() {
     let mut found = BTreeSet::new();
     for package in packages() {
