@@ -147,6 +147,12 @@ async fn a_rollback_takes_back_what_the_last_deployment_changed_and_says_so_befo
     );
     let (_, active) = roll_back(&world, &[]).await;
     assert_eq!(active, "api 1, web 1", "of that deployment web is left");
+
+    done(&world, &["deploy"]).await;
+    let asked: windlass_core::api::DeploymentView =
+        world.post(&format!("{}/deployments", stage_path()), &json!({ "kind": "rollback", "app": "web" })).await;
+    assert_eq!(json!(asked.releases), json!({ "web": 1 }), "who names the app alone is told by the service");
+    assert_eq!(world.until_ended(asked.id.as_str()).await.state, DeploymentState::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
