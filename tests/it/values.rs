@@ -32,6 +32,7 @@ async fn variables_and_secrets_arrive_as_they_are_written() {
     let quoted = |text: &str| serde_json::to_string(text).unwrap();
     let env: String = values().map(|(name, value)| format!("{} = {}\n", quoted(name), quoted(value))).collect();
     let secret: String = values().take(AWKWARD.len()).map(|(_, value)| value).collect::<Vec<_>>().join("|");
+    let secret = format!(" \t{secret} \n");
     // One line end is the editor's.
     write(&world.path("database-url"), &format!("{secret}\n"));
     world.kill_service().await;
