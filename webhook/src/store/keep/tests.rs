@@ -112,10 +112,10 @@ async fn deployments_that_ended_long_ago_go_with_all_that_is_theirs_but_for_the_
 async fn what_is_served_held_wanted_untold_or_a_way_back_stays_whatever_its_age() {
     let (_folder, store) = store().await;
     let mut old = Vec::new();
-    for number in 0..8 {
+    for number in 0..10 {
         old.push(refused(&store, number).await);
     }
-    for number in 8..120 {
+    for number in 10..120 {
         refused(&store, number).await;
     }
     run(&store, "UPDATE outbox SET sent_at = created_at").await;
@@ -133,29 +133,36 @@ async fn what_is_served_held_wanted_untold_or_a_way_back_stays_whatever_its_age(
              SELECT project, stage, commit_sha, '\"push\"', '', '' FROM deployments WHERE id = ?",
             &old[4],
         ),
-        ("UPDATE deployments SET state = 'succeeded', retired = 1 WHERE id = ?", &old[5]),
-        ("UPDATE deployments SET state = 'running', ended_at = NULL WHERE id = ?", &old[6]),
+        // One of several commits, of which it is not the newest that is wanted.
+        (
+            "UPDATE deployment_releases SET commit_sha = (SELECT commit_sha FROM wanted_commits) WHERE deployment = ?",
+            &old[5],
+        ),
+        // Its tasks are not retired yet, though a later one has made the same release active.
+        ("UPDATE deployments SET state = 'succeeded', retired = 0 WHERE id = ?", &old[6]),
+        ("UPDATE deployments SET state = 'succeeded', retired = 1 WHERE id = ?", &old[7]),
+        ("UPDATE deployments SET state = 'running', ended_at = NULL WHERE id = ?", &old[8]),
     ] {
         run_for(&store, sql, of).await;
     }
     forget_all(&store, later()).await;
     for (place, stays) in old.iter().enumerate() {
         let there = store.deployment(&stays.id).await.unwrap().is_some();
-        assert_eq!(there, place < 7, "the one at {place}");
+        assert_eq!(there, place < 9, "the one at {place}");
     }
-    assert_eq!(count(&store, "deployments").await, 107);
+    assert_eq!(count(&store, "deployments").await, 109);
     // Of an app the last ten releases are kept, each with the last deployment that made it active, however often that was.
     run(&store, "UPDATE deployments SET state = 'succeeded', retired = 1 WHERE number > 20").await;
     let newer = "UPDATE deployment_releases SET release_number = 2
          WHERE deployment IN (SELECT id FROM deployments WHERE number > 20)";
     run(&store, newer).await;
     forget_all(&store, later()).await;
-    assert!(store.deployment(&old[5].id).await.unwrap().is_some());
+    assert!(store.deployment(&old[7].id).await.unwrap().is_some());
     let each = "UPDATE deployment_releases SET release_number = (SELECT number FROM deployments WHERE id = deployment)
          WHERE release_number = 2";
     run(&store, each).await;
     forget_all(&store, later()).await;
-    assert!(store.deployment(&old[5].id).await.unwrap().is_none());
+    assert!(store.deployment(&old[7].id).await.unwrap().is_none());
 }
 
 #[tokio::test]
