@@ -5,11 +5,34 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
+use windlass_core::names::{DeploymentId, HostName, ProjectName, TaskId};
+use windlass_core::stage::Stage;
 
-/// What this process works on: stages, retiring deployments, one-off tasks. Nothing is worked on twice at a time, and
-/// whoever comes in vain is remembered.
+/// Something that one at a time may work on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Piece {
+    /// Who has it starts and stops what a stage runs.
+    Stage(Stage),
+    /// Looks after what a stage should run.
+    Upkeep(Stage),
+    /// What a success left behind.
+    Retiring(DeploymentId),
+    /// What needs GitHub, by its GUID.
+    Delivery(String),
+    /// What GitHub is told of a project.
+    Notices(ProjectName),
+    /// What pull requests of a project are told.
+    Comments(ProjectName),
+    OneOff(TaskId),
+    /// The containers of one-off tasks that have ended, on a host.
+    EndedOneOffs(HostName),
+    /// An image that a host fetches, by its reference.
+    Image(HostName, String),
+}
+
+/// What this process works on. Nothing is worked on twice at a time, and whoever comes in vain is remembered.
 #[derive(Debug, Default)]
-pub(crate) struct AtWork(Mutex<HashMap<String, Work>>);
+pub(crate) struct AtWork(Mutex<HashMap<Piece, Work>>);
 
 /// A piece of work that somebody is at.
 #[derive(Debug, Default)]
@@ -21,7 +44,7 @@ struct Work {
 
 impl AtWork {
     /// Claims a piece of work until the claim is dropped; `None` when somebody is at it, who will hear of it.
-    pub(crate) fn claim(&self, what: String) -> Option<Claim<'_>> {
+    pub(crate) fn claim(&self, what: Piece) -> Option<Claim<'_>> {
         match self.lock().entry(what.clone()) {
             Entry::Occupied(mut entry) => {
                 entry.get_mut().knocked = true;
@@ -35,7 +58,7 @@ impl AtWork {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Work>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Piece, Work>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -45,7 +68,7 @@ impl AtWork {
 pub(crate) struct Claim<'a> {
     at_work: &'a AtWork,
     /// `None` once it is given up.
-    what: Option<String>,
+    what: Option<Piece>,
     bell: Arc<Notify>,
 }
 
@@ -82,25 +105,29 @@ impl Drop for Claim<'_> {
 mod tests {
     use super::*;
 
+    fn one() -> Piece {
+        Piece::Delivery("one".to_owned())
+    }
+
     #[test]
     fn a_piece_of_work_is_claimed_once_at_a_time() {
         let at_work = AtWork::default();
-        let first = at_work.claim("stage".to_owned());
+        let first = at_work.claim(one());
         assert!(first.is_some());
-        assert!(at_work.claim("stage".to_owned()).is_none());
-        assert!(at_work.claim("stage".to_owned()).is_none(), "a refused claim does not free the work");
-        assert!(at_work.claim("another".to_owned()).is_some());
+        assert!(at_work.claim(one()).is_none());
+        assert!(at_work.claim(one()).is_none(), "a refused claim does not free the work");
+        assert!(at_work.claim(Piece::Delivery("another".to_owned())).is_some());
         drop(first);
-        assert!(at_work.claim("stage".to_owned()).is_some());
+        assert!(at_work.claim(one()).is_some());
     }
 
     #[test]
     fn whoever_came_in_vain_is_heard_before_the_work_is_given_up() {
         let at_work = AtWork::default();
-        let claim = at_work.claim("stage".to_owned()).unwrap();
-        assert!(at_work.claim("stage".to_owned()).is_none());
+        let claim = at_work.claim(one()).unwrap();
+        assert!(at_work.claim(one()).is_none());
         let claim = claim.give_up().unwrap_err();
         assert!(claim.give_up().is_ok(), "nobody came since");
-        assert!(at_work.claim("stage".to_owned()).is_some());
+        assert!(at_work.claim(one()).is_some());
     }
 }

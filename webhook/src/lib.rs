@@ -2,6 +2,7 @@
 //! tells GitHub, and answers people and programs.
 
 mod at_work;
+mod back_off;
 mod background;
 mod config;
 mod data_folder;

@@ -13,6 +13,7 @@ use windlass_core::quantity;
 use windlass_core::task::{Exit, LogLine, Stream};
 use windlass_engine::{Secrets, TimeLimit};
 
+use crate::at_work::Piece;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::service::Service;
 use crate::store::StoreError;
@@ -33,7 +34,7 @@ impl BackgroundTask for Tasks {
         for task in self.0.store.open_tasks().await? {
             let service = Arc::clone(&self.0);
             self.0.tracker.spawn(async move {
-                let Some(_claim) = service.at_work.claim(format!("task {}", task.id)) else { return };
+                let Some(_claim) = service.at_work.claim(Piece::OneOff(task.id.clone())) else { return };
                 // It may have ended between the look and the claim.
                 if !matches!(service.store.task(&task.id).await, Ok(Some(OneOffTask { ended_at: None, .. }))) {
                     return;
@@ -67,7 +68,7 @@ impl Tasks {
 
 /// What cannot be removed now is found by the next activation.
 async fn remove_from(service: Arc<Service>, name: HostName) {
-    let Some(_claim) = service.at_work.claim(format!("ended tasks of {name}")) else { return };
+    let Some(_claim) = service.at_work.claim(Piece::EndedOneOffs(name.clone())) else { return };
     let Some(host) = service.hosts.get(&name) else { return };
     let removal = async {
         for container in host.engine.observe().await? {

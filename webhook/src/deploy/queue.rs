@@ -11,6 +11,8 @@ use windlass_core::plan::DeploymentKind;
 use windlass_core::report;
 use windlass_core::stage::Stage;
 
+use crate::at_work::Piece;
+use crate::back_off::BackOff;
 use crate::deploy::runner::{self, Retired};
 use crate::gate::{Decision, Gate};
 use crate::release_config::stored_config;
@@ -22,10 +24,8 @@ use crate::store::journal::Effect;
 use crate::store::stages::WantedCommit;
 use crate::work::BackgroundTask;
 
-/// The first pause before old tasks that could not be retired are tried again.
-const RETIRE_AGAIN: Duration = Duration::from_secs(10);
-/// And the longest.
-const RETIRE_AT_LEAST: Duration = Duration::from_secs(600);
+/// Before old tasks that could not be retired are tried again.
+const RETIRE_AGAIN: BackOff = BackOff { first: Duration::from_secs(10), longest: Duration::from_secs(600) };
 
 pub(crate) struct Stages {
     service: Arc<Service>,
@@ -78,7 +78,7 @@ async fn tell_the_queues(service: &Service, gate: &Gate) -> anyhow::Result<()> {
 }
 
 async fn look_after(service: Arc<Service>, gate: Arc<Gate>, stage: Stage) {
-    let Some(mut claim) = service.at_work.claim(format!("stage {stage}")) else { return };
+    let Some(mut claim) = service.at_work.claim(Piece::Stage(stage.clone())) else { return };
     loop {
         if let Err(error) = work(&service, &gate, &stage).await {
             tracing::error!(stage.name = %stage, error = format!("{error:#}"), "stage cannot be brought on");
@@ -94,9 +94,8 @@ async fn look_after(service: Arc<Service>, gate: Arc<Gate>, stage: Stage) {
 
 /// Until it is done: pauses grow, and the same failure is not written down twice.
 async fn retire(service: Arc<Service>, deployment: StoredDeployment) {
-    let Some(_claim) = service.at_work.claim(format!("retire {}", deployment.id)) else { return };
-    let mut pause = RETIRE_AGAIN;
-    loop {
+    let Some(_claim) = service.at_work.claim(Piece::Retiring(deployment.id.clone())) else { return };
+    for tries in 1.. {
         let retired = tokio::select! {
             retired = runner::retire(&service, &deployment) => retired,
             () = service.shutdown.cancelled() => return,
@@ -115,7 +114,7 @@ async fn retire(service: Arc<Service>, deployment: StoredDeployment) {
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETIRE_AT_LEAST),
+            () = tokio::time::sleep(RETIRE_AGAIN.pause(tries)) => {}
             () = service.shutdown.cancelled() => return,
         }
     }

@@ -20,7 +20,7 @@ use windlass_core::names::HostName;
 use windlass_core::task::TaskHealth;
 use windlass_engine::{Host, HostEvent, TaskChange};
 
-use crate::at_work::Claim;
+use crate::at_work::{Claim, Piece};
 use crate::deploy::catch_up;
 use crate::intake::projects;
 use crate::service::Service;
@@ -91,7 +91,7 @@ fn is_reason_to_look(event: &HostEvent) -> bool {
 
 /// Until everything is as it should be; what cannot be mended is tried again with growing pauses.
 async fn look_after(service: Arc<Service>, pauses: Arc<Pauses>, stage: Stage) {
-    let Some(mut claim) = service.at_work.claim(format!("reconcile {stage}")) else { return };
+    let Some(mut claim) = service.at_work.claim(Piece::Upkeep(stage.clone())) else { return };
     let upkeep = Upkeep { service: &service, stage: &stage, pauses: &pauses };
     loop {
         let again = match Box::pin(upkeep.look_and_mend()).await {
@@ -136,7 +136,7 @@ impl Upkeep<'_> {
         if due.is_empty() {
             return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
         }
-        let Some(claim) = self.service.at_work.claim(format!("stage {}", self.stage)) else { return Ok(Some(BUSY)) };
+        let Some(claim) = self.service.at_work.claim(Piece::Stage(self.stage.clone())) else { return Ok(Some(BUSY)) };
         let mended = self.mend_all(&claim, &due).await;
         if claim.give_up().is_err() {
             self.service.wake.stages.notify_one();

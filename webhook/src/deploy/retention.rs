@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use windlass_core::names::HostName;
 use windlass_engine::{EngineError, Host, Removal};
 
+use crate::at_work::Piece;
 use crate::deploy::hosts;
 use crate::intake::projects;
 use crate::service::Service;
@@ -90,7 +91,7 @@ impl Retention {
         }
         // Nobody begins to deploy it meanwhile, on whichever stage.
         let claims: Vec<_> =
-            old.shared_by.iter().map(|stage| self.service.at_work.claim(format!("stage {stage}"))).collect();
+            old.shared_by.iter().map(|stage| self.service.at_work.claim(Piece::Stage(stage.clone()))).collect();
         if claims.iter().all(Option::is_some) && self.choose().await?.contains(old) {
             match host.engine.remove_unused_image(&reference).await {
                 Ok(Removal::Removed) => {

@@ -14,6 +14,7 @@ use windlass_core::plain::plain;
 use windlass_core::plan::{DeploymentKind, Plan, Step};
 use windlass_engine::{Progress, Secrets, StepContext};
 
+use crate::back_off::BackOff;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::deploy::catch_up;
 use crate::deploy::host_names;
@@ -29,12 +30,10 @@ use crate::store::journal::Effect;
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// How often it is prolonged.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long to wait before a way back that is blocked is tried again.
-const REVERT_AGAIN: Duration = Duration::from_secs(1);
+/// Before a way back that is blocked is tried again.
+const REVERT_AGAIN: BackOff = BackOff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// So many lines wait between the steps and the store; whoever writes more waits with them.
 const LINES_UNDER_WAY: usize = 1024;
-/// The longest of these pauses.
-const REVERT_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// Runs a deployment to its last word, or as far as this process lives.
 pub(crate) async fn run(service: &Arc<Service>, gate: &Gate, deployment: &StoredDeployment) -> anyhow::Result<()> {
@@ -277,8 +276,7 @@ async fn go_back(
     turned: Turned,
     failure: &Failure,
 ) -> anyhow::Result<()> {
-    let mut pause = REVERT_AGAIN;
-    loop {
+    for tries in 1.. {
         let (context, log) = step_context(service, deployment, plan);
         let result = service.hosts.revert(plan, turned.reached, turned.switched, &context).await;
         drop(context);
@@ -286,8 +284,7 @@ async fn go_back(
         let Err(blocked) = result else { break };
         let event = Event::RevertBlocked { why: blocked.to_string() };
         service.store.append_if_new(deployment, &event, service.clock.now()).await?;
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(REVERT_AT_LEAST);
+        tokio::time::sleep(REVERT_AGAIN.pause(tries)).await;
     }
     let outcome = if failure.code == FailureCode::Cancelled { Outcome::Cancelled } else { Outcome::Failed };
     let effect = if turned.switched { Effect::Deactivated } else { Effect::None };

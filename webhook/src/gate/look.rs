@@ -1,5 +1,7 @@
 //! Looks at GitHub: what it says of a commit now, and when it is worth asking again.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::deployment::FailureCode;
@@ -8,14 +10,15 @@ use windlass_core::stage::Stage;
 use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verdict};
 
 use super::Gate;
+use crate::back_off::BackOff;
 use crate::github::GitHubError;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
 
 /// How long a look at GitHub is good for when nothing is heard: the safety net behind its webhooks.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
-/// The first pause after GitHub could not be read in full; each further one is twice as long.
-const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// After GitHub could not be read in full.
+const ASK_AGAIN: BackOff = BackOff { first: Duration::from_secs(5), longest: Duration::from_secs(60) };
 /// Stages are looked after this often by themselves.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
 
@@ -184,11 +187,11 @@ impl Gate {
         let (pause, in_vain) = match verdict.verdict {
             VerdictKind::Unavailable => {
                 let in_vain = self.last_look(deployment).map_or(0, |last| last.in_vain);
-                (ASK_AGAIN.saturating_mul(1 << in_vain.min(4)), in_vain + 1)
+                (signed(ASK_AGAIN.pause(u64::from(in_vain) + 1)), in_vain + 1)
             }
             VerdictKind::Green | VerdictKind::Waiting | VerdictKind::Blocked => (LOOK_AGAIN, 0),
         };
-        let again = at.checked_add(pause.min(LOOK_AGAIN)).unwrap_or(at);
+        let again = at.checked_add(pause).unwrap_or(at);
         let next = moments.into_iter().flatten().fold(again, Timestamp::min);
         let open = matches!(verdict.verdict, VerdictKind::Unavailable | VerdictKind::Waiting);
         let look = Look { at, next, in_vain, open, wanted: self.wanted(deployment).await? };
@@ -206,7 +209,7 @@ impl Gate {
         if pause >= SOON {
             return;
         }
-        let pause = std::time::Duration::try_from(pause).unwrap_or_default();
+        let pause = Duration::try_from(pause).unwrap_or_default();
         let (stages, shutdown) = (std::sync::Arc::clone(&self.service.wake.stages), self.service.shutdown.clone());
         self.service.tracker.spawn(async move {
             tokio::select! {
@@ -215,6 +218,10 @@ impl Gate {
             }
         });
     }
+}
+
+fn signed(pause: Duration) -> SignedDuration {
+    SignedDuration::try_from(pause).unwrap_or(LOOK_AGAIN)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::act::Act;
 use super::auth::{Actor, NamedStage};
 use super::error::ApiError;
 use super::extract::Query;
-use crate::at_work::Claim;
+use crate::at_work::{Claim, Piece};
 use crate::deploy::stale::{self, Stale};
 use crate::http::views;
 use crate::service::Service;
@@ -88,7 +88,7 @@ pub(crate) async fn stop(
 async fn claim<'a>(service: &'a Service, stage: &Stage) -> Result<Claim<'a>, ApiError> {
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {
-        if let Some(claim) = service.at_work.claim(format!("stage {stage}")) {
+        if let Some(claim) = service.at_work.claim(Piece::Stage(stage.clone())) {
             return Ok(claim);
         }
         let open = service.store.open_deployments().await?;

@@ -9,6 +9,8 @@ use tokio::sync::Semaphore;
 use windlass_core::config::TriggerKind;
 use windlass_core::names::{CommitSha, ProjectName, RepositoryId};
 
+use crate::at_work::Piece;
+use crate::back_off::BackOff;
 use crate::github::event::{GitHubEvent, RepositoryRef};
 use crate::github::{GitHubError, payload};
 use crate::intake::projects;
@@ -27,8 +29,8 @@ const AT_ONCE: u32 = 100;
 const ASKING: usize = 8;
 /// One that was taken and of which nothing was heard is taken again after this long: we may have been killed meanwhile.
 const TAKEN: Duration = Duration::from_secs(10);
-/// The longest pause between two attempts,
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Between two attempts,
+const AGAIN: BackOff = BackOff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 /// and how long there are attempts: as long as GitHub could be asked to deliver it again.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(72);
 
@@ -148,7 +150,7 @@ async fn wanted_already(
 
 /// Works on a delivery that needs GitHub until it is done, or has to wait. Whoever comes meanwhile finds it claimed.
 async fn with_github(service: Arc<Service>, delivery: DueDelivery, event: GitHubEvent, asking: Arc<Semaphore>) {
-    let Some(_claim) = service.at_work.claim(format!("delivery {}", delivery.guid)) else { return };
+    let Some(_claim) = service.at_work.claim(Piece::Delivery(delivery.guid.clone())) else { return };
     let work = async {
         // It is never closed.
         let _turn = asking.acquire().await;
@@ -165,7 +167,7 @@ async fn with_github(service: Arc<Service>, delivery: DueDelivery, event: GitHub
         Err(error) if now.duration_since(delivery.received_at) > GIVE_UP => Progress::Failed(format!("{error:#}")),
         Err(error) => {
             let asked = error.downcast_ref::<GitHubError>().and_then(GitHubError::retry_after);
-            let until = later(now, pause(delivery.attempts + 1).max(asked.unwrap_or_default()));
+            let until = later(now, AGAIN.pause(delivery.attempts + 1).max(asked.unwrap_or_default()));
             Progress::Postponed { why: format!("{error:#}"), until }
         }
     };
@@ -259,23 +261,7 @@ fn log(delivery: &DueDelivery, progress: &Progress) {
     }
 }
 
-/// 1 s, doubling up to [`LONGEST_PAUSE`].
-fn pause(attempts: u64) -> Duration {
-    Duration::from_secs(1 << attempts.saturating_sub(1).min(9)).min(LONGEST_PAUSE)
-}
-
 fn later(now: Timestamp, pause: Duration) -> Timestamp {
     let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(300));
     now.checked_add(pause).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_from_a_second_to_five_minutes() {
-        let pauses: Vec<u64> = (0..12).map(|attempts| pause(attempts).as_secs()).collect();
-        assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use windlass_core::names::{CommitSha, ProjectName};
 
+use crate::at_work::Piece;
 use crate::github::{GitHubError, Urgency};
 use crate::service::Service;
 use crate::store::StoreError;
@@ -49,7 +50,7 @@ enum Unwritten {
 
 /// One project's comments, one after the other.
 async fn comment_on(service: Arc<Service>, project: ProjectName) {
-    let Some(mut claim) = service.at_work.claim(format!("comments {project}")) else { return };
+    let Some(mut claim) = service.at_work.claim(Piece::Comments(project.clone())) else { return };
     loop {
         let written = tokio::select! {
             written = write_all(&service, &project) => written,

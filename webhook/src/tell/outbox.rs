@@ -9,6 +9,8 @@ use tokio::sync::Semaphore;
 use windlass_core::names::ProjectName;
 use windlass_core::report;
 
+use crate::at_work::Piece;
+use crate::back_off::BackOff;
 use crate::github::{DeploymentState, GitHubError, NewDeployment, NewStatus};
 use crate::service::Service;
 use crate::store::StoreError;
@@ -25,8 +27,8 @@ pub(crate) struct Outbox {
 
 /// So many projects are told at the same time.
 const AT_ONCE: usize = 16;
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Between two attempts.
+const AGAIN: BackOff = BackOff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 
 impl BackgroundTask for Outbox {
     const NAME: &'static str = "outbox";
@@ -56,7 +58,7 @@ impl Outbox {
 
     /// Until nothing of it is due. What is due later wakes the outbox again.
     async fn tell_project(self, project: ProjectName) {
-        let Some(mut claim) = self.service.at_work.claim(format!("outbox {project}")) else { return };
+        let Some(mut claim) = self.service.at_work.claim(Piece::Notices(project.clone())) else { return };
         let Ok(_permit) = self.at_once.acquire().await else { return };
         loop {
             let told = tokio::select! {
@@ -247,9 +249,9 @@ const fn requests_for(notice: &StoredNotice) -> usize {
     }
 }
 
-/// As GitHub asks; otherwise 1 s, doubling up to [`LONGEST_PAUSE`].
+/// As GitHub asks; otherwise pauses that double.
 fn next_attempt(now: Timestamp, attempts: u64, asked: Option<Duration>) -> Timestamp {
-    later(now, asked.unwrap_or_else(|| Duration::from_secs(1 << attempts.min(9)).min(LONGEST_PAUSE)))
+    later(now, asked.unwrap_or_else(|| AGAIN.pause(attempts + 1)))
 }
 
 fn later(now: Timestamp, by: Duration) -> Timestamp {

@@ -15,6 +15,7 @@ use super::Upkeep;
 use super::duty::Duty;
 use super::lack::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
 use super::pauses::Pauses;
+use crate::at_work::Piece;
 use crate::service::Service;
 
 /// How a task was found.
@@ -127,8 +128,7 @@ impl Upkeep<'_> {
 
 /// Takes as long as it takes, while everything else is mended. Then its task is made.
 async fn fetch(service: Arc<Service>, pauses: Arc<Pauses>, host: Host, task: TaskSpec) {
-    let what = format!("image {}/{}", task.host, task.image.reference());
-    let Some(_claim) = service.at_work.claim(what) else { return };
+    let Some(_claim) = service.at_work.claim(Piece::Image(task.host.clone(), task.image.reference())) else { return };
     let registries = service.settings.registries();
     let registry = task.image.name.as_ref().and_then(|name| registries.get(name.registry()));
     let fetched = tokio::select! {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+use crate::back_off::BackOff;
+
+const AGAIN: BackOff = BackOff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// What has not been tried for so long is tried as if for the first time.
 const FORGET: Duration = Duration::from_secs(300);
 
@@ -21,7 +22,7 @@ struct Tries {
 
 impl Tries {
     fn pause(self) -> Duration {
-        FIRST.saturating_mul(1 << (self.number - 1).min(16)).min(LONGEST)
+        AGAIN.pause(self.number.into())
     }
 }
 
