@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
-use windlass_engine::Masker;
+use windlass_core::secrets::Masker;
 
 use crate::error::CommandError;
 use crate::output;

@@ -18,6 +18,7 @@ pub mod proxies;
 pub mod quantity;
 pub mod reason;
 pub mod report;
+pub mod secrets;
 pub mod sign_in;
 pub mod stage;
 pub mod subnet;

@@ -20,7 +20,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::program::not_runnable;
 use crate::sandbox::confined;
-use crate::secrets::Secrets;
+use windlass_core::secrets::Secrets;
 
 /// How a container came to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

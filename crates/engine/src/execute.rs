@@ -30,7 +30,7 @@ use crate::images::{Prepared, RegistryCredentials};
 use crate::join::Identities;
 use crate::one_off::TimeLimit;
 use crate::registry::{Registry, RegistryError};
-use crate::secrets::{Masker, Secrets};
+use windlass_core::secrets::{Masker, Secrets};
 
 /// So many lines wait between a one-off task and whoever reads its log.
 const LINES_UNDER_WAY: usize = 256;

@@ -12,7 +12,7 @@ use windlass_core::task::{Exit, LogLine, ObservedTask, TaskStatus};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::secrets::Masker;
+use windlass_core::secrets::Masker;
 
 /// So many of a container's last lines explain its end.
 const LAST_LINES: u64 = 20;

@@ -12,7 +12,7 @@ use windlass_core::task::{TaskHealth, TaskStatus};
 
 use crate::engine::Engine;
 use crate::images::HealthTimes;
-use crate::secrets::Masker;
+use windlass_core::secrets::Masker;
 
 /// Events wake a wait; this stands behind them.
 const SAFETY_NET: Duration = Duration::from_secs(3);

@@ -27,7 +27,6 @@ mod push;
 mod registry;
 mod revive;
 mod sandbox;
-mod secrets;
 mod stop;
 mod transport;
 
@@ -47,4 +46,3 @@ pub use one_off::TimeLimit;
 pub use registry::{Registry, RegistryError};
 pub use revive::Found;
 pub use sandbox::bounds_logs;
-pub use secrets::{Masker, Secrets};

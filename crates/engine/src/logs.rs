@@ -10,7 +10,7 @@ use windlass_core::task::{LogLine, Stream as Source};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::secrets::Masker;
+use windlass_core::secrets::Masker;
 
 /// Which lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

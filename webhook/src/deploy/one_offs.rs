@@ -10,8 +10,9 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::labels::Kind;
 use windlass_core::names::HostName;
 use windlass_core::quantity;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{Exit, LogLine, Stream};
-use windlass_engine::{Secrets, TimeLimit};
+use windlass_engine::TimeLimit;
 
 use crate::at_work::Piece;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};

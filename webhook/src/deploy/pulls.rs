@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use windlass_core::deployment::{DeploymentState, Event};
 use windlass_core::names::{DeploymentId, HostName};
+use windlass_core::secrets::Masker;
 use windlass_core::task::Image;
-use windlass_engine::{Masker, Prepared};
+use windlass_engine::Prepared;
 
 use crate::deploy::hosts;
 use crate::service::Service;

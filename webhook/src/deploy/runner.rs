@@ -12,7 +12,8 @@ use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wai
 use windlass_core::names::{AppName, Generation};
 use windlass_core::plain::plain;
 use windlass_core::plan::{DeploymentKind, Plan, Step};
-use windlass_engine::{Progress, Secrets, StepContext};
+use windlass_core::secrets::Secrets;
+use windlass_engine::{Progress, StepContext};
 
 use crate::back_off::BackOff;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};

@@ -17,9 +17,10 @@ use windlass_core::exec;
 use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, DeploymentId, Generation, HostName, TaskId};
 use windlass_core::plan::{DeploymentKind, DesiredState, one_off};
+use windlass_core::secrets::Masker;
 use windlass_core::stage::Stage;
 use windlass_core::task::{ObservedTask, TaskSpec};
-use windlass_engine::{LogOptions, Masker};
+use windlass_engine::LogOptions;
 
 use super::KEEP_ALIVE;
 use super::act::Act;

@@ -1,8 +1,9 @@
 use windlass_core::config::{Resources, Volume};
 use windlass_core::deployment::FailureCode;
 use windlass_core::names::ReleaseNumber;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{Image, TaskHealth, TaskStatus};
-use windlass_engine::{BootOutcome, Secrets};
+use windlass_engine::BootOutcome;
 
 use crate::docker::docker;
 use crate::lab::{Lab, secret};

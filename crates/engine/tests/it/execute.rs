@@ -7,9 +7,10 @@ use windlass_core::config::{DockerEndpoint, HostConfig};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::hint::Hint;
 use windlass_core::plan::{Step, StepKind};
+use windlass_core::secrets::Secrets;
 use windlass_core::subnet::Subnet;
 use windlass_core::task::TaskStatus;
-use windlass_engine::{EngineError, Hosts, Progress, Secrets};
+use windlass_engine::{EngineError, Hosts, Progress};
 
 use crate::docker::docker;
 use crate::lab::secret;

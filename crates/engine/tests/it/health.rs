@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use windlass_core::config::{HealthCheck, Resources};
 use windlass_core::deployment::FailureCode;
+use windlass_core::secrets::{Masker, Secrets};
 use windlass_core::task::{TaskHealth, TaskStatus};
-use windlass_engine::{Masker, Secrets};
 use windlass_testing::{images, sample_app};
 
 use crate::lab::{Lab, check, health, secret};

@@ -3,8 +3,9 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use windlass_core::deployment::FailureCode;
 use windlass_core::hint::Hint;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::TaskHealth;
-use windlass_engine::{Engine, EngineError, HostEvent, Secrets, TaskChange};
+use windlass_engine::{Engine, EngineError, HostEvent, TaskChange};
 
 use crate::docker::docker;
 use crate::lab::{Lab, connect, health};

@@ -10,8 +10,9 @@ use windlass_core::names::{
 };
 use windlass_core::plan::TaskHealthCheck;
 use windlass_core::quantity::Duration;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{HostTask, Image, TaskSpec};
-use windlass_engine::{Engine, Secrets};
+use windlass_engine::Engine;
 use windlass_testing::sample_app;
 
 pub(crate) struct Lab {

@@ -1,6 +1,7 @@
 use futures_util::StreamExt;
+use windlass_core::secrets::Masker;
 use windlass_core::task::Stream;
-use windlass_engine::{LogOptions, Masker};
+use windlass_engine::LogOptions;
 
 use crate::docker::docker;
 use crate::lab::{Lab, secret};

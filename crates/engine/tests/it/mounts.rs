@@ -7,8 +7,9 @@ use tempfile::TempDir;
 use windlass_core::config::Volume;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::hint::Hint;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{TaskSpec, TaskStatus};
-use windlass_engine::{Engine, Secrets};
+use windlass_engine::Engine;
 
 use crate::docker::docker;
 use crate::lab::Lab;

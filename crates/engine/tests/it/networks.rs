@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 use windlass_core::deployment::FailureCode;
 use windlass_core::names::RepositoryId;
 use windlass_core::quantity::Duration;
+use windlass_core::secrets::Secrets;
 use windlass_core::subnet::Subnet;
 use windlass_core::task::TaskSpec;
-use windlass_engine::{Secrets, TimeLimit};
+use windlass_engine::TimeLimit;
 
 use crate::docker::docker;
 use crate::lab::Lab;

@@ -2,8 +2,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use windlass_core::deployment::{Failure, FailureCode};
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{Exit, LogLine, TaskSpec};
-use windlass_engine::{Secrets, TimeLimit};
+use windlass_engine::TimeLimit;
 
 use crate::lab::{Lab, secret};
 

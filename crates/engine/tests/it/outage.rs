@@ -9,8 +9,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use windlass_core::config::{DockerEndpoint, HealthCheck, HostConfig};
 use windlass_core::deployment::FailureCode;
+use windlass_core::secrets::Masker;
 use windlass_core::subnet::Subnet;
-use windlass_engine::{EngineError, HostEvent, Hosts, Masker, TaskChange};
+use windlass_engine::{EngineError, HostEvent, Hosts, TaskChange};
 
 use crate::lab::{Lab, SOCKET, check, connect_to, health};
 

@@ -12,8 +12,9 @@ use axum::routing::get;
 use sha2::{Digest as _, Sha256};
 use windlass_core::deployment::FailureCode;
 use windlass_core::labels;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::Image;
-use windlass_engine::{Prepared, RegistryCredentials, Secrets};
+use windlass_engine::{Prepared, RegistryCredentials};
 use windlass_testing::{images, sample_app};
 
 use crate::lab::Lab;

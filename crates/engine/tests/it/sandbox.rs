@@ -8,8 +8,9 @@ use windlass_core::config::{HOST_GATEWAY, Limits, LogBound, Sandbox, Tmpfs, Ulim
 use windlass_core::deployment::FailureCode;
 use windlass_core::exec;
 use windlass_core::quantity::{Duration, Memory};
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{LogLine, TaskSpec};
-use windlass_engine::{Secrets, TimeLimit};
+use windlass_engine::TimeLimit;
 
 use crate::docker::docker;
 use crate::lab::{Lab, secret};

@@ -14,8 +14,9 @@ use windlass_core::plan::{
     DeploymentKind, DesiredApp, DesiredState, GENERATIONS_OF_A_PLAN, GatewayPresence, Plan, PlanHost, PreviousRelease,
     StageSettings, Step, StepKind, plan,
 };
+use windlass_core::secrets::Secrets;
 use windlass_core::task::TaskSpec;
-use windlass_engine::{GatewayClient, Host, Hosts, Progress, Secrets, StepContext};
+use windlass_engine::{GatewayClient, Host, Hosts, Progress, StepContext};
 use windlass_gateway::{Gateway, GatewayOptions};
 
 use crate::lab::Lab;

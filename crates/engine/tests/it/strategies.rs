@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use windlass_core::deployment::FailureCode;
 use windlass_core::plan::{Step, StepKind};
+use windlass_core::secrets::Secrets;
 use windlass_core::task::TaskStatus;
-use windlass_engine::Secrets;
 
 use crate::stage::{Stage, get};
 

@@ -2,7 +2,7 @@
 
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::plan::StepKind;
-use windlass_engine::Secrets;
+use windlass_core::secrets::Secrets;
 
 use crate::stage::{Deployment, Stage};
 

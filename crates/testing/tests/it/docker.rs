@@ -6,8 +6,9 @@ use serde_json::json;
 use windlass_core::config::HealthCheck;
 use windlass_core::deployment::FailureCode;
 use windlass_core::names::ReleaseNumber;
+use windlass_core::secrets::{Masker, Secrets};
 use windlass_core::task::{TaskHealth, TaskStatus};
-use windlass_engine::{BootOutcome, EngineError, LogOptions, Masker, Prepared, Secrets, TimeLimit};
+use windlass_engine::{BootOutcome, EngineError, LogOptions, Prepared, TimeLimit};
 use windlass_testing::docker::{App, Behaviour, FakeEngine, Health, OneOff};
 
 use crate::client;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
-use windlass_engine::{BootOutcome, Engine, EngineError, GatewayClient, GatewayError, Secrets};
+use windlass_core::secrets::Secrets;
+use windlass_engine::{BootOutcome, Engine, EngineError, GatewayClient, GatewayError};
 use windlass_testing::docker::App;
 use windlass_testing::faults::{Fault, FaultProxy, Rule};
 

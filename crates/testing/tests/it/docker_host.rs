@@ -10,8 +10,9 @@ use windlass_core::labels::{Kind, TaskLabels};
 use windlass_core::names::{AppName, Generation, InstallationId, ReleaseNumber, RepositoryId, RoleName};
 use windlass_core::plan::TaskHealthCheck;
 use windlass_core::quantity::Duration;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{HostTask, Image, TaskSpec};
-use windlass_engine::{BootOutcome, Engine, Secrets};
+use windlass_engine::{BootOutcome, Engine};
 use windlass_testing::docker::{App, Behaviour, FakeEngine};
 
 pub(crate) struct Host {

@@ -8,8 +8,9 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::gateway::Switch;
 use windlass_core::names::HostName;
 use windlass_core::plan::TaskHealthCheck;
+use windlass_core::secrets::{Masker, Secrets};
 use windlass_core::task::TaskSpec;
-use windlass_engine::{EngineError, Host, Masker, Secrets};
+use windlass_engine::{EngineError, Host};
 
 use super::Upkeep;
 use super::duty::Duty;
