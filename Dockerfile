@@ -23,6 +23,7 @@ RUN mkdir --parents /runtime/etc/ssl/certs \
 # The dependencies, behind sources without content: a layer that lasts until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/core/Cargo.toml crates/core/
+COPY crates/docker/Cargo.toml crates/docker/
 COPY crates/engine/Cargo.toml crates/engine/
 COPY crates/gateway/Cargo.toml crates/gateway/
 COPY crates/listen/Cargo.toml crates/listen/
@@ -38,11 +39,12 @@ RUN mkdir --parents benches src \
 FROM builder AS build-action
 COPY fixtures/config fixtures/config
 COPY crates/core crates/core
+COPY crates/docker crates/docker
 COPY crates/engine crates/engine
 COPY src src
 COPY workflows workflows
 # Cargo compares times, and these sources may be older than the ones they replace.
-RUN touch crates/core/src/lib.rs crates/engine/src/lib.rs src/main.rs \
+RUN touch crates/*/src/lib.rs src/main.rs \
     && target=$(uname -m)-unknown-linux-gnu \
     && cargo build --release --locked --package windlass --no-default-features --target "$target" \
     && cp "target/$target/release/windlass" /runtime/

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Each package and the ones of ours that it knows. `?` marks an optional one.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("windlass", &["windlass-core", "windlass-engine", "windlass-gateway?", "windlass-testing?", "windlass-webhook?"]),
     ("windlass-core", &[]),
-    ("windlass-engine", &["windlass-core"]),
+    ("windlass-docker", &["windlass-core"]),
+    ("windlass-engine", &["windlass-core", "windlass-docker"]),
     ("windlass-fuzz", &["windlass-core", "windlass-webhook"]),
     ("windlass-gateway", &["windlass-core", "windlass-listen"]),
     ("windlass-listen", &[]),
@@ -23,9 +24,9 @@ const ROOMS: [(&str, &[&str]); 9] = [
 /// Each heavy dependency and the only packages that may name it. Tests may name more.
 const CONFINED: [(&str, &[&str]); 8] = [
     ("axum", &["windlass-testing", "windlass-webhook"]),
-    ("bollard", &["windlass-engine"]),
-    ("hyper", &["windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
-    ("hyper-util", &["windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
+    ("bollard", &["windlass-docker", "windlass-engine"]),
+    ("hyper", &["windlass-docker", "windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
+    ("hyper-util", &["windlass-docker", "windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
     ("gix", &["windlass"]),
     ("oci-client", &["windlass-engine"]),
     ("octocrab", &["windlass-webhook"]),

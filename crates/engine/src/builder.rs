@@ -31,8 +31,8 @@ pub use lacks::{ContextFolder, Lack, is_pattern};
 pub use progress::BuildEvent;
 pub use push::PushEvent;
 
-use crate::docker::{is_unreachable, status, words};
 use crate::images::RegistryCredentials;
+use windlass_docker::{is_unreachable, status, words};
 
 /// How long the engine may take to begin an answer, in seconds. A build may take as long as it likes.
 const ANSWER_SECONDS: u64 = 120;
@@ -117,7 +117,7 @@ impl Builder {
             endpoint: format!("unix://{}", socket.display()),
             reason: words(error),
         };
-        let docker = crate::transport::client(&socket, ANSWER_SECONDS)
+        let docker = windlass_docker::client(&socket, ANSWER_SECONDS)
             .map_err(|error| no_engine(&error))?
             .negotiate_version()
             .await

@@ -85,11 +85,11 @@ impl Engine {
             }
         };
         let endpoint = format!("unix://{}", socket.display());
-        let docker = crate::transport::client(socket, ANSWER_SECONDS);
+        let docker = windlass_docker::client(socket, ANSWER_SECONDS);
         let docker = docker.map_err(|error| EngineError::Unreachable {
             host: host.clone(),
             endpoint: endpoint.clone(),
-            reason: crate::docker::words(&error),
+            reason: windlass_docker::words(&error),
         })?;
         let (network, mounts, pulls) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default(), Pulls::default());
         let agreed = AtomicBool::new(false);
@@ -133,7 +133,7 @@ impl Engine {
         agreed.map_err(|error| EngineError::Unreachable {
             host: self.host().clone(),
             endpoint: self.endpoint().to_owned(),
-            reason: crate::docker::words(&error),
+            reason: windlass_docker::words(&error),
         })?;
         self.inner.agreed.store(true, Ordering::Relaxed);
         self.identify().await

@@ -5,20 +5,19 @@ mod platform;
 mod pulls;
 mod removal;
 
-use bollard::auth::DockerCredentials;
 use bollard::models::BuildInfoAux;
 use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::labels;
 use windlass_core::names::{Digest, ImageName};
 use windlass_core::task::Image;
 
-use crate::docker::{status, words};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use windlass_docker::{status, words};
 
 pub use health::HealthTimes;
 pub(crate) use pulls::Pulls;
@@ -157,12 +156,7 @@ impl Engine {
             tag: Some(digest.to_string()),
             ..Default::default()
         };
-        let login = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.username.clone()),
-            password: Some(credentials.password.expose_secret().to_owned()),
-            serveraddress: Some(name.registry().to_owned()),
-            ..Default::default()
-        });
+        let login = credentials.map(|login| windlass_docker::login(&login.username, &login.password, name.registry()));
         let mut progress = Box::pin(self.docker().create_image(Some(options), None, login));
         while let Some(step) = progress.next().await {
             let refusal = match step {

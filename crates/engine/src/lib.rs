@@ -28,7 +28,6 @@ mod registry;
 mod revive;
 mod sandbox;
 mod stop;
-mod transport;
 
 pub use boot::BootOutcome;
 pub use builder::{

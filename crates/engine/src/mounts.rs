@@ -114,7 +114,7 @@ impl Engine {
         }
         let id = container.id.as_deref().unwrap_or_default();
         let seen = match self.docker().inspect_container(id, None::<InspectContainerOptions>).await {
-            Err(error) if crate::docker::status(&error) == Some(404) => return Ok(false),
+            Err(error) if windlass_docker::status(&error) == Some(404) => return Ok(false),
             seen => seen.map_err(|error| self.container_error("look at container", id, &error))?,
         };
         let policy = seen.host_config.and_then(|host| host.restart_policy?.name);

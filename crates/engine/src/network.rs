@@ -11,9 +11,9 @@ use windlass_core::labels::{self, TaskLabels};
 use windlass_core::names::{RepositoryId, StageName};
 use windlass_core::subnet::Subnet;
 
-use crate::docker::status;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use windlass_docker::status;
 
 /// How large a network is: 512 addresses, a quarter of them for Docker to give away.
 const PREFIX: u8 = 23;

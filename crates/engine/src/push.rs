@@ -1,9 +1,7 @@
 //! Images on their way to a registry.
 
-use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{PushImageOptions, TagImageOptions};
 use futures_util::StreamExt;
-use secrecy::ExposeSecret;
 use windlass_core::names::{Digest, ImageName};
 
 use crate::engine::Engine;
@@ -26,12 +24,7 @@ impl Engine {
         let to = TagImageOptions { repo: Some(name.to_string()), tag: Some(tag.to_owned()) };
         let tagged = self.docker().tag_image(id.as_str(), Some(to)).await;
         tagged.map_err(|error| self.error(format!("tag image {id}"), &error))?;
-        let login = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.username.clone()),
-            password: Some(credentials.password.expose_secret().to_owned()),
-            serveraddress: Some(name.registry().to_owned()),
-            ..Default::default()
-        });
+        let login = credentials.map(|login| windlass_docker::login(&login.username, &login.password, name.registry()));
         let options = PushImageOptions { tag: Some(tag.to_owned()), ..Default::default() };
         let mut progress = Box::pin(self.docker().push_image(name.as_str(), Some(options), login));
         while let Some(step) = progress.next().await {

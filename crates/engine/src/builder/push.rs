@@ -1,16 +1,14 @@
 //! Images on their way from the engine that built them to a registry.
 
-use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use bollard::query_parameters::PushImageOptions;
 use futures_util::StreamExt;
-use secrecy::ExposeSecret;
 use windlass_core::names::{Digest, ImageName};
 
 use super::error::BuildError;
 use super::{Builder, diagnosis};
-use crate::docker::words;
 use crate::images::RegistryCredentials;
+use windlass_docker::words;
 
 /// A layer arrived at the registry. The engine does not let on which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +33,7 @@ impl Builder {
         credentials: Option<&RegistryCredentials>,
         tell: &mut (dyn FnMut(PushEvent) + Send),
     ) -> Result<Digest, BuildError> {
-        let login = credentials.map(|credentials| DockerCredentials {
-            username: Some(credentials.username.clone()),
-            password: Some(credentials.password.expose_secret().to_owned()),
-            serveraddress: Some(image.registry().to_owned()),
-            ..Default::default()
-        });
+        let login = credentials.map(|login| windlass_docker::login(&login.username, &login.password, image.registry()));
         let failed = |reason| BuildError::Push(diagnosis::of_push(reason, image, credentials));
         let options = PushImageOptions { tag: Some(tag.to_owned()), ..Default::default() };
         let mut progress = Box::pin(self.docker().push_image(image.as_str(), Some(options), login));

@@ -2,9 +2,9 @@
 
 use bollard::query_parameters::{ListContainersOptions, RemoveImageOptions};
 
-use crate::docker::status;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use windlass_docker::status;
 
 /// What became of an image that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use bollard::query_parameters::{ContainerArchiveInfoOptions, CreateContainerOpti
 use windlass_core::labels::{self, Kind};
 
 use super::{Bind, Named};
-use crate::docker::status;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use windlass_docker::status;
 
 /// Where the folder is in the container that looks at it.
 const LOOK: &str = "/windlass-look";
@@ -139,7 +139,7 @@ impl Engine {
             created => created,
         };
         created.map(|created| created.id).map_err(|error| match status(&error) {
-            Some(400) if crate::docker::words(&error).contains("does not exist") => self.not_there(root, root),
+            Some(400) if windlass_docker::words(&error).contains("does not exist") => self.not_there(root, root),
             _ => self.error(format!("look at {root}"), &error),
         })
     }

@@ -13,7 +13,11 @@ use tokio::net::UnixStream;
 
 /// A client of the engine behind this socket, which waits so many seconds for the beginning of an answer. Bollard's own
 /// way refuses a socket whose file is not there, and a host may be away when the service starts.
-pub(crate) fn client(socket: &Path, seconds: u64) -> Result<Docker, Error> {
+///
+/// # Errors
+///
+/// When a client cannot be made; whether somebody answers shows with the first request.
+pub fn client(socket: &Path, seconds: u64) -> Result<Docker, Error> {
     let socket = socket.to_owned();
     let transport = move |request: BollardRequest| send(socket.clone(), request);
     // The address is never used: the transport knows only one place.
