@@ -27,6 +27,7 @@ COPY crates/docker/Cargo.toml crates/docker/
 COPY crates/engine/Cargo.toml crates/engine/
 COPY crates/gateway/Cargo.toml crates/gateway/
 COPY crates/listen/Cargo.toml crates/listen/
+COPY crates/registry/Cargo.toml crates/registry/
 COPY crates/testing/Cargo.toml crates/testing/
 COPY fixtures/sample-app/Cargo.toml fixtures/sample-app/
 COPY webhook/Cargo.toml webhook/
@@ -41,6 +42,7 @@ COPY fixtures/config fixtures/config
 COPY crates/core crates/core
 COPY crates/docker crates/docker
 COPY crates/engine crates/engine
+COPY crates/registry crates/registry
 COPY src src
 COPY workflows workflows
 # Cargo compares times, and these sources may be older than the ones they replace.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::{Digest, ImageName};
-use windlass_engine::{BuildEvent, BuildRequest, Builder, PushEvent, Registry, RegistryCredentials, RegistryError};
+use windlass_engine::{BuildEvent, BuildRequest, Builder, PushEvent};
+use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 use crate::error::CommandError;
 use crate::recipe::Recipe;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use windlass_core::api::{NewRelease, Release, StageView};
 use windlass_core::names::{AppName, CommitSha, Digest, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
-use windlass_engine::RegistryCredentials;
+use windlass_registry::RegistryCredentials;
 
 use super::narrate::Narrator;
 use super::outputs::Output;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use windlass_core::names::AppName;
-use windlass_engine::{ContextFolder, Lack, RegistryCredentials, is_pattern};
+use windlass_engine::{ContextFolder, Lack, is_pattern};
+use windlass_registry::RegistryCredentials;
 
 use super::init::dockerfile;
 use crate::checkout::Checkout;

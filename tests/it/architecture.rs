@@ -8,27 +8,48 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Each package and the ones of ours that it knows. `?` marks an optional one.
-const ROOMS: [(&str, &[&str]); 10] = [
-    ("windlass", &["windlass-core", "windlass-engine", "windlass-gateway?", "windlass-testing?", "windlass-webhook?"]),
+const ROOMS: [(&str, &[&str]); 11] = [
+    (
+        "windlass",
+        &[
+            "windlass-core",
+            "windlass-engine",
+            "windlass-gateway?",
+            "windlass-registry",
+            "windlass-testing?",
+            "windlass-webhook?",
+        ],
+    ),
     ("windlass-core", &[]),
     ("windlass-docker", &["windlass-core"]),
-    ("windlass-engine", &["windlass-core", "windlass-docker"]),
+    ("windlass-engine", &["windlass-core", "windlass-docker", "windlass-registry"]),
     ("windlass-fuzz", &["windlass-core", "windlass-webhook"]),
     ("windlass-gateway", &["windlass-core", "windlass-listen"]),
     ("windlass-listen", &[]),
+    ("windlass-registry", &["windlass-core"]),
     ("windlass-sample-app", &[]),
     ("windlass-testing", &[]),
-    ("windlass-webhook", &["windlass-core", "windlass-engine", "windlass-listen"]),
+    ("windlass-webhook", &["windlass-core", "windlass-engine", "windlass-listen", "windlass-registry"]),
 ];
 
 /// Each heavy dependency and the only packages that may name it. Tests may name more.
 const CONFINED: [(&str, &[&str]); 8] = [
     ("axum", &["windlass-testing", "windlass-webhook"]),
     ("bollard", &["windlass-docker", "windlass-engine"]),
-    ("hyper", &["windlass-docker", "windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
+    (
+        "hyper",
+        &[
+            "windlass-docker",
+            "windlass-engine",
+            "windlass-gateway",
+            "windlass-listen",
+            "windlass-registry",
+            "windlass-testing",
+        ],
+    ),
     ("hyper-util", &["windlass-docker", "windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
     ("gix", &["windlass"]),
-    ("oci-client", &["windlass-engine"]),
+    ("oci-client", &["windlass-registry"]),
     ("octocrab", &["windlass-webhook"]),
     ("sqlx", &["windlass-webhook"]),
 ];

@@ -1,5 +1,6 @@
 //! A real registry in between: the image is pushed to it, and deployed from it by digest.
 
+use windlass_testing::docker_client::push;
 use windlass_testing::github::{CheckState, Conclusion};
 use windlass_testing::registry::{Access, Registry};
 
@@ -11,7 +12,7 @@ async fn an_image_is_pulled_from_its_registry_by_digest() {
     let registry = Registry::start(Access::Open).await;
     let id = world.build(&[("SAMPLE_VERSION", "from a registry")]).await;
     let name = format!("{}/acme/shop", registry.address());
-    let digest = world.engine.push_image(&id, &name.parse().unwrap(), "pushed", None).await.unwrap();
+    let digest = push(id.as_str(), &name, "pushed");
     world.engine.remove_image(id.as_str()).await.unwrap();
 
     let commit = world.merge("from-a-registry");
@@ -41,7 +42,7 @@ async fn the_image_of_a_deployment_that_waits_is_there_before_its_gate_opens() {
     world.pulls_from(&registry);
     let id = world.build(&[("SAMPLE_VERSION", "pulled early")]).await;
     let name = format!("{}/acme/shop", registry.address());
-    let digest = world.engine.push_image(&id, &name.parse().unwrap(), "pushed", None).await.unwrap();
+    let digest = push(id.as_str(), &name, "pushed");
     world.engine.remove_image(id.as_str()).await.unwrap();
 
     let commit = world.merge("waits");

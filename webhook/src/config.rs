@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use windlass_core::config::{GitHubAuth, SecretSource, ServerConfig};
 use windlass_core::names::StageName;
 use windlass_core::stage::Stage;
-use windlass_engine::RegistryCredentials;
+use windlass_registry::RegistryCredentials;
 
 use crate::github::GitHubCredentials;
 

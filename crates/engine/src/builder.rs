@@ -31,8 +31,8 @@ pub use lacks::{ContextFolder, Lack, is_pattern};
 pub use progress::BuildEvent;
 pub use push::PushEvent;
 
-use crate::images::RegistryCredentials;
 use windlass_docker::{is_unreachable, status, words};
+use windlass_registry::RegistryCredentials;
 
 /// How long the engine may take to begin an answer, in seconds. A build may take as long as it likes.
 const ANSWER_SECONDS: u64 = 120;

@@ -26,11 +26,11 @@ use windlass_core::task::{Exit, HostTask, Image, LogLine, TaskSpec};
 use crate::engine::Engine;
 use crate::error::{EngineError, GatewayError};
 use crate::gateway::GatewayClient;
-use crate::images::{Prepared, RegistryCredentials};
+use crate::images::Prepared;
 use crate::join::Identities;
 use crate::one_off::TimeLimit;
-use crate::registry::{Registry, RegistryError};
 use windlass_core::secrets::{Masker, Secrets};
+use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 /// So many lines wait between a one-off task and whoever reads its log.
 const LINES_UNDER_WAY: usize = 256;

@@ -9,7 +9,6 @@ use bollard::models::BuildInfoAux;
 use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use secrecy::SecretString;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::labels;
 use windlass_core::names::{Digest, ImageName};
@@ -18,19 +17,11 @@ use windlass_core::task::Image;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use windlass_docker::{status, words};
+use windlass_registry::RegistryCredentials;
 
 pub use health::HealthTimes;
 pub(crate) use pulls::Pulls;
 pub use removal::Removal;
-
-/// How a registry is logged in to.
-#[derive(Debug, Clone)]
-pub struct RegistryCredentials {
-    /// The account.
-    pub username: String,
-    /// Its password or token.
-    pub password: SecretString,
-}
 
 /// How an image came to be on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

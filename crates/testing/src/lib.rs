@@ -8,6 +8,7 @@
 
 mod address;
 pub mod docker;
+pub mod docker_client;
 pub mod faults;
 pub mod github;
 pub mod images;

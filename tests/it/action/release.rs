@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use windlass_core::names::Digest;
+use windlass_testing::docker_client::push;
 use windlass_testing::github::{CheckState, Conclusion};
 use windlass_testing::registry::{Access, PASSWORD, Registry, USERNAME};
 
@@ -69,7 +70,7 @@ async fn rule_085_what_was_pushed_is_deployed_also_when_its_tag_was_moved() {
     // Whoever deploys the tag deploys this, which never becomes healthy.
     let other = world.build(&[("SAMPLE_NEVER_HEALTHY", "1")]).await;
     let name = format!("{}/acme/shop", registry.address());
-    world.engine.push_image(&other, &name.parse().unwrap(), &sha, None).await.unwrap();
+    let _of_the_tag = push(other.as_str(), &name, &sha);
     assert_ne!(registry_digest(&registry, &sha).await, released.output("digest"));
     let job = job.with("command", "deploy").with("release", "1");
     let deployed = job.run().await;

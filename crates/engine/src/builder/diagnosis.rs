@@ -10,8 +10,8 @@ use super::BuildRequest;
 use super::dockerfile::{instruction, line_of};
 use super::error::BuildError;
 use super::progress::FailedStep;
-use crate::images::RegistryCredentials;
-use crate::registry::RegistryError;
+use windlass_registry::RegistryCredentials;
+use windlass_registry::RegistryError;
 
 /// Why a build failed. `text` is what the Dockerfile says.
 pub(super) fn of_build(status: &Status, step: Option<FailedStep>, request: &BuildRequest, text: &str) -> BuildError {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use windlass_core::hint::Hint;
 use windlass_core::platform::UnknownPlatform;
 
-use crate::registry::RegistryError;
+use windlass_registry::RegistryError;
 
 /// An image was not built or not pushed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,8 @@ use windlass_core::names::{Digest, ImageName};
 
 use super::error::BuildError;
 use super::{Builder, diagnosis};
-use crate::images::RegistryCredentials;
 use windlass_docker::words;
+use windlass_registry::RegistryCredentials;
 
 /// A layer arrived at the registry. The engine does not let on which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::connection;
-use crate::images::RegistryCredentials;
+use windlass_registry::RegistryCredentials;
 
 /// The methods that BuildKit may call. It looks a method up here before it calls it.
 const METHODS: [&str; 3] = [

@@ -4,8 +4,8 @@ use windlass_core::names::ReleaseNumber;
 use windlass_core::secrets::Secrets;
 use windlass_core::task::{Image, TaskHealth, TaskStatus};
 use windlass_engine::BootOutcome;
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::{Lab, secret};
 
 #[tokio::test]

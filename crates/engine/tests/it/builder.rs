@@ -4,14 +4,14 @@
 mod bench;
 mod failures;
 mod registries;
+mod tags;
 
 use std::collections::BTreeMap;
 
 use bench::Bench;
 use secrecy::SecretString;
 use windlass_engine::{BuildError, BuildEvent};
-
-use crate::docker::docker;
+use windlass_testing::docker_client::docker;
 
 /// Long enough for anything that happens at all.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

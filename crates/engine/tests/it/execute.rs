@@ -11,8 +11,8 @@ use windlass_core::secrets::Secrets;
 use windlass_core::subnet::Subnet;
 use windlass_core::task::TaskStatus;
 use windlass_engine::{EngineError, Hosts, Progress};
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::secret;
 use crate::stage::{Deployment, Stage};
 

@@ -6,8 +6,8 @@ use windlass_core::hint::Hint;
 use windlass_core::secrets::Secrets;
 use windlass_core::task::TaskHealth;
 use windlass_engine::{Engine, EngineError, HostEvent, TaskChange};
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::{Lab, connect, health};
 
 #[tokio::test]

@@ -2,8 +2,8 @@ use futures_util::StreamExt;
 use windlass_core::secrets::Masker;
 use windlass_core::task::Stream;
 use windlass_engine::LogOptions;
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::{Lab, secret};
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 
 mod boot;
 mod builder;
-mod docker;
 mod execute;
 mod gateway;
 mod health;
@@ -17,8 +16,6 @@ mod networks;
 mod one_off;
 mod outage;
 mod registry;
-mod registry_client;
-mod registry_tokens;
 mod revive;
 mod sandbox;
 mod stage;

@@ -10,8 +10,8 @@ use windlass_core::hint::Hint;
 use windlass_core::secrets::Secrets;
 use windlass_core::task::{TaskSpec, TaskStatus};
 use windlass_engine::Engine;
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::Lab;
 
 /// A folder that a project may mount, with what its app has put there.

@@ -11,8 +11,8 @@ use windlass_core::secrets::Secrets;
 use windlass_core::subnet::Subnet;
 use windlass_core::task::TaskSpec;
 use windlass_engine::TimeLimit;
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::Lab;
 
 /// Whether a one-off task with these labels gets an answer from there.

@@ -14,7 +14,8 @@ use windlass_core::deployment::FailureCode;
 use windlass_core::labels;
 use windlass_core::secrets::Secrets;
 use windlass_core::task::Image;
-use windlass_engine::{Prepared, RegistryCredentials};
+use windlass_engine::Prepared;
+use windlass_registry::RegistryCredentials;
 use windlass_testing::{images, sample_app};
 
 use crate::lab::Lab;

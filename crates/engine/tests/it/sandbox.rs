@@ -11,8 +11,8 @@ use windlass_core::quantity::{Duration, Memory};
 use windlass_core::secrets::Secrets;
 use windlass_core::task::{LogLine, TaskSpec};
 use windlass_engine::TimeLimit;
+use windlass_testing::docker_client::docker;
 
-use crate::docker::docker;
 use crate::lab::{Lab, secret};
 
 const LIMIT: TimeLimit = TimeLimit { time: Duration::from_secs(20), code: FailureCode::MigrationTimeout };

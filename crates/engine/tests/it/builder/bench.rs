@@ -8,9 +8,9 @@ use std::process::Command;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::Digest;
 use windlass_engine::{BuildError, BuildEvent, BuildRequest, Builder};
+use windlass_testing::docker_client::docker;
 use windlass_testing::sample_app;
 
-use crate::docker::docker;
 use crate::lab::SOCKET;
 
 /// What the Dockerfiles may run besides the sample app.

@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use windlass_core::hint::Hint;
 use windlass_core::names::ImageName;
-use windlass_engine::{BuildError, PushEvent, RegistryCredentials, RegistryError};
+use windlass_engine::{BuildError, PushEvent};
+use windlass_registry::{RegistryCredentials, RegistryError};
+use windlass_testing::docker_client::docker;
 use windlass_testing::registry::{Access, PASSWORD, Registry, USERNAME};
 
 use super::bench::Bench;
-use crate::docker::docker;
 
 fn login(password: &str) -> RegistryCredentials {
     RegistryCredentials { username: USERNAME.to_owned(), password: password.into() }

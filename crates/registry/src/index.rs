@@ -6,10 +6,10 @@ use oci_client::manifest::{
 };
 use windlass_core::names::Digest;
 
-use super::error::RegistryError;
+use crate::error::RegistryError;
 
 /// Splits `linux/arm/v7`.
-pub(super) fn platform(text: &str) -> Result<Platform, RegistryError> {
+pub(crate) fn platform(text: &str) -> Result<Platform, RegistryError> {
     let parts: Vec<&str> = text.split('/').collect();
     let (os, architecture, variant) = match parts[..] {
         [os, architecture] if !os.is_empty() && !architecture.is_empty() => (os, architecture, None),
@@ -34,7 +34,7 @@ pub(super) fn platform(text: &str) -> Result<Platform, RegistryError> {
 
 /// What the list says of an image. An image may be a list itself, with proofs of its origin in it: its entries are
 /// taken over, since Docker reads no lists of lists.
-pub(super) fn entries(
+pub(crate) fn entries(
     platform: &Platform,
     digest: &Digest,
     manifest: &[u8],
@@ -53,7 +53,7 @@ pub(super) fn entries(
 }
 
 /// The list and its media type: OCI's, unless all images are of Docker's older kind.
-pub(super) fn render(entries: Vec<ImageIndexEntry>) -> Result<(&'static str, Vec<u8>), serde_json::Error> {
+pub(crate) fn render(entries: Vec<ImageIndexEntry>) -> Result<(&'static str, Vec<u8>), serde_json::Error> {
     let all_dockers = entries.iter().all(|entry| entry.media_type == IMAGE_MANIFEST_MEDIA_TYPE);
     let kind = if all_dockers { IMAGE_MANIFEST_LIST_MEDIA_TYPE } else { OCI_IMAGE_INDEX_MEDIA_TYPE };
     let index = OciImageIndex {
@@ -67,7 +67,7 @@ pub(super) fn render(entries: Vec<ImageIndexEntry>) -> Result<(&'static str, Vec
 }
 
 /// What a manifest says that it is. OCI's may leave it out.
-pub(super) fn media_type(manifest: &[u8]) -> Result<&'static str, serde_json::Error> {
+pub(crate) fn media_type(manifest: &[u8]) -> Result<&'static str, serde_json::Error> {
     let (said, otherwise) = match serde_json::from_slice(manifest)? {
         OciManifest::ImageIndex(index) => (index.media_type, OCI_IMAGE_INDEX_MEDIA_TYPE),
         OciManifest::Image(image) => (image.media_type, OCI_IMAGE_MEDIA_TYPE),

@@ -13,14 +13,8 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use windlass_core::hint::Hint;
 use windlass_core::names::{Digest, ImageName};
-use windlass_core::task::Image;
-use windlass_engine::{Prepared, Registry, RegistryCredentials, RegistryError};
+use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 use windlass_testing::registry::{self, Access, PASSWORD, USERNAME};
-use windlass_testing::sample_app;
-
-use crate::lab::Lab;
-
-const HERE: &str = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
 
 fn shop(address: SocketAddr) -> ImageName {
     format!("{address}/acme/shop").parse().unwrap()
@@ -41,24 +35,6 @@ async fn the_look_whether_a_push_will_do_leaves_no_tag() {
     let repository: Reference = shop(process.address()).as_str().parse().unwrap();
     let tags = client.list_tags(&repository, &RegistryAuth::Anonymous, None, None).await;
     assert!(tags.unwrap_err().to_string().contains("repository name not known"), "no repository came of it");
-}
-
-#[tokio::test]
-async fn a_tag_is_moved_to_what_is_there_under_its_digest() {
-    let lab = Lab::open().await;
-    let process = registry::Registry::start(Access::Login).await;
-    let image = shop(process.address());
-    let login = login(PASSWORD);
-    let registry = Registry::new(&image, Some(&login)).unwrap();
-    let pushed = lab.engine.push_image(&lab.image.digest, &image, "1", Some(&login)).await.unwrap();
-    assert_eq!(registry.digest("latest").await.unwrap(), None);
-    for _ in 0..2 {
-        registry.tag(&pushed, "latest").await.unwrap();
-        assert_eq!(registry.digest("latest").await.unwrap(), Some(pushed.clone()));
-    }
-    let unknown: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
-    assert!(registry.tag(&unknown, "latest").await.is_err());
-    assert_eq!(registry.digest("latest").await.unwrap(), Some(pushed));
 }
 
 #[tokio::test]
@@ -123,40 +99,6 @@ impl io::Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-#[tokio::test]
-async fn a_tag_has_the_digest_that_the_engine_pushed() {
-    let lab = Lab::open().await;
-    let process = registry::Registry::start(Access::Login).await;
-    let (image, login) = (shop(process.address()), login(PASSWORD));
-    let pushed = lab.engine.push_image(&lab.image.digest, &image, "1.0", Some(&login)).await.unwrap();
-    let registry = Registry::new(&image, Some(&login)).unwrap();
-    assert_eq!(registry.digest("1.0").await.unwrap(), Some(pushed));
-    assert_eq!(registry.digest("1.1").await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn images_of_several_platforms_become_one_that_engines_pull() {
-    let lab = Lab::open().await;
-    let process = registry::Registry::start(Access::Login).await;
-    let (image, login) = (shop(process.address()), login(PASSWORD));
-    let here = lab.engine.push_image(&lab.image.digest, &image, "here", Some(&login)).await.unwrap();
-    let other = lab.engine.build_image(sample_app::build_context(&[("OTHER", "yes")]).into()).await.unwrap();
-    let there = lab.engine.push_image(&other, &image, "there", Some(&login)).await.unwrap();
-
-    let registry = Registry::new(&image, Some(&login)).unwrap();
-    let platforms = [("linux/s390x".to_owned(), there.clone()), (HERE.to_owned(), here)];
-    let digest = registry.push_index("1.0", &platforms).await.unwrap();
-    assert_eq!(registry.digest("1.0").await.unwrap().as_ref(), Some(&digest));
-
-    for id in [lab.image.digest.as_str(), other.as_str()] {
-        lab.engine.remove_image(id).await.unwrap();
-    }
-    let both = Image { name: Some(image), digest };
-    assert_eq!(lab.engine.prepare(&both, Some(&login)).await.unwrap(), Prepared::Pulled);
-    let pulled = lab.engine.inspect_image(&both.reference()).await.unwrap().unwrap();
-    assert_eq!(pulled.id, lab.image.digest.as_str(), "this machine's, not the other's");
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ pub enum RegistryError {
 
 impl RegistryError {
     /// Whether asking again in some seconds may help. A registry that was silent has had its time.
-    pub(super) const fn may_pass(&self) -> bool {
+    pub(crate) const fn may_pass(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Answered { status: Some(500..), .. })
     }
 }

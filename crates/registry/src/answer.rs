@@ -7,13 +7,13 @@ use serde_json::Value;
 const MOST_WORDS: usize = 300;
 
 /// A request that did not end well.
-pub(super) struct Answer {
-    pub(super) kind: Kind,
-    pub(super) words: String,
+pub(crate) struct Answer {
+    pub(crate) kind: Kind,
+    pub(crate) words: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// There is no connection.
     Unreachable,
     /// There is one, and nothing comes.
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 }
 
 impl Answer {
-    pub(super) fn of(error: &OciDistributionError) -> Self {
+    pub(crate) fn of(error: &OciDistributionError) -> Self {
         match error {
             OciDistributionError::RequestError(error) if error.is_builder() => Self::new(Kind::Other, &causes(error)),
             OciDistributionError::RequestError(error) if error.is_timeout() && !error.is_connect() => {

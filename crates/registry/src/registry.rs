@@ -1,10 +1,6 @@
 //! One repository of images in a registry: whether it may be pushed to, what a tag stands for, and several platforms'
 //! images as one. Layers travel between the engine and the registry; no byte of them comes through here.
 
-mod answer;
-mod error;
-mod index;
-
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,9 +19,10 @@ use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
 use windlass_core::names::{Digest, ImageName};
 
-use self::answer::{Answer, Kind};
-pub use self::error::RegistryError;
-use crate::images::RegistryCredentials;
+use crate::answer::{Answer, Kind};
+use crate::credentials::RegistryCredentials;
+use crate::error::RegistryError;
+use crate::index;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

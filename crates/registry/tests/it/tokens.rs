@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use windlass_core::hint::Hint;
 use windlass_core::names::ImageName;
-use windlass_engine::{Registry, RegistryCredentials, RegistryError};
+use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 /// `bot:hunter2`, as a header has it.
 const LOGIN: &str = "Basic Ym90Omh1bnRlcjI=";
