@@ -26,6 +26,7 @@ COPY crates/core/Cargo.toml crates/core/
 COPY crates/docker/Cargo.toml crates/docker/
 COPY crates/engine/Cargo.toml crates/engine/
 COPY crates/gateway/Cargo.toml crates/gateway/
+COPY crates/images/Cargo.toml crates/images/
 COPY crates/listen/Cargo.toml crates/listen/
 COPY crates/registry/Cargo.toml crates/registry/
 COPY crates/testing/Cargo.toml crates/testing/
@@ -41,7 +42,7 @@ FROM builder AS build-action
 COPY fixtures/config fixtures/config
 COPY crates/core crates/core
 COPY crates/docker crates/docker
-COPY crates/engine crates/engine
+COPY crates/images crates/images
 COPY crates/registry crates/registry
 COPY src src
 COPY workflows workflows

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::{Digest, ImageName};
-use windlass_engine::{BuildEvent, BuildRequest, Builder, PushEvent};
+use windlass_images::{BuildEvent, BuildRequest, Builder, PushEvent};
 use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 use crate::error::CommandError;

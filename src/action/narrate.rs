@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use windlass_engine::{BuildEvent, PushEvent};
+use windlass_images::{BuildEvent, PushEvent};
 
 use super::log::Log;
 use crate::image::Making;

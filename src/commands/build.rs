@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use windlass_core::names::AppName;
-use windlass_engine::{ContextFolder, Lack, is_pattern};
+use windlass_images::{ContextFolder, Lack, is_pattern};
 use windlass_registry::RegistryCredentials;
 
 use super::init::dockerfile;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use windlass_core::api::{HostView, Reachability};
 use windlass_core::compatibility;
 use windlass_core::config::DockerEndpoint;
-use windlass_core::names::InstallationId;
-use windlass_engine::Engine;
+use windlass_core::hint::Hint;
+use windlass_images::{BuildError, Builder};
 #[cfg(feature = "service")]
 use windlass_webhook::Found;
 
@@ -35,16 +35,15 @@ async fn docker(address: &str) -> Finding {
     let Some(socket) = address.strip_prefix("unix://") else {
         return Finding::skipped(name, format!("{address} is not a Unix socket of this machine"));
     };
-    // Nothing is looked for by its label here, so any host and any installation will do.
-    let Ok(host) = "local".parse() else { return Finding::skipped(name, "no name for it") };
     let endpoint = DockerEndpoint::Unix(socket.into());
-    let connect = Engine::connect(host, &endpoint, InstallationId(uuid::Uuid::nil()));
-    let Ok(connected) = tokio::time::timeout(PATIENCE, connect).await else {
+    let asked = async { Builder::connect(&endpoint).await?.facts().await };
+    let Ok(asked) = tokio::time::timeout(PATIENCE, asked).await else {
         let wrong = format!("the one at {address} takes connections and gives no answer");
         return Finding::failed(name, wrong, "restart Docker, or look into its log".to_owned());
     };
-    match connected {
-        Ok(engine) => Finding::ok(name, format!("answers at {address} (API {})", engine.api_version())),
+    match asked {
+        Ok(facts) => Finding::ok(name, format!("answers at {address} (API {})", facts.api_version)),
+        Err(error @ BuildError::EngineTooOld { .. }) => Finding::failed(name, error.to_string(), error.hint()),
         Err(error) => Finding::failed(
             name,
             error.to_string(),

@@ -1,7 +1,7 @@
 //! What goes wrong with an image, as a command's end: a stable code, the line in the Dockerfile, what to do.
 
 use windlass_core::hint::Hint;
-use windlass_engine::BuildError;
+use windlass_images::BuildError;
 use windlass_registry::RegistryError;
 
 use crate::error::{CommandError, Place, Status};

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Each package and the ones of ours that it knows. `?` marks an optional one.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     (
         "windlass",
         &[
             "windlass-core",
-            "windlass-engine",
+            "windlass-engine?",
             "windlass-gateway?",
+            "windlass-images",
             "windlass-registry",
             "windlass-testing?",
             "windlass-webhook?",
@@ -25,6 +26,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("windlass-engine", &["windlass-core", "windlass-docker", "windlass-registry"]),
     ("windlass-fuzz", &["windlass-core", "windlass-webhook"]),
     ("windlass-gateway", &["windlass-core", "windlass-listen"]),
+    ("windlass-images", &["windlass-core", "windlass-docker", "windlass-registry"]),
     ("windlass-listen", &[]),
     ("windlass-registry", &["windlass-core"]),
     ("windlass-sample-app", &[]),
@@ -33,25 +35,37 @@ const ROOMS: [(&str, &[&str]); 11] = [
 ];
 
 /// Each heavy dependency and the only packages that may name it. Tests may name more.
-const CONFINED: [(&str, &[&str]); 8] = [
+const CONFINED: [(&str, &[&str]); 9] = [
     ("axum", &["windlass-testing", "windlass-webhook"]),
-    ("bollard", &["windlass-docker", "windlass-engine"]),
+    ("bollard", &["windlass-docker", "windlass-engine", "windlass-images"]),
     (
         "hyper",
         &[
             "windlass-docker",
             "windlass-engine",
             "windlass-gateway",
+            "windlass-images",
             "windlass-listen",
             "windlass-registry",
             "windlass-testing",
         ],
     ),
-    ("hyper-util", &["windlass-docker", "windlass-engine", "windlass-gateway", "windlass-listen", "windlass-testing"]),
+    (
+        "hyper-util",
+        &[
+            "windlass-docker",
+            "windlass-engine",
+            "windlass-gateway",
+            "windlass-images",
+            "windlass-listen",
+            "windlass-testing",
+        ],
+    ),
     ("gix", &["windlass"]),
     ("oci-client", &["windlass-registry"]),
     ("octocrab", &["windlass-webhook"]),
     ("sqlx", &["windlass-webhook"]),
+    ("tonic", &["windlass-images"]),
 ];
 
 /// What could do I/O or tell the time: nothing for `windlass-core`.

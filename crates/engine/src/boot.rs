@@ -14,13 +14,13 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::exec;
 use windlass_core::labels;
 use windlass_core::quantity::Duration;
+use windlass_core::secrets::Secrets;
 use windlass_core::task::{Exit, TaskSpec, TaskStatus};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::program::not_runnable;
 use crate::sandbox::confined;
-use windlass_core::secrets::Secrets;
 
 /// How a container came to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

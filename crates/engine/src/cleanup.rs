@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bollard::query_parameters::{ListImagesOptions, ListVolumesOptions, RemoveVolumeOptions};
 use futures_util::future::join_all;
+use windlass_docker::status;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_docker::status;
 
 /// How long what was asked for just before may take to appear.
 const LATE_COMERS: Duration = Duration::from_millis(300);

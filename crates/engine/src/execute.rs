@@ -21,7 +21,9 @@ use windlass_core::hint::Hint;
 use windlass_core::names::{AppName, HostName, InstallationId};
 use windlass_core::plan::{HostImage, Plan, RetiredTask, Step, UnroutedService};
 use windlass_core::quantity::Duration;
+use windlass_core::secrets::{Masker, Secrets};
 use windlass_core::task::{Exit, HostTask, Image, LogLine, TaskSpec};
+use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 use crate::engine::Engine;
 use crate::error::{EngineError, GatewayError};
@@ -29,8 +31,6 @@ use crate::gateway::GatewayClient;
 use crate::images::Prepared;
 use crate::join::Identities;
 use crate::one_off::TimeLimit;
-use windlass_core::secrets::{Masker, Secrets};
-use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 /// So many lines wait between a one-off task and whoever reads its log.
 const LINES_UNDER_WAY: usize = 256;

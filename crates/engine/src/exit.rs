@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::plain::{cut, plain};
 use windlass_core::quantity::tenths;
+use windlass_core::secrets::Masker;
 use windlass_core::task::{Exit, LogLine, ObservedTask, TaskStatus};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_core::secrets::Masker;
 
 /// So many of a container's last lines explain its end.
 const LAST_LINES: u64 = 20;

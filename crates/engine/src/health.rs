@@ -8,11 +8,11 @@ use windlass_core::Timestamp;
 use windlass_core::config::HealthCheck;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::plan::TaskHealthCheck;
+use windlass_core::secrets::Masker;
 use windlass_core::task::{TaskHealth, TaskStatus};
 
 use crate::engine::Engine;
 use crate::images::HealthTimes;
-use windlass_core::secrets::Masker;
 
 /// Events wake a wait; this stands behind them.
 const SAFETY_NET: Duration = Duration::from_secs(3);

@@ -5,7 +5,6 @@ mod platform;
 mod pulls;
 mod removal;
 
-use bollard::models::BuildInfoAux;
 use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,15 +12,19 @@ use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::labels;
 use windlass_core::names::{Digest, ImageName};
 use windlass_core::task::Image;
+use windlass_docker::{status, words};
+use windlass_registry::RegistryCredentials;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_docker::{status, words};
-use windlass_registry::RegistryCredentials;
 
 pub use health::HealthTimes;
 pub(crate) use pulls::Pulls;
 pub use removal::Removal;
+
+/// Behind this the classic builder's last line has the image's short id. What else it sends, bollard reads as BuildKit's
+/// wherever anything in the program builds with that.
+const BUILT: &str = "Successfully built ";
 
 /// How an image came to be on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,19 +111,22 @@ impl Engine {
             status: None,
             reason,
         };
-        let mut id = None;
+        let mut short_id = None;
         let mut progress = Box::pin(self.docker().build_image(options, None, Some(bollard::body_full(context))));
         while let Some(step) = progress.next().await {
             let step = step.map_err(|error| self.error("build the image", &error))?;
             if let Some(detail) = step.error_detail {
                 return Err(refused(detail.message.unwrap_or_else(|| "no reason given".to_owned())));
             }
-            // The classic builder says the image's id; only BuildKit sends anything else.
-            if let Some(BuildInfoAux::Default(image)) = step.aux {
-                id = image.id.or(id);
-            }
+            let said = step.stream.unwrap_or_default();
+            short_id = said.trim().strip_prefix(BUILT).map(str::to_owned).or(short_id);
         }
-        id.and_then(|id| id.parse().ok()).ok_or_else(|| refused("the engine named no image at the end".to_owned()))
+        let image = match short_id {
+            Some(id) => self.inspect_image(&id).await?,
+            None => None,
+        };
+        let id = image.and_then(|image| image.id.parse().ok());
+        id.ok_or_else(|| refused("the engine named no image at the end".to_owned()))
     }
 
     /// Removes an image by its id, with its names. One that is not there is what was asked for.

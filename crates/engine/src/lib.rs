@@ -5,7 +5,6 @@
 //! and ends in the same place. Nothing is touched that does not carry this installation's label.
 
 mod boot;
-mod builder;
 mod cleanup;
 mod docker;
 mod engine;
@@ -28,9 +27,6 @@ mod sandbox;
 mod stop;
 
 pub use boot::BootOutcome;
-pub use builder::{
-    BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, ContextFolder, Lack, PushEvent, is_pattern,
-};
 pub use engine::Engine;
 pub use error::{EngineError, GatewayError};
 pub use events::{HostEvent, TaskChange, TaskEvent};

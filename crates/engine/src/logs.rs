@@ -6,11 +6,11 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use futures_util::{Stream, StreamExt, stream};
 use windlass_core::Timestamp;
+use windlass_core::secrets::Masker;
 use windlass_core::task::{LogLine, Stream as Source};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_core::secrets::Masker;
 
 /// Which lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 use windlass_core::labels::{self, TaskLabels};
 use windlass_core::names::{RepositoryId, StageName};
 use windlass_core::subnet::Subnet;
+use windlass_docker::status;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_docker::status;
 
 /// How large a network is: 512 addresses, a quarter of them for Docker to give away.
 const PREFIX: u8 = 23;

@@ -7,12 +7,12 @@ use tokio::sync::mpsc;
 use windlass_core::Timestamp;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::quantity;
+use windlass_core::secrets::{Masker, Secrets};
 use windlass_core::task::{Exit, LogLine, TaskSpec};
 
 use crate::boot::{Ended, Placed};
 use crate::engine::Engine;
 use crate::logs::LogOptions;
-use windlass_core::secrets::{Masker, Secrets};
 
 /// How long a one-off task may take, and what it is called when it takes longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

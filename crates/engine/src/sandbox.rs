@@ -7,9 +7,9 @@ use bollard::query_parameters::InspectNetworkOptions;
 use windlass_core::config::{LogBound, Sandbox};
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::task::TaskSpec;
+use windlass_docker::{status, words};
 
 use crate::engine::Engine;
-use windlass_docker::{status, words};
 
 /// Drivers that keep logs in files on the host, and take a bound for them.
 const BOUNDED_DRIVERS: [&str; 2] = ["json-file", "local"];

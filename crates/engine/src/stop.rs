@@ -5,10 +5,10 @@ use std::time::Duration;
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
 use windlass_core::task::TaskStatus;
+use windlass_docker::status;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_docker::status;
 
 /// How long the kernel may take to end a process that got `SIGKILL`.
 const KILLED_WITHIN: Duration = Duration::from_secs(30);

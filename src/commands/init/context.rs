@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use windlass_engine::ContextFolder;
+use windlass_images::ContextFolder;
 
 use super::dockerfile::Copied;
 

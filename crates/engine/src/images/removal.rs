@@ -1,10 +1,10 @@
 //! Images that nobody needs any more.
 
 use bollard::query_parameters::{ListContainersOptions, RemoveImageOptions};
+use windlass_docker::status;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_docker::status;
 
 /// What became of an image that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

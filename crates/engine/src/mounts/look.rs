@@ -7,11 +7,11 @@ use bollard::container::PathStatResponse;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType};
 use bollard::query_parameters::{ContainerArchiveInfoOptions, CreateContainerOptions, RemoveContainerOptions};
 use windlass_core::labels::{self, Kind};
+use windlass_docker::status;
 
 use super::{Bind, Named};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use windlass_docker::status;
 
 /// Where the folder is in the container that looks at it.
 const LOOK: &str = "/windlass-look";

@@ -25,14 +25,13 @@ use bollard::query_parameters::RemoveImageOptions;
 use secrecy::SecretString;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::Digest;
+use windlass_docker::{is_unreachable, status, words};
+use windlass_registry::RegistryCredentials;
 
 pub use error::BuildError;
 pub use lacks::{ContextFolder, Lack, is_pattern};
 pub use progress::BuildEvent;
 pub use push::PushEvent;
-
-use windlass_docker::{is_unreachable, status, words};
-use windlass_registry::RegistryCredentials;
 
 /// How long the engine may take to begin an answer, in seconds. A build may take as long as it likes.
 const ANSWER_SECONDS: u64 = 120;

@@ -7,11 +7,11 @@ use std::process::Command;
 
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::Digest;
-use windlass_engine::{BuildError, BuildEvent, BuildRequest, Builder};
+use windlass_images::{BuildError, BuildEvent, BuildRequest, Builder};
 use windlass_testing::docker_client::docker;
 use windlass_testing::sample_app;
 
-use crate::lab::SOCKET;
+const SOCKET: &str = "/var/run/docker.sock";
 
 /// What the Dockerfiles may run besides the sample app.
 const TOOLS: [&str; 4] = ["bash", "cat", "rm", "sha256sum"];

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use windlass_core::hint::Hint;
 use windlass_core::platform::UnknownPlatform;
-
 use windlass_registry::RegistryError;
 
 /// An image was not built or not pushed.

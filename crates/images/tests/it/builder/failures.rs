@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use windlass_core::config::DockerEndpoint;
 use windlass_core::hint::Hint;
-use windlass_engine::{BuildError, Builder};
+use windlass_images::{BuildError, Builder};
 
 use super::bench::{Bench, Heard};
 

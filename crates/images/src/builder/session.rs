@@ -27,9 +27,9 @@ use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use windlass_registry::RegistryCredentials;
 
 use super::connection;
-use windlass_registry::RegistryCredentials;
 
 /// The methods that BuildKit may call. It looks a method up here before it calls it.
 const METHODS: [&str; 3] = [

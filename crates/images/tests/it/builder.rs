@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bench::Bench;
 use secrecy::SecretString;
-use windlass_engine::{BuildError, BuildEvent};
+use windlass_images::{BuildError, BuildEvent};
 use windlass_testing::docker_client::docker;
 
 /// Long enough for anything that happens at all.

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse as _;
 use windlass_core::hint::Hint;
 use windlass_core::names::ImageName;
-use windlass_engine::{BuildError, PushEvent};
+use windlass_images::{BuildError, PushEvent};
 use windlass_registry::{RegistryCredentials, RegistryError};
 use windlass_testing::docker_client::docker;
 use windlass_testing::registry::{Access, PASSWORD, Registry, USERNAME};

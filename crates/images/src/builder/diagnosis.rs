@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use tonic::Status;
 use windlass_core::names::ImageName;
+use windlass_registry::{RegistryCredentials, RegistryError};
 
 use super::BuildRequest;
 use super::dockerfile::{instruction, line_of};
 use super::error::BuildError;
 use super::progress::FailedStep;
-use windlass_registry::RegistryCredentials;
-use windlass_registry::RegistryError;
 
 /// Why a build failed. `text` is what the Dockerfile says.
 pub(super) fn of_build(status: &Status, step: Option<FailedStep>, request: &BuildRequest, text: &str) -> BuildError {

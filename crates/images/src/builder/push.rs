@@ -4,11 +4,11 @@ use bollard::errors::Error;
 use bollard::query_parameters::PushImageOptions;
 use futures_util::StreamExt;
 use windlass_core::names::{Digest, ImageName};
+use windlass_docker::words;
+use windlass_registry::RegistryCredentials;
 
 use super::error::BuildError;
 use super::{Builder, diagnosis};
-use windlass_docker::words;
-use windlass_registry::RegistryCredentials;
 
 /// A layer arrived at the registry. The engine does not let on which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
