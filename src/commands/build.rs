@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use windlass_core::names::AppName;
-use windlass_images::{ContextFolder, Lack, is_pattern};
+use windlass_images::{ContextFolder, Lack, dockerfile, is_pattern};
 use windlass_registry::RegistryCredentials;
 
-use super::init::dockerfile;
 use crate::checkout::Checkout;
 use crate::cli::{BuildCheck, BuildCommand, Where};
 use crate::client::Client;

@@ -3,7 +3,6 @@
 
 mod apps;
 mod context;
-pub(super) mod dockerfile;
 mod files;
 mod project_file;
 mod repository;

@@ -6,7 +6,6 @@ mod cache;
 mod connection;
 mod context;
 mod diagnosis;
-mod dockerfile;
 mod error;
 mod ignored;
 mod lacks;

@@ -2,6 +2,7 @@
 //! people's machines, never in the service.
 
 mod builder;
+pub mod dockerfile;
 
 pub use builder::{
     BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, ContextFolder, Lack, PushEvent, is_pattern,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use windlass_core::names::{AppName, ImageName};
+use windlass_images::dockerfile::{self, Health, Said};
 
 use super::context::{self, Place};
-use super::dockerfile::{self, Health, Said};
 use super::repository::named;
 use crate::cli::Init;
 use crate::error::CommandError;

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use windlass_images::ContextFolder;
-
-use super::dockerfile::Copied;
+use windlass_images::dockerfile::Copied;
 
 /// A folder to build in, and what it lacks.
 pub(super) struct Choice {

@@ -3,9 +3,9 @@
 use toml::Value;
 use windlass_core::config::ProjectFile;
 use windlass_core::names::StageName;
+use windlass_images::dockerfile::Health;
 
 use super::apps::App;
-use super::dockerfile::Health;
 use crate::error::CommandError;
 use crate::target::PROJECT_FILE;
 

@@ -8,9 +8,9 @@ use windlass_core::names::ImageName;
 use windlass_registry::{RegistryCredentials, RegistryError};
 
 use super::BuildRequest;
-use super::dockerfile::{instruction, line_of};
 use super::error::BuildError;
 use super::progress::FailedStep;
+use crate::dockerfile::{instruction, line_of};
 
 /// Why a build failed. `text` is what the Dockerfile says.
 pub(super) fn of_build(status: &Status, step: Option<FailedStep>, request: &BuildRequest, text: &str) -> BuildError {

@@ -6,13 +6,13 @@ use super::variables::Variables;
 
 /// What one instruction names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Copied {
+pub struct Copied {
     /// From 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// `COPY`
-    pub(crate) word: String,
+    pub word: String,
     /// Paths or patterns, from the context's root.
-    pub(crate) sources: Vec<String>,
+    pub sources: Vec<String>,
 }
 
 /// Where an instruction takes its files from.

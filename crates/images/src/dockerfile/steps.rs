@@ -2,7 +2,7 @@
 //! with variables filled in, so it is the position that is looked for, not the text.
 
 /// The line, from 1, of the instruction behind a step.
-pub(super) fn line_of(text: &str, step: &str) -> Option<u32> {
+pub(crate) fn line_of(text: &str, step: &str) -> Option<u32> {
     let step = Step::parse(step)?;
     let stages = stages(text);
     let stage = match step.stage {
@@ -23,7 +23,7 @@ pub(super) fn line_of(text: &str, step: &str) -> Option<u32> {
 }
 
 /// A step's instruction, without what BuildKit writes before it.
-pub(super) fn instruction(step: &str) -> &str {
+pub(crate) fn instruction(step: &str) -> &str {
     match step.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
         Some((_, instruction)) => instruction,
         None => step,

@@ -5,32 +5,36 @@ mod copies;
 mod database;
 mod health;
 mod instructions;
+mod steps;
 mod variables;
 
 use std::collections::BTreeMap;
 
-pub(crate) use copies::Copied;
 use copies::{Taken, taken};
 use instructions::{Instruction, instructions, words};
 use variables::Variables;
 
+pub use copies::Copied;
+pub(crate) use steps::{instruction, line_of};
+
 /// What was found in the stage that runs, and in the stages that it is built from.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub struct Said {
     /// The first TCP port of the last `EXPOSE`; without one, the port that the health check asks.
-    pub(super) port: Option<u16>,
+    pub port: Option<u16>,
     /// The other ones.
-    pub(super) other_ports: Vec<u16>,
-    pub(super) health: Option<Health>,
+    pub other_ports: Vec<u16>,
+    /// How its health is checked, where it says so.
+    pub health: Option<Health>,
     /// What it takes from the build's context.
-    pub(super) copies: Vec<Copied>,
+    pub copies: Vec<Copied>,
     /// The database's image that it only adds to, if that is what it does.
-    pub(super) database: Option<String>,
+    pub database: Option<String>,
 }
 
 /// How a Dockerfile's `HEALTHCHECK` is said in `windlass.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Health {
+pub enum Health {
     /// It asks the app's port for this path.
     Path(String),
     /// It does something else.
@@ -38,18 +42,22 @@ pub(super) enum Health {
 }
 
 /// Reads the last stage, or the one that is named.
-pub(super) fn read(text: &str, target: Option<&str>) -> Result<Said, NotFound> {
+///
+/// # Errors
+///
+/// When there is no such stage.
+pub fn read(text: &str, target: Option<&str>) -> Result<Said, NotFound> {
     let stages = stages(text, &BTreeMap::new());
     let stage = meant(&stages, target)?;
     Ok(Said { copies: copies_of(&stages, stage), ..stage.said() })
 }
 
 /// What the last stage, or the one that is named, takes from the build's context with these build arguments.
-pub(crate) fn copies(
-    text: &str,
-    target: Option<&str>,
-    args: &BTreeMap<String, String>,
-) -> Result<Vec<Copied>, NotFound> {
+///
+/// # Errors
+///
+/// When there is no such stage.
+pub fn copies(text: &str, target: Option<&str>, args: &BTreeMap<String, String>) -> Result<Vec<Copied>, NotFound> {
     let stages = stages(text, args);
     Ok(copies_of(&stages, meant(&stages, target)?))
 }
@@ -83,11 +91,18 @@ fn copies_of(stages: &[Stage], stage: &Stage) -> Vec<Copied> {
 
 /// The stage that should be read is not there.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotFound {
+pub enum NotFound {
+    /// There is none at all.
     #[error("there is no `FROM` in it")]
     Stage,
+    /// None of that name.
     #[error("it has no stage `{target}`; it has {}", listed(known))]
-    Target { target: String, known: Vec<String> },
+    Target {
+        /// The name.
+        target: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
 }
 
 fn listed(known: &[String]) -> String {
