@@ -74,7 +74,7 @@ pub(super) fn is_database(image: &str) -> bool {
 /// Whether a `CMD` only starts the database: by its name, or with options.
 pub(super) fn starts_it(command: &str) -> bool {
     let list = serde_json::from_str::<Vec<String>>(command).ok();
-    let words = list.unwrap_or_else(|| super::words(command));
+    let words = list.unwrap_or_else(|| super::instructions::words(command));
     words
         .first()
         .is_none_or(|first| first.starts_with('-') || PROGRAMS.contains(&first.rsplit('/').next().unwrap_or_default()))

@@ -1,25 +1,29 @@
 //! Finds the line of a Dockerfile that a step of BuildKit comes from. BuildKit names its steps `[build 2/4] RUN …`,
 //! with variables filled in, so it is the position that is looked for, not the text.
 
+use std::collections::BTreeMap;
+
+use super::stages::stages;
+
 /// The line, from 1, of the instruction behind a step.
 pub(crate) fn line_of(text: &str, step: &str) -> Option<u32> {
     let step = Step::parse(step)?;
-    let stages = stages(text);
+    let stages = stages(text, &BTreeMap::new());
     let stage = match step.stage {
         None => stages.first(),
         Some(name) => {
-            let named = stages.iter().find(|stage| stage.name.as_deref() == Some(&name.to_ascii_lowercase()));
+            let named = stages.iter().find(|stage| stage.is_called(name));
             // A stage without a name has its number.
             named.or_else(|| stages.get(name.strip_prefix("stage-")?.parse::<usize>().ok()?))
         }
     }?;
     if step.keyword == "FROM" {
-        return Some(stage.line);
+        return u32::try_from(stage.line).ok();
     }
     // A base image and what it wants done on top of it are counted, too, and come first.
     let before = step.of.checked_sub(stage.layers.len())?;
     let (keyword, line) = stage.layers.get(step.number.checked_sub(before + 1)?)?;
-    (*keyword == step.keyword).then_some(*line)
+    u32::try_from(*line).ok().filter(|_| keyword == step.keyword)
 }
 
 /// A step's instruction, without what BuildKit writes before it.
@@ -47,85 +51,6 @@ impl<'a> Step<'a> {
         let keyword = instruction.split_whitespace().next()?;
         Some(Self { stage, number: number.parse().ok()?, of: of.parse().ok()?, keyword })
     }
-}
-
-struct Stage {
-    name: Option<String>,
-    line: u32,
-    /// The instructions that are steps, each with its line.
-    layers: Vec<(&'static str, u32)>,
-}
-
-const LAYERS: [&str; 4] = ["ADD", "COPY", "RUN", "WORKDIR"];
-
-fn stages(text: &str) -> Vec<Stage> {
-    let mut stages: Vec<Stage> = Vec::new();
-    for (line, instruction) in instructions(text) {
-        let mut words = instruction.split_whitespace();
-        let Some(keyword) = words.next() else { continue };
-        if keyword.eq_ignore_ascii_case("FROM") {
-            let mut rest = words.skip_while(|word| !word.eq_ignore_ascii_case("AS")).skip(1);
-            let name = rest.next().map(str::to_ascii_lowercase);
-            stages.push(Stage { name, line, layers: Vec::new() });
-        } else if let Some(stage) = stages.last_mut()
-            && let Some(layer) = LAYERS.into_iter().find(|layer| keyword.eq_ignore_ascii_case(layer))
-        {
-            stage.layers.push((layer, line));
-        }
-    }
-    stages
-}
-
-/// Each instruction on one line, with the line that it begins on.
-fn instructions(text: &str) -> Vec<(u32, String)> {
-    let escape = escape(text);
-    let mut lines = (1..).zip(text.lines());
-    let mut found = Vec::new();
-    while let Some((number, line)) = lines.next() {
-        if is_no_instruction(line) {
-            continue;
-        }
-        let mut whole = line.trim().to_owned();
-        while whole.ends_with(escape) {
-            whole.pop();
-            // Comments between the lines of an instruction are not part of it.
-            match lines.find(|(_, line)| !is_no_instruction(line)) {
-                Some((_, line)) => whole.push_str(line.trim_end()),
-                None => break,
-            }
-        }
-        for end in here_documents(&whole) {
-            lines.find(|(_, line)| line.trim_start_matches('\t') == end);
-        }
-        found.push((number, whole));
-    }
-    found
-}
-
-fn is_no_instruction(line: &str) -> bool {
-    let line = line.trim_start();
-    line.is_empty() || line.starts_with('#')
-}
-
-/// The words that end the documents of `RUN <<EOF`.
-fn here_documents(instruction: &str) -> Vec<String> {
-    let keyword = instruction.split_whitespace().next().unwrap_or_default();
-    let takes_them = ["RUN", "COPY", "ADD"].iter().any(|taker| keyword.eq_ignore_ascii_case(taker));
-    let words = instruction.split_whitespace().filter(|_| takes_them);
-    let names = words.filter_map(|word| {
-        let name = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
-        let name = name.strip_prefix('-').unwrap_or(name).trim_matches(['"', '\'']);
-        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        plain.then(|| name.to_owned())
-    });
-    names.collect()
-}
-
-/// Directives are comments above everything else.
-fn escape(text: &str) -> char {
-    let directives = text.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
-    let mut escapes = directives.filter(|(key, _)| key.trim().eq_ignore_ascii_case("escape"));
-    escapes.next().and_then(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
 #[cfg(test)]
