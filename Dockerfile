@@ -23,6 +23,7 @@ RUN mkdir --parents /runtime/etc/ssl/certs \
 # The dependencies, behind sources without content: a layer that lasts until a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/core/Cargo.toml crates/core/
+COPY crates/demo/Cargo.toml crates/demo/
 COPY crates/docker/Cargo.toml crates/docker/
 COPY crates/engine/Cargo.toml crates/engine/
 COPY crates/gateway/Cargo.toml crates/gateway/
@@ -61,7 +62,7 @@ FROM builder AS build-service
 COPY . .
 RUN touch crates/*/src/lib.rs webhook/src/lib.rs src/main.rs \
     && target=$(uname -m)-unknown-linux-gnu \
-    && cargo build --release --locked --package windlass --target "$target" \
+    && cargo build --release --locked --package windlass --no-default-features --features service --target "$target" \
     && cp "target/$target/release/windlass" /runtime/
 
 FROM ${RUNTIME_IMAGE} AS service

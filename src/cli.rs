@@ -2,6 +2,8 @@
 
 mod arguments;
 mod build;
+#[cfg(feature = "demo")]
+mod demo;
 mod init;
 mod operate;
 #[cfg(feature = "service")]
@@ -13,6 +15,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use arguments::{ReleaseChoice, Since, Where};
 pub(crate) use build::{BuildCheck, BuildCommand};
+#[cfg(feature = "demo")]
+pub(crate) use demo::DemoArguments;
 pub(crate) use init::Init;
 pub(crate) use operate::{
     AppCommand, AppLogs, AppPs, AppStale, Cancel, Deploy, HoldCommand, HoldLift, LockAcquire, LockCommand, LockRelease,
@@ -20,9 +24,7 @@ pub(crate) use operate::{
     TaskList, TaskRun, TaskStop,
 };
 #[cfg(feature = "service")]
-pub(crate) use server::{
-    DemoArguments, Gateway, LogFormat, Logging, Serve, TokenCommand, TokenCreate, TokenList, TokenRevoke,
-};
+pub(crate) use server::{Gateway, LogFormat, Logging, Serve, TokenCommand, TokenCreate, TokenList, TokenRevoke};
 
 /// Hauls a merged commit into production: releases, zero-downtime activation and rollback for teams on GitHub.
 #[derive(Debug, Parser)]
@@ -79,7 +81,7 @@ pub(crate) enum Command {
     Serve(Serve),
     #[cfg(feature = "service")]
     Gateway(Gateway),
-    #[cfg(feature = "service")]
+    #[cfg(feature = "demo")]
     Demo(DemoArguments),
     /// Make, list and end tokens; on the server, beside the running service
     #[cfg(feature = "service")]

@@ -5,7 +5,7 @@ mod build;
 mod cancel;
 mod completions;
 mod config;
-#[cfg(feature = "service")]
+#[cfg(feature = "demo")]
 mod demo;
 mod deploy;
 mod doctor;
@@ -55,7 +55,7 @@ pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
         Command::Serve(arguments) => Box::pin(serve::run(arguments)).await,
         #[cfg(feature = "service")]
         Command::Gateway(arguments) => Box::pin(gateway::run(arguments)).await,
-        #[cfg(feature = "service")]
+        #[cfg(feature = "demo")]
         Command::Demo(arguments) => Box::pin(demo::run(&arguments, &crate::output::Output))
             .await
             .map_err(|error| CommandError::from_chain(Status::Failed, error.as_ref())),

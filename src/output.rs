@@ -65,11 +65,11 @@ pub(crate) fn error(error: &CommandError) {
 
 /// Standard output for a story that is told line by line, and goes on when nobody listens any more: what it made must
 /// still be removed.
-#[cfg(feature = "service")]
+#[cfg(feature = "demo")]
 #[derive(Debug)]
 pub(crate) struct Output;
 
-#[cfg(feature = "service")]
+#[cfg(feature = "demo")]
 impl Output {
     pub(crate) fn line(&self, text: &str) {
         let _ = result(text);

@@ -7,8 +7,6 @@ mod monorepo;
 mod release;
 mod secrets;
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use windlass_testing::registry::Registry;
 use windlass_testing::sample_app;
 
@@ -28,9 +26,7 @@ fn job(world: &World) -> Job {
 
 /// Commits the sample app, behaving as these variables say, and gives the SHA.
 fn commit_app(job: &mut Job, toml: &str, environment: &[(&str, &str)]) -> String {
-    let program = job.workspace().join(sample_app::FILE);
-    write_bytes(&program, sample_app::BINARY);
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_bytes(&job.workspace().join(sample_app::FILE), sample_app::archive());
     let dockerfile = sample_app::dockerfile(environment);
     job.commit("main", "Change the app", &[("Dockerfile", &dockerfile), ("windlass.toml", toml)])
 }

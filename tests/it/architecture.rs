@@ -8,20 +8,21 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// Each package and the ones of ours that it knows. `?` marks an optional one.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     (
         "windlass",
         &[
             "windlass-core",
+            "windlass-demo?",
             "windlass-engine?",
             "windlass-gateway?",
             "windlass-images",
             "windlass-registry",
-            "windlass-testing?",
             "windlass-webhook?",
         ],
     ),
     ("windlass-core", &[]),
+    ("windlass-demo", &[]),
     ("windlass-docker", &["windlass-core"]),
     ("windlass-engine", &["windlass-core", "windlass-docker", "windlass-registry"]),
     ("windlass-fuzz", &["windlass-core", "windlass-webhook"]),
@@ -30,13 +31,13 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("windlass-listen", &[]),
     ("windlass-registry", &["windlass-core"]),
     ("windlass-sample-app", &[]),
-    ("windlass-testing", &[]),
+    ("windlass-testing", &["windlass-demo"]),
     ("windlass-webhook", &["windlass-core", "windlass-engine", "windlass-listen", "windlass-registry"]),
 ];
 
 /// Each heavy dependency and the only packages that may name it. Tests may name more.
 const CONFINED: [(&str, &[&str]); 9] = [
-    ("axum", &["windlass-testing", "windlass-webhook"]),
+    ("axum", &["windlass-demo", "windlass-testing", "windlass-webhook"]),
     ("bollard", &["windlass-docker", "windlass-engine", "windlass-images"]),
     (
         "hyper",
@@ -110,19 +111,21 @@ fn each_room_knows_only_the_rooms_below_it() {
 }
 
 #[test]
-fn everything_optional_comes_with_the_feature_service() {
+fn what_is_optional_comes_with_the_service_and_what_the_demo_needs_with_the_demo_alone() {
     let root = manifest(&repository().join("Cargo.toml"));
     let feature = |name: &str| -> BTreeSet<String> {
         let features = root["features"][name].as_array().expect("a feature is a list");
         features.iter().map(|value| value.as_str().expect("a string").to_owned()).collect()
     };
-    assert!(feature("default").contains("service"));
+    assert_eq!(feature("default"), BTreeSet::from(["demo".to_owned()]));
+    let demo = BTreeSet::from(["service".to_owned(), "dep:windlass-demo".to_owned()]);
+    assert_eq!(feature("demo"), demo);
     let optional: BTreeSet<String> = dependencies(&root, &["dependencies"])
         .into_iter()
         .filter(|(_, dependency)| dependency.get("optional").and_then(toml::Value::as_bool) == Some(true))
         .map(|(name, _)| format!("dep:{name}"))
         .collect();
-    assert_eq!(feature("service"), optional);
+    assert_eq!(feature("service"), optional.difference(&demo).cloned().collect());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! From a repository with a Dockerfile to releases, deployments and a rollback, by the README's quick start: `windlass
 //! init`, and the workflows as GitHub runs them.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use windlass_core::deployment::DeploymentState;
@@ -105,9 +104,7 @@ async fn in_job(job: Job, workflow: &str, world: &World, started: NewJob, contex
 }
 
 fn write_program(folder: &Path) {
-    let program = folder.join(sample_app::FILE);
-    write_bytes(&program, sample_app::BINARY);
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_bytes(&folder.join(sample_app::FILE), sample_app::archive());
 }
 
 fn read(folder: &Path, path: &str) -> String {

@@ -64,10 +64,10 @@ async fn a_command_that_the_image_cannot_run_is_said_with_its_reason_before_anyt
     world.release("good", &image, &world.config()).await;
     assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
 
-    let dockerfile = format!("FROM scratch\nCOPY {0} /{0}\nCOPY {0} /not-executable/\n", sample_app::FILE);
-    let context = images::build_context(&dockerfile, &[(sample_app::FILE, sample_app::BINARY, 0o755)]);
+    let dockerfile = format!("FROM scratch\nADD {0} /\nCOPY {0} /not-executable/\n", sample_app::FILE);
+    let context = images::build_context(&dockerfile, &[(sample_app::FILE, sample_app::archive(), 0o644)]);
     let bare = world.engine.build_image(context.into()).await.unwrap();
-    let app = format!("/{}", sample_app::FILE);
+    let app = sample_app::PATH;
     for (number, command, migrate) in [
         (2, "[\"/no/such-file\"]", String::new()),
         (3, "[\"no-such-program\", \"serve\"]", String::new()),

@@ -1,22 +1,15 @@
-//! A GitHub, a Docker Engine and an app to test against, with faults on demand: for tests and `windlass demo` only.
+//! A GitHub, a Docker Engine and an app to test against, with faults on demand: for tests only.
 //!
-//! Nothing in here prints, and what is asked of a stand-in that makes no sense (a status for a commit that is not
-//! there) panics: it is a mistake of the test, not an answer of the system under test.
+//! Nothing in here prints, and what is asked of a stand-in that makes no sense panics: it is a mistake of the test, not
+//! an answer of the system under test.
 
-// A pull request has more members than `json!` takes by default.
-#![recursion_limit = "256"]
-
-mod address;
 pub mod docker;
 pub mod docker_client;
 pub mod faults;
-pub mod github;
-pub mod images;
 pub mod registry;
-pub mod sample_app;
 
-pub use address::free_address;
-pub use github::FakeGitHub;
+// The demo has a GitHub and an app too.
+pub use windlass_demo::{FakeGitHub, free_address, github, images, sample_app};
 
 use std::path::{Path, PathBuf};
 

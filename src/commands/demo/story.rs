@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use windlass_core::api::MessageBody;
 use windlass_core::deployment::Event;
 use windlass_core::names::ReleaseNumber;
-use windlass_testing::github::{CheckState, Conclusion};
+use windlass_demo::github::{CheckState, Conclusion};
 
 use super::traffic::{Count, Traffic, release_in};
 use super::world::{PROJECT, STAGE, World};

@@ -13,10 +13,9 @@ use tokio_util::task::TaskTracker;
 use windlass_core::api::{DeploymentView, Page, Release, Scope};
 use windlass_core::config::{DockerEndpoint, ServerConfig};
 use windlass_core::names::{Digest, HostName};
+use windlass_demo::github::{FakeGitHub, FakeRepository};
+use windlass_demo::{free_address, sample_app};
 use windlass_engine::Engine;
-use windlass_testing::free_address;
-use windlass_testing::github::{FakeGitHub, FakeRepository};
-use windlass_testing::sample_app;
 use windlass_webhook::{TokenRequest, tokens};
 
 use super::processes::Process;

@@ -24,7 +24,7 @@ async fn a_commit_is_built_pushed_and_registered_and_the_second_time_only_found(
     assert_eq!(first.output("image"), format!("{}/acme/shop@{digest}", registry.address()));
     assert_eq!(first.output("status"), "registered");
     assert!(first.summary.contains("### Release 1 on acme/shop production"), "{}", first.summary);
-    assert!(first.log.contains("COPY app /app"), "{}", first.log);
+    assert!(first.log.contains("ADD app.tar /"), "{}", first.log);
     assert!(first.annotations.is_empty());
     let config = image_config(&registry, &sha).await;
     let labels = &config["config"]["Labels"];
@@ -42,7 +42,7 @@ async fn a_commit_is_built_pushed_and_registered_and_the_second_time_only_found(
     assert_eq!(second.output("release"), "1");
     assert_eq!(second.output("digest"), digest);
     assert!(second.log.contains("nothing to build"), "{}", second.log);
-    assert!(!second.log.contains("COPY app /app"), "{}", second.log);
+    assert!(!second.log.contains("ADD app.tar /"), "{}", second.log);
 }
 
 #[tokio::test]

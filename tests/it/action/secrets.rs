@@ -25,7 +25,7 @@ async fn rule_081_a_build_secret_is_read_by_the_build_and_seen_nowhere() {
     commit_app(&mut job, &toml, &[]);
     // The app prints the file: a build that is careless with its secret.
     let dockerfile = format!(
-        "FROM scratch\nCOPY app /app\nENV NEW={}\n\
+        "FROM scratch\nADD app.tar /\nENV NEW={}\n\
          RUN --mount=type=secret,id=npm,target=/npm --mount=type=secret,id=key,target=/key \
          [\"/app\", \"print-files\", \"/npm\", \"/key\"]\n",
         uuid::Uuid::new_v4()
@@ -63,7 +63,7 @@ async fn rule_081_what_a_build_writes_cannot_speak_to_the_runner() {
     let mut job = job(&world);
     commit_app(&mut job, &windlass_toml(&world, &registry), &[]);
     let dockerfile = format!(
-        "FROM scratch\nCOPY app /app\nENV NEW={}\n\
+        "FROM scratch\nADD app.tar /\nENV NEW={}\n\
          RUN [\"/app\", \"echo\", \"::error::injected\"]\n\
          RUN [\"/app\", \"echo\", \"##[error]injected\"]\n\
          RUN [\"/app\", \"echo\", \"::set-output name=release::666\"]\n\

@@ -71,11 +71,11 @@ async fn a_deadline_ends_with_the_checks_last_words_and_without_secrets() {
 #[tokio::test]
 async fn an_image_with_a_health_check_of_its_own_is_believed_and_one_without_is_told_so() {
     let dockerfile = format!(
-        "{}HEALTHCHECK --interval=100ms CMD [\"/{file}\", \"health\"]\n",
+        "{}HEALTHCHECK --interval=100ms CMD [\"{path}\", \"health\"]\n",
         sample_app::dockerfile(&[]),
-        file = sample_app::FILE
+        path = sample_app::PATH
     );
-    let lab = Lab::with(&images::build_context(&dockerfile, &[(sample_app::FILE, sample_app::BINARY, 0o755)])).await;
+    let lab = Lab::with(&images::build_context(&dockerfile, &[(sample_app::FILE, sample_app::archive(), 0o644)])).await;
     let mut task = lab.task("web-1");
     task.health = Some(health(HealthCheck::Docker));
     lab.boot(&task).await;

@@ -44,7 +44,7 @@ impl Registry {
 
     /// The same for another processor.
     fn add_image_for(&mut self, label: &str, architecture: &str) -> String {
-        let layer = images::build_context("", &[(sample_app::FILE, sample_app::BINARY, 0o755)]);
+        let layer = sample_app::archive().to_vec();
         let size = layer.len();
         let layer = self.add(layer);
         let config = format!(

@@ -68,8 +68,8 @@ async fn an_app_that_listens_for_itself_only_is_said() {
 #[tokio::test]
 async fn a_deadline_before_the_images_first_check_is_said_before_anything_runs_and_when_it_is_over() {
     let dockerfile =
-        format!("{}HEALTHCHECK CMD [\"/{file}\", \"health\"]\n", sample_app::dockerfile(&[]), file = sample_app::FILE);
-    let lab = Lab::with(&images::build_context(&dockerfile, &[(sample_app::FILE, sample_app::BINARY, 0o755)])).await;
+        format!("{}HEALTHCHECK CMD [\"{path}\", \"health\"]\n", sample_app::dockerfile(&[]), path = sample_app::PATH);
+    let lab = Lab::with(&images::build_context(&dockerfile, &[(sample_app::FILE, sample_app::archive(), 0o644)])).await;
     let mut stage = Stage::open_in(lab).await;
     let first = stage.plan(&file(QUIET, r#"docker = true, deadline = "2s""#), Secrets::default()).await;
     let prepare = &first.plan.steps[0];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use eventsource_stream::Eventsource as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
-use windlass_testing::sample_app::BINARY;
+use windlass_testing::sample_app;
 
 use crate::client;
 
@@ -72,7 +72,7 @@ fn command(environment: &[(&str, &str)]) -> Command {
     static PROGRAM: OnceLock<tempfile::TempPath> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        std::io::Write::write_all(&mut file, BINARY).unwrap();
+        std::io::Write::write_all(&mut file, sample_app::program()).unwrap();
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o755)).unwrap();
         file.into_temp_path()
     });

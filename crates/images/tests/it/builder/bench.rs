@@ -56,10 +56,9 @@ impl Bench {
         fs::File::create(path).unwrap().write_all(content.as_ref()).unwrap();
     }
 
-    /// As `app`.
+    /// As `app.tar`, to be unpacked at the image's root, with the program at `/app`.
     pub(crate) fn add_app(&self) {
-        self.write(sample_app::FILE, sample_app::BINARY);
-        self.make_executable(sample_app::FILE);
+        self.write(sample_app::FILE, sample_app::archive());
     }
 
     pub(crate) fn make_executable(&self, path: &str) {

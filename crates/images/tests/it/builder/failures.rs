@@ -20,7 +20,7 @@ async fn a_step_that_fails_has_its_line_its_exit_code_and_its_last_lines() {
     bench.add_app();
     let (error, heard) = fail(
         &bench,
-        "FROM scratch AS base\nCOPY app /app\n\nFROM base\nARG CODE=4\nRUN [\"/app\", \"echo\", \"fine\"]\n# a note\n\
+        "FROM scratch AS base\nADD app.tar /\n\nFROM base\nARG CODE=4\nRUN [\"/app\", \"echo\", \"fine\"]\n# a note\n\
          RUN [\"/app\", \\\n  \"no such thing\"]\n",
     )
     .await;
@@ -79,7 +79,7 @@ async fn a_program_for_another_processor_leads_to_qemu() {
 async fn a_secret_that_the_step_needs_and_nobody_gave_is_named() {
     let bench = Bench::open().await;
     bench.add_app();
-    let text = "FROM scratch\nCOPY app /app\nRUN --mount=type=secret,id=npm,required [\"/app\", \"echo\"]\n";
+    let text = "FROM scratch\nADD app.tar /\nRUN --mount=type=secret,id=npm,required [\"/app\", \"echo\"]\n";
     let (error, _) = fail(&bench, text).await;
     assert!(matches!(error, BuildError::StepFailed { line: Some(3), .. }), "{error:?}");
     assert!(error.to_string().contains("npm"), "{error}");

@@ -101,7 +101,7 @@ async fn what_a_build_kept_in_its_image_spares_the_next_one_the_work() {
     bench.add_app();
     let registry = Registry::start(Access::Open).await;
     let image: ImageName = format!("{}/{}", registry.address(), bench.name()).parse().unwrap();
-    let text = format!("FROM scratch\nCOPY app /app\nRUN [\"/app\", \"echo\", \"{}\"]\n", bench.name());
+    let text = format!("FROM scratch\nADD app.tar /\nRUN [\"/app\", \"echo\", \"{}\"]\n", bench.name());
     bench.write("Dockerfile", &text);
     let mut request = bench.request();
     request.name = format!("{image}:cache");

@@ -1,12 +1,19 @@
 //! What an image is built from, as the engine's build endpoint takes it.
 
-/// A tar with a Dockerfile and files, each with its path, content and mode. The same input gives the same bytes, so
-/// that the engine's build cache recognises it.
+/// A tar with a Dockerfile and files, each with its path, content and mode.
 #[must_use]
 pub fn build_context(dockerfile: &str, files: &[(&str, &[u8], u32)]) -> Vec<u8> {
+    let mut all = vec![("Dockerfile", dockerfile.as_bytes(), 0o644)];
+    all.extend(files);
+    archive(&all)
+}
+
+/// A tar with files, each with its path, content and mode. The same input gives the same bytes, so that the engine's
+/// build cache recognises it.
+#[must_use]
+pub fn archive(files: &[(&str, &[u8], u32)]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    let all = [("Dockerfile", dockerfile.as_bytes(), 0o644)];
-    for (path, content, mode) in all.iter().chain(files) {
+    for (path, content, mode) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(*mode);
