@@ -10,12 +10,16 @@
 ARG BUILDER_IMAGE=rust:1.95-bookworm
 # Of another base than the empty one, the service can run tools: `ssh` to reach hosts, a secret's own command.
 ARG RUNTIME_IMAGE=scratch
+# Of what only has to run soon, as in tests, 0.
+ARG OPT_LEVEL=3
 
 FROM ${BUILDER_IMAGE} AS builder
+ARG OPT_LEVEL
 WORKDIR /windlass
 # What is not linked statically would need the builder's C library in the empty image. Only with an explicit target do
 # these flags spare macros and build scripts, which cannot be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
+ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=${OPT_LEVEL}
 RUN mkdir --parents /runtime/etc/ssl/certs \
     && cp --dereference /etc/ssl/certs/ca-certificates.crt /runtime/etc/ssl/certs/ \
     && mkdir --parents --mode=1777 /runtime/tmp

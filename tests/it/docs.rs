@@ -201,7 +201,7 @@ impl Document {
 
 fn arguments(line: &str) -> Option<Vec<String>> {
     let line = line.trim();
-    let after = ["windlass ", "cargo run --release -- "].into_iter().find_map(|program| line.strip_prefix(program))?;
+    let after = ["windlass ", "cargo run -- "].into_iter().find_map(|program| line.strip_prefix(program))?;
     // A comment, as far as these documents have them.
     let after = after.split(" #").next().unwrap_or_default();
     let words = words(after);
