@@ -21,7 +21,7 @@ const FLOORS: [(&str, &[&str]); 8] = [
 const CIRCLES: [(&str, &[&str], &str); 5] = [
     (
         "crates/engine",
-        &["boot", "docker", "engine", "execute", "images", "join", "logs", "one_off", "registry", "sandbox"],
+        &["boot", "docker", "engine", "execute", "images", "join", "logs", "one_off", "sandbox"],
         "an `Engine`'s methods stand beside what they work with",
     ),
     ("crates/gateway", &["body", "pool"], "a connection is free again when a request's body has ended"),

@@ -7,6 +7,7 @@ mod keep;
 mod project;
 mod read;
 mod secret;
+mod stages;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,10 +17,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::config::{ConfigError, HostSelector};
-use crate::names::{DeploymentId, HostName, ProjectName, RepositoryId, StageName};
+use crate::names::{HostName, ProjectName, RepositoryId, StageName};
 use crate::proxies::TrustedProxies;
 use crate::quantity::{Duration, Memory};
-use crate::stage::Stage;
 use crate::subnet::Subnet;
 
 #[cfg(test)]
@@ -68,28 +68,6 @@ impl ServerConfig {
     /// Every mistake in the file at once.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, ConfigError> {
         read::read(file_name, text)
-    }
-
-    /// A stage's settings, where the file has it.
-    #[must_use]
-    pub fn policy(&self, stage: &Stage) -> Option<&StagePolicy> {
-        self.projects.get(&stage.project)?.stages.get(&stage.name)
-    }
-
-    /// Every stage of every project.
-    #[must_use]
-    pub fn stages(&self) -> Vec<Stage> {
-        let of_project = |(project, settings): (&ProjectName, &ServerProject)| {
-            let stage = |name: &StageName| Stage { project: project.clone(), name: name.clone() };
-            settings.stages.keys().map(stage).collect::<Vec<_>>()
-        };
-        self.projects.iter().flat_map(of_project).collect()
-    }
-
-    /// A page's address, as GitHub and people are given it.
-    #[must_use]
-    pub fn deployment_url(&self, id: &DeploymentId) -> String {
-        format!("{}/deployments/{id}", self.public_url.as_str().trim_end_matches('/'))
     }
 
     /// Every folder and file of hosts that any project may mount.

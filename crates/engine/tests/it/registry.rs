@@ -16,7 +16,7 @@ use windlass_core::secrets::Secrets;
 use windlass_core::task::Image;
 use windlass_engine::Prepared;
 use windlass_registry::RegistryCredentials;
-use windlass_testing::{images, sample_app};
+use windlass_testing::sample_app;
 
 use crate::lab::Lab;
 
