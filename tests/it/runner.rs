@@ -371,7 +371,8 @@ mod tests {
         assert_eq!(config["Entrypoint"], json!(["/windlass", "action"]));
         assert_eq!((config["User"].as_str(), config["WorkingDir"].as_str()), (Some(""), Some("")));
         let size = images[0]["Size"].as_u64().unwrap();
-        assert!(size < 30_000_000, "{size} bytes");
+        // Optimized, as in a release, it is about half of that.
+        assert!(size < 48_000_000, "{size} bytes");
     }
 
     #[tokio::test(flavor = "multi_thread")]

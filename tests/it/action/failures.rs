@@ -67,7 +67,7 @@ async fn a_mistake_in_a_file_is_annotated_at_its_line() {
 
     let mut failing = job(&world);
     commit_app(&mut failing, &toml, &[]);
-    let dockerfile = "FROM scratch\nCOPY app /app\nRUN [\"/app\", \"exit\", \"7\"]\n";
+    let dockerfile = "FROM scratch\nADD app.tar /\nRUN [\"/app\", \"exit\", \"7\"]\n";
     failing.commit("main", "Fail", &[("Dockerfile", dockerfile)]);
     let failed = failing.run().await;
     assert_failed(&failed, 1, "build_failed", "exit code 7");
@@ -93,7 +93,7 @@ async fn a_registry_says_no_before_anything_is_built() {
     let message = format!("registry {} refused the login of {USERNAME}", registry.address());
     assert_failed(&failed, 1, "login_refused", &message);
     assert!(failed.error().contains("registry-password"), "{}", failed.error());
-    assert!(!failed.log.contains("COPY app"), "{}", failed.log);
+    assert!(!failed.log.contains("ADD app"), "{}", failed.log);
     assert_nothing_registered(&world).await;
 }
 
@@ -170,7 +170,7 @@ async fn a_build_that_is_cancelled_ends_at_once() {
     let registry = Registry::start(Access::Open).await;
     let mut job = job(&world);
     commit_app(&mut job, &windlass_toml(&world, &registry), &[]);
-    let dockerfile = "FROM scratch\nCOPY app /app\nRUN [\"/app\", \"sleep\", \"600000\"]\n";
+    let dockerfile = "FROM scratch\nADD app.tar /\nRUN [\"/app\", \"sleep\", \"600000\"]\n";
     job.commit("main", "Sleep", &[("Dockerfile", dockerfile)]);
     let mut running = job.start();
     running.until_logged("sleep").await;
@@ -202,7 +202,7 @@ async fn rule_031_a_merge_that_github_made_for_the_tests_is_no_release_for_produ
     let refused = on_pull_request.run().await;
     let message = "a job of a pull request registers no release on production, which is for production";
     assert_failed(&refused, 3, "pull_request", message);
-    assert!(!refused.log.contains("COPY app"), "{}", refused.log);
+    assert!(!refused.log.contains("ADD app"), "{}", refused.log);
 
     // Nor with a token of its own: the stage lets no such job in.
     let pull_request = NewJob { event: "pull_request".to_owned(), ..NewJob::on_push(&sha) };
