@@ -20,7 +20,7 @@ use crate::client::ClientError;
 use crate::error::{CommandError, Status};
 use crate::target::{read_project_file, stage_of};
 
-use inputs::{Command, Inputs};
+use inputs::{ActionCommand, Inputs};
 use log::Log;
 use outputs::Output;
 use runner::Runner;
@@ -73,16 +73,16 @@ async fn work(
     for secret in secrets.into_iter().flatten().chain(inputs.build_secrets.values()) {
         log.hide(secret);
     }
-    let step = Step { file: project_file(&inputs, runner)?, inputs, runner, log, under_way };
+    let step = JobStep { file: project_file(&inputs, runner)?, inputs, runner, log, under_way };
     match step.inputs.command {
-        Command::Release => Box::pin(release::run(&step)).await,
-        Command::Deploy | Command::Rollback => Box::pin(deploy::run(&step)).await,
-        Command::Status => deploy::status(&step).await,
+        ActionCommand::Release => Box::pin(release::run(&step)).await,
+        ActionCommand::Deploy | ActionCommand::Rollback => Box::pin(deploy::run(&step)).await,
+        ActionCommand::Status => deploy::status(&step).await,
     }
 }
 
 /// What every command works with.
-struct Step<'a> {
+struct JobStep<'a> {
     inputs: Inputs,
     /// `None` where there is none, which a rollback does not need.
     file: Option<ProjectFile>,
@@ -91,7 +91,7 @@ struct Step<'a> {
     under_way: &'a UnderWay,
 }
 
-impl Step<'_> {
+impl JobStep<'_> {
     /// The input, or what windlass.toml leaves no doubt about.
     fn stage(&self) -> Result<StageName, CommandError> {
         let stage = match (&self.inputs.stage, &self.file) {

@@ -20,8 +20,8 @@ pub(crate) use demo::DemoArguments;
 pub(crate) use init::Init;
 pub(crate) use operate::{
     AppCommand, AppLogs, AppPs, AppStale, Cancel, Deploy, HoldCommand, HoldLift, LockAcquire, LockCommand, LockRelease,
-    LockStatus, Plan, ReleaseActivate, ReleaseCommand, ReleaseCreate, ReleaseList, Rollback, Status, TaskCommand,
-    TaskList, TaskRun, TaskStop,
+    LockStatus, Plan, ReleaseActivate, ReleaseCommand, ReleaseCreate, ReleaseList, Rollback, StatusArguments,
+    TaskCommand, TaskList, TaskRun, TaskStop,
 };
 #[cfg(feature = "service")]
 pub(crate) use server::{Gateway, LogFormat, Logging, Serve, TokenCommand, TokenCreate, TokenList, TokenRevoke};
@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Deploy(Deploy),
     Rollback(Rollback),
     Cancel(Cancel),
-    Status(Status),
+    Status(StatusArguments),
     Plan(Plan),
     /// Register releases, list them, make one active
     #[command(subcommand)]

@@ -56,7 +56,7 @@ pub(crate) async fn run(command: Command) -> Result<Status, CommandError> {
         #[cfg(feature = "service")]
         Command::Gateway(arguments) => Box::pin(gateway::run(arguments)).await,
         #[cfg(feature = "demo")]
-        Command::Demo(arguments) => Box::pin(demo::run(&arguments, &crate::output::Output))
+        Command::Demo(arguments) => Box::pin(demo::run(&arguments, &crate::output::Printer))
             .await
             .map_err(|error| CommandError::from_chain(Status::Failed, error.as_ref())),
         #[cfg(feature = "service")]

@@ -67,10 +67,10 @@ pub(crate) fn error(error: &CommandError) {
 /// still be removed.
 #[cfg(feature = "demo")]
 #[derive(Debug)]
-pub(crate) struct Output;
+pub(crate) struct Printer;
 
 #[cfg(feature = "demo")]
-impl Output {
+impl Printer {
     pub(crate) fn line(&self, text: &str) {
         let _ = result(text);
     }

@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use windlass_webhook::fuzzing::Issuer;
+use windlass_webhook::fuzzing::KnownIssuer;
 
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 const US: &str = "https://deploy.example.com";
@@ -43,7 +43,7 @@ fuzz_target!(|input: &[u8]| match input.split_first() {
 });
 
 struct World {
-    issuer: Issuer,
+    issuer: KnownIssuer,
     key: EncodingKey,
     /// To be accepted.
     good: Vec<String>,
@@ -58,7 +58,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let mut public = Jwk::from_encoding_key(&key, Algorithm::RS256).expect("an RSA key has a public half");
     public.common.key_id = Some("1".to_owned());
     let public = serde_json::to_value(public).expect("a key is JSON");
-    let mut world = World { issuer: Issuer::knowing(ISSUER, US, &[public]), key, good: Vec::new(), bad: Vec::new() };
+    let mut world = World { issuer: KnownIssuer::knowing(ISSUER, US, &[public]), key, good: Vec::new(), bad: Vec::new() };
     let changed = |changes: &[(&str, Value)]| {
         let mut claims = claims();
         for (name, value) in changes {

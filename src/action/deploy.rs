@@ -9,19 +9,19 @@ use windlass_core::names::{AppName, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::report;
 
-use super::inputs::Command;
+use super::inputs::ActionCommand;
 use super::log::Log;
 use super::outputs::Output;
 use super::sign_in::{Service, sign_in};
-use super::{Failed, Step, summary};
+use super::{Failed, JobStep, summary};
 use crate::error::{CommandError, Status};
 use crate::follow::{Audience, follow, why};
 use crate::output;
 
-pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
+pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
     let kind = match step.inputs.command {
-        Command::Rollback => DeploymentKind::Rollback,
-        Command::Deploy | Command::Release | Command::Status => DeploymentKind::Deploy,
+        ActionCommand::Rollback => DeploymentKind::Rollback,
+        ActionCommand::Deploy | ActionCommand::Release | ActionCommand::Status => DeploymentKind::Deploy,
     };
     let stage = step.stage()?;
     let releases = chosen(step, &stage)?;
@@ -31,7 +31,7 @@ pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
 
 /// A bare number is of the app that is meant anyway.
 fn chosen(
-    step: &Step<'_>,
+    step: &JobStep<'_>,
     stage: &windlass_core::names::StageName,
 ) -> Result<BTreeMap<AppName, ReleaseNumber>, CommandError> {
     let only = || match (&step.inputs.app, &step.file) {
@@ -53,7 +53,7 @@ fn chosen(
 
 /// Asks for a deployment and, where the step waits, follows it to its end.
 pub(super) async fn deploy(
-    step: &Step<'_>,
+    step: &JobStep<'_>,
     service: &Service,
     kind: DeploymentKind,
     releases: BTreeMap<AppName, ReleaseNumber>,
@@ -84,7 +84,11 @@ pub(super) async fn deploy(
     Err(Failed { error: why(&deployment).with_status(status), story: summary::deployment(&deployment) })
 }
 
-async fn wait(step: &Step<'_>, service: &Service, deployment: &DeploymentView) -> Result<DeploymentView, CommandError> {
+async fn wait(
+    step: &JobStep<'_>,
+    service: &Service,
+    deployment: &DeploymentView,
+) -> Result<DeploymentView, CommandError> {
     let mut audience = Reader { log: step.log, begun: deployment.created_at };
     let following = follow(&service.client, deployment, &mut audience);
     let ended = match step.inputs.timeout {
@@ -105,7 +109,7 @@ async fn wait(step: &Step<'_>, service: &Service, deployment: &DeploymentView) -
 }
 
 /// The outputs that every deployment has.
-fn tell(step: &Step<'_>, deployment: &DeploymentView) -> Result<(), CommandError> {
+fn tell(step: &JobStep<'_>, deployment: &DeploymentView) -> Result<(), CommandError> {
     let outputs = &step.runner.outputs;
     outputs.set(Output::Release, &numbers(&deployment.releases))?;
     outputs.set(Output::DeploymentId, deployment.id.as_str())?;
@@ -157,7 +161,7 @@ impl Audience for Reader<'_> {
 }
 
 /// What the stage serves and what is under way.
-pub(super) async fn status(step: &Step<'_>) -> Result<(), Failed> {
+pub(super) async fn status(step: &JobStep<'_>) -> Result<(), Failed> {
     let stage = step.stage()?;
     let service = sign_in(&step.inputs, step.runner, &stage, step.log).await?;
     let view = service.client.stage(&service.stage).await?;

@@ -19,7 +19,7 @@ use crate::target::{PROJECT_FILE, server_url};
 /// What the step asks for.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    pub(crate) command: Command,
+    pub(crate) command: ActionCommand,
     pub(crate) server: Url,
     /// `None`: the job signs in with its OIDC token.
     pub(crate) token: Option<SecretString>,
@@ -46,14 +46,14 @@ pub(crate) struct Inputs {
 
 /// What the step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum ActionCommand {
     Release,
     Deploy,
     Rollback,
     Status,
 }
 
-impl Command {
+impl ActionCommand {
     const ALL: [(&'static str, Self); 4] =
         [("release", Self::Release), ("deploy", Self::Deploy), ("rollback", Self::Rollback), ("status", Self::Status)];
 }
@@ -72,8 +72,8 @@ impl Inputs {
 
 fn read(reader: &Reader<'_>) -> Result<Inputs, CommandError> {
     let command = match reader.text("command") {
-        Some(name) => Command::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, command)| command),
-        None => Some(Command::Release),
+        Some(name) => ActionCommand::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, command)| command),
+        None => Some(ActionCommand::Release),
     }
     .ok_or_else(|| invalid("command", "it is none of release, deploy, rollback and status"))?;
     let server = reader.text("server").ok_or_else(|| {
@@ -81,7 +81,7 @@ fn read(reader: &Reader<'_>) -> Result<Inputs, CommandError> {
             "give the address of your service: `server: https://deploy.example.com`, or a repository variable with it",
         )
     })?;
-    let wait = reader.yes_or_no("wait")?.unwrap_or(matches!(command, Command::Deploy | Command::Rollback));
+    let wait = reader.yes_or_no("wait")?.unwrap_or(matches!(command, ActionCommand::Deploy | ActionCommand::Rollback));
     Ok(Inputs {
         command,
         server: server_url(&server).map_err(|error| error.coded("input_invalid"))?,
@@ -117,9 +117,9 @@ fn read(reader: &Reader<'_>) -> Result<Inputs, CommandError> {
 }
 
 /// `12`, `api=12 web=7`, or for a rollback `previous`.
-fn releases(reader: &Reader<'_>, command: Command) -> Result<Vec<ReleaseChoice>, CommandError> {
+fn releases(reader: &Reader<'_>, command: ActionCommand) -> Result<Vec<ReleaseChoice>, CommandError> {
     let words = reader.words("release");
-    if command == Command::Rollback && words == ["previous"] {
+    if command == ActionCommand::Rollback && words == ["previous"] {
         return Ok(Vec::new());
     }
     words.iter().map(|word| word.parse().map_err(|why: String| invalid("release", &why))).collect()

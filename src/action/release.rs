@@ -11,13 +11,13 @@ use windlass_registry::RegistryCredentials;
 use super::narrate::Narrator;
 use super::outputs::Output;
 use super::sign_in::sign_in;
-use super::{Failed, Step, deploy, summary};
+use super::{Failed, JobStep, deploy, summary};
 use crate::checkout::Checkout;
 use crate::error::{CommandError, Status};
 use crate::image::{self, Supplies};
 use crate::recipe::{Folders, Recipe};
 
-pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
+pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
     let (text, recipes) = what_to_build(step)?;
     let source = Source::of(step)?;
     let service = sign_in(&step.inputs, step.runner, &step.stage()?, step.log).await?;
@@ -73,7 +73,7 @@ pub(super) async fn run(step: &Step<'_>) -> Result<(), Failed> {
 }
 
 /// windlass.toml's text, which every release carries, and a recipe for each app that is meant.
-fn what_to_build(step: &Step<'_>) -> Result<(String, BTreeMap<AppName, Recipe>), CommandError> {
+fn what_to_build(step: &JobStep<'_>) -> Result<(String, BTreeMap<AppName, Recipe>), CommandError> {
     let path = step.runner.workspace.join(&step.inputs.config);
     let missing = || {
         CommandError::misused(format!("there is no {}", step.inputs.config.display()))
@@ -100,7 +100,7 @@ struct Source {
 
 impl Source {
     /// What is checked out counts, also where the event is about another commit.
-    fn of(step: &Step<'_>) -> Result<Self, CommandError> {
+    fn of(step: &JobStep<'_>) -> Result<Self, CommandError> {
         let checkout = Checkout::of(&step.runner.workspace)?.ok_or_else(|| {
             CommandError::failed("nothing is checked out in the workspace")
                 .coded("no_checkout")
@@ -126,7 +126,7 @@ impl Source {
 }
 
 /// What users get must be what somebody has merged, not what GitHub would have if somebody did.
-fn refuse_test_merge(step: &Step<'_>, stage: &StageView) -> Result<(), CommandError> {
+fn refuse_test_merge(step: &JobStep<'_>, stage: &StageView) -> Result<(), CommandError> {
     if !step.runner.tests_a_merge || !stage.policy.production {
         return Ok(());
     }
@@ -161,7 +161,7 @@ fn refuse_changes(source: &Source, stage: &StageView) -> Result<(), CommandError
 
 /// Every recipe once, whoever shares it.
 async fn build(
-    step: &Step<'_>,
+    step: &JobStep<'_>,
     source: &Source,
     recipes: &BTreeMap<&AppName, &Recipe>,
 ) -> Result<BTreeMap<AppName, Digest>, CommandError> {
@@ -202,7 +202,7 @@ async fn build(
 }
 
 /// Those of the step. GitHub's own registry takes the job's token.
-fn credentials(step: &Step<'_>, recipe: &Recipe) -> Option<RegistryCredentials> {
+fn credentials(step: &JobStep<'_>, recipe: &Recipe) -> Option<RegistryCredentials> {
     let inputs = &step.inputs;
     let ghcr = recipe.image.as_ref().is_some_and(|image| image.registry() == "ghcr.io");
     let password = inputs.registry_password.as_ref().or_else(|| inputs.github_token.as_ref().filter(|_| ghcr))?;
@@ -210,7 +210,7 @@ fn credentials(step: &Step<'_>, recipe: &Recipe) -> Option<RegistryCredentials> 
     Some(RegistryCredentials { username, password: password.clone() })
 }
 
-fn tell(step: &Step<'_>, releases: &BTreeMap<AppName, Release>) -> Result<(), CommandError> {
+fn tell(step: &JobStep<'_>, releases: &BTreeMap<AppName, Release>) -> Result<(), CommandError> {
     let numbers = releases.iter().map(|(app, release)| (app.clone(), release.number)).collect();
     let of_each = |value: &dyn Fn(&Release) -> String| match releases.iter().next() {
         Some((app, release)) if releases.len() == 1 && *app == AppName::unnamed() => value(release),

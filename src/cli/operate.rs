@@ -83,7 +83,7 @@ pub(crate) struct Cancel {
   windlass status
   windlass status --why                why it waits, or did not run: each check, lock, hold and turn
   windlass status -s staging --json")]
-pub(crate) struct Status {
+pub(crate) struct StatusArguments {
     /// Show the gate's verdict with everything that it looked at, and why the newest deployment did not run
     #[arg(long)]
     pub(crate) why: bool,

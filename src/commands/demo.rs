@@ -10,12 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::DemoArguments;
 use crate::error::Status;
-use crate::output::Output;
+use crate::output::Printer;
 use story::Told;
 use world::World;
 
 /// Runs the demo: 0 only if all that it tells of held.
-pub(crate) async fn run(arguments: &DemoArguments, output: &Output) -> anyhow::Result<Status> {
+pub(crate) async fn run(arguments: &DemoArguments, output: &Printer) -> anyhow::Result<Status> {
     let mut interrupted = Interruption::listen()?;
     output.line("Windlass demo: a merged commit's way into production, on this machine.");
     let mut world = World::build(output).await?;

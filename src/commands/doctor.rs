@@ -9,7 +9,7 @@ use windlass_core::config::DockerEndpoint;
 use windlass_core::hint::Hint;
 use windlass_images::{BuildError, Builder};
 #[cfg(feature = "service")]
-use windlass_webhook::Found;
+use windlass_webhook::Checked;
 
 use crate::cli::{Doctor, Where};
 use crate::client::Client;
@@ -128,9 +128,9 @@ async fn server_file(path: &Path) -> Vec<Finding> {
         }
     };
     let looked = windlass_webhook::doctor(&config).await.into_iter().map(|finding| match finding.found {
-        Found::Good(found) => Finding::ok(&finding.name, found),
-        Found::Doubtful(wrong) => Finding::warning(&finding.name, wrong, finding.hint),
-        Found::Bad(wrong) => Finding::failed(&finding.name, wrong, finding.hint),
+        Checked::Good(found) => Finding::ok(&finding.name, found),
+        Checked::Doubtful(wrong) => Finding::warning(&finding.name, wrong, finding.hint),
+        Checked::Bad(wrong) => Finding::failed(&finding.name, wrong, finding.hint),
     });
     std::iter::once(Finding::ok(&name, "valid")).chain(looked).collect()
 }

@@ -20,7 +20,7 @@ use crate::target::{given, server_url};
 use apps::App;
 use files::{File, State};
 use repository::Repository;
-use steps::Step;
+use steps::WorkflowStep;
 
 pub(crate) fn run(arguments: &Init) -> Result<Status, CommandError> {
     let setup = Setup::find(arguments)?;
@@ -98,7 +98,7 @@ struct Report<'a> {
     branch: &'a str,
     files: &'a [File],
     notes: &'a [String],
-    next: Vec<Step>,
+    next: Vec<WorkflowStep>,
 }
 
 fn report<'a>(setup: &'a Setup<'_>, files: &'a [File]) -> Report<'a> {

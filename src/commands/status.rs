@@ -12,12 +12,12 @@ use windlass_core::report;
 use windlass_core::task::{TaskHealth, TaskStatus};
 use windlass_core::verdict::{Verdict, VerdictKind};
 
-use crate::cli::Status as Arguments;
+use crate::cli::StatusArguments;
 use crate::error::{CommandError, Status};
 use crate::output::{self, BOLD, DIM, GREEN, RED, Table, YELLOW, ago, theirs, until};
 
-pub(crate) async fn run(arguments: Arguments) -> Result<Status, CommandError> {
-    let Arguments { why, place } = arguments;
+pub(crate) async fn run(arguments: StatusArguments) -> Result<Status, CommandError> {
+    let StatusArguments { why, place } = arguments;
     let target = place.target()?;
     let mut stage = target.client.stage(&target.stage).await?;
     if let Some(app) = target.named_app() {

@@ -206,6 +206,33 @@ fn a_source_file_can_be_read_in_one_go() {
 }
 
 #[test]
+fn a_type_that_others_may_name_has_its_name_alone_in_its_package() {
+    let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for (path, text) in sources() {
+        let Some((package, _)) = path.split_once("src/").filter(|_| !path.contains("/tests")) else { continue };
+        let named = without_tests(&text).lines().filter_map(named_type);
+        // A macro names what it declares by a variable.
+        for name in named.filter(|name| !name.is_empty()) {
+            places.entry((package.to_owned(), name)).or_default().push(path.clone());
+        }
+    }
+    let twice: Vec<_> = places.into_iter().filter(|(_, places)| places.len() > 1).collect();
+    assert!(twice.is_empty(), "one name, one meaning: {twice:#?}");
+}
+
+/// The type that a line declares, where it is not its file's alone.
+fn named_type(line: &str) -> Option<String> {
+    let rest = line.trim_start().strip_prefix("pub")?;
+    let rest = rest.split_once(')').filter(|_| rest.starts_with('(')).map_or(rest, |(_, rest)| rest).trim_start();
+    let mut words = rest.split_whitespace();
+    let kind = words.next()?;
+    let name = words.next()?;
+    ["struct", "enum", "trait", "type", "union"]
+        .contains(&kind)
+        .then(|| name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+}
+
+#[test]
 fn a_files_name_says_what_is_in_it() {
     let empty_name = |path: &str| {
         let words = path.split(['/', '.', '_', '-']);

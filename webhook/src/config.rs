@@ -44,7 +44,7 @@ pub struct SettingsError {
 impl Settings {
     /// Reads every secret that the file names.
     pub(crate) async fn load(mut server: ServerConfig, environment: Environment<'_>) -> Result<Self, SettingsError> {
-        let mut reader = Reader { environment, problems: Vec::new() };
+        let mut reader = SecretReader { environment, problems: Vec::new() };
         if let Some(url) = environment(GITHUB_API_URL).filter(|url| !url.is_empty()) {
             match url.parse() {
                 Ok(url) => server.github.api_url = url,
@@ -97,12 +97,12 @@ impl Settings {
 }
 
 /// Reads secrets and collects what goes wrong.
-struct Reader<'a> {
+struct SecretReader<'a> {
     environment: Environment<'a>,
     problems: Vec<String>,
 }
 
-impl Reader<'_> {
+impl SecretReader<'_> {
     async fn stage(
         &mut self,
         project: &str,

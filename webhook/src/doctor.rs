@@ -18,14 +18,14 @@ pub struct Finding {
     /// What.
     pub name: String,
     /// What was found.
-    pub found: Found,
+    pub found: Checked,
     /// What to do, if something is wrong.
     pub hint: Option<String>,
 }
 
 /// What was found, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum Checked {
     /// It is as it should be.
     Good(String),
     /// It works without, but not as well.
@@ -36,19 +36,19 @@ pub enum Found {
 
 impl Finding {
     fn good(name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { name: name.into(), found: Found::Good(found.into()), hint: None }
+        Self { name: name.into(), found: Checked::Good(found.into()), hint: None }
     }
 
     fn doubtful(name: impl Into<String>, wrong: impl Into<String>, hint: Option<String>) -> Self {
-        Self { name: name.into(), found: Found::Doubtful(wrong.into()), hint }
+        Self { name: name.into(), found: Checked::Doubtful(wrong.into()), hint }
     }
 
     fn bad(name: impl Into<String>, wrong: impl Into<String>, hint: Option<String>) -> Self {
-        Self { name: name.into(), found: Found::Bad(wrong.into()), hint }
+        Self { name: name.into(), found: Checked::Bad(wrong.into()), hint }
     }
 
     const fn is_bad(&self) -> bool {
-        matches!(self.found, Found::Bad(_))
+        matches!(self.found, Checked::Bad(_))
     }
 }
 

@@ -36,7 +36,7 @@ pub use ancestry::Ancestry;
 pub(crate) use comments::LONGEST_COMMENT;
 pub use connection::Patience;
 pub(crate) use content::Urgency;
-pub use deployments::{DeploymentState, NewDeployment, NewStatus, fit_description};
+pub use deployments::{GitHubState, NewGitHubDeployment, NewStatus, fit_description};
 pub use error::GitHubError;
 pub use hooks::{FailedDelivery, Hook};
 pub use trees::Tree;
@@ -206,7 +206,7 @@ impl GitHub {
     pub async fn create_deployment(
         &self,
         project: &ProjectName,
-        deployment: &NewDeployment,
+        deployment: &NewGitHubDeployment,
     ) -> Result<u64, GitHubError> {
         deployments::create(&self.connection, project, deployment).await
     }
@@ -219,7 +219,7 @@ impl GitHub {
     pub async fn find_deployment(
         &self,
         project: &ProjectName,
-        deployment: &NewDeployment,
+        deployment: &NewGitHubDeployment,
     ) -> Result<Option<u64>, GitHubError> {
         deployments::find(&self.connection, project, deployment).await
     }

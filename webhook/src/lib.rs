@@ -31,7 +31,7 @@ mod work;
 
 pub use config::SettingsError;
 pub use data_folder::{Beginning, FolderError, close_to_others};
-pub use doctor::{Finding, Found, doctor};
+pub use doctor::{Checked, Finding, doctor};
 pub use serve::{Running, ServeError, installation, serve};
 pub use store::StoreError;
 pub use store::tokens::TokenRequest;

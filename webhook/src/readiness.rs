@@ -22,9 +22,9 @@ pub(crate) enum Readiness {
 
 /// Looks, and remembers for a moment what it saw.
 #[derive(Debug, Default)]
-pub(crate) struct Look(Mutex<Option<(Instant, Readiness)>>);
+pub(crate) struct WriteProbe(Mutex<Option<(Instant, Readiness)>>);
 
-impl Look {
+impl WriteProbe {
     /// Whoever comes while another looks gets what that one saw.
     pub(crate) async fn look(&self, store: &Store) -> Readiness {
         let mut last = self.0.lock().await;

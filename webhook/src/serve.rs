@@ -28,7 +28,7 @@ use crate::http::audience::Audience;
 use crate::http::{self, Http};
 use crate::intake::inbox::Intake;
 use crate::intake::projects;
-use crate::readiness::Look;
+use crate::readiness::WriteProbe;
 use crate::service::{Clock, Service};
 use crate::sight::{Sights, Unseen};
 use crate::store::{Store, StoreError};
@@ -154,7 +154,7 @@ pub(crate) async fn wire(
         tracker: TaskTracker::new(),
         at_work: AtWork::default(),
         cancelled: Notify::new(),
-        readiness: Look::default(),
+        readiness: WriteProbe::default(),
         clock: Clock,
         unseen: Unseen::all(settings.server.hosts.keys().cloned()),
         settings,

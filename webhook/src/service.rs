@@ -39,7 +39,7 @@ pub(crate) struct Service {
     /// Wakes the runner of a deployment that somebody asked to cancel.
     pub(crate) cancelled: Notify,
     /// Whether writes succeed.
-    pub(crate) readiness: readiness::Look,
+    pub(crate) readiness: readiness::WriteProbe,
 }
 
 /// Where the rooms get the time from.

@@ -16,7 +16,7 @@ use crate::gate::Gate;
 use crate::serve::wire;
 use crate::service::Service;
 use crate::store::deployments::{Request, Source, StoredDeployment};
-use crate::store::jobs::Asked;
+use crate::store::jobs::Requested;
 use crate::store::journal::Effect;
 use crate::work::BackgroundTask;
 
@@ -26,7 +26,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A key that belongs to no App.
 const KEY: &str = include_str!("../tests/it/github/key-of-no-app.pem");
 
-pub(crate) struct Told {
+pub(crate) struct Teller {
     pub(crate) fake: FakeGitHub,
     pub(crate) service: Arc<Service>,
     pub(crate) gate: Arc<Gate>,
@@ -41,7 +41,7 @@ pub(crate) enum As {
     Token,
 }
 
-impl Told {
+impl Teller {
     /// With these projects, each with the stages production and staging.
     pub(crate) async fn start(identity: As, projects: &[&str]) -> Self {
         Self::start_with(identity, projects, "").await
@@ -144,7 +144,7 @@ impl Told {
             override_gate: false,
         };
         match self.service.store.ask_for_deployment(&request, None, self.service.clock.now()).await.unwrap() {
-            Asked::New(deployment) | Asked::Known(deployment) => deployment,
+            Requested::New(deployment) | Requested::Known(deployment) => deployment,
         }
     }
 

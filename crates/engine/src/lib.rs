@@ -36,5 +36,5 @@ pub use images::{HealthTimes, ImageFacts, Prepared, Removal};
 pub use join::Identities;
 pub use logs::LogOptions;
 pub use one_off::TimeLimit;
-pub use revive::Found;
+pub use revive::FoundContainer;
 pub use sandbox::bounds_logs;

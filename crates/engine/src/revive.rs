@@ -8,7 +8,7 @@ use crate::error::EngineError;
 
 /// A container that should run, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundContainer {
     /// It.
     pub task: ObservedTask,
     /// Whether Docker starts it again when its process ends.
@@ -21,9 +21,9 @@ impl Engine {
     /// # Errors
     ///
     /// When the engine does not answer, or the name is somebody else's.
-    pub async fn find_task(&self, name: &str) -> Result<Option<Found>, EngineError> {
+    pub async fn find_task(&self, name: &str) -> Result<Option<FoundContainer>, EngineError> {
         match self.inspect(name).await {
-            Ok(container) => Ok(Some(Found { task: self.observed(&container)?, kept: is_kept(&container) })),
+            Ok(container) => Ok(Some(FoundContainer { task: self.observed(&container)?, kept: is_kept(&container) })),
             Err(EngineError::NoContainer { .. }) => Ok(None),
             Err(error) => Err(error),
         }

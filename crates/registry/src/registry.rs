@@ -130,7 +130,7 @@ impl Registry {
     async fn upload_next_to_nothing(&self) -> Result<(), RegistryError> {
         let login = self.log_in(RegistryOperation::Push).await?;
         let pushed = self.client.push_blob(&self.reference, EMPTY_BLOB, EMPTY_BLOB_DIGEST).await;
-        pushed.map(drop).map_err(|error| self.error(Step::Push(login), &error))
+        pushed.map(drop).map_err(|error| self.error(UploadStep::Push(login), &error))
     }
 
     async fn look_up(&self, tagged: &Reference) -> Result<Option<Digest>, RegistryError> {
@@ -139,7 +139,7 @@ impl Registry {
         match self.client.pull_manifest(tagged, &self.auth()).await {
             Ok((_, digest)) => self.parse_digest(&digest).map(Some),
             Err(error) if Answer::of(&error).kind == Kind::Unknown => Ok(None),
-            Err(error) => Err(self.error(Step::Read(login), &error)),
+            Err(error) => Err(self.error(UploadStep::Read(login), &error)),
         }
     }
 
@@ -147,9 +147,9 @@ impl Registry {
     async fn push_again(&self, digest: &Digest, tagged: &Reference) -> Result<(), RegistryError> {
         let login = self.log_in(RegistryOperation::Push).await?;
         let manifest = self.manifest(digest, login).await?;
-        let kind = index::media_type(&manifest).map_err(|error| self.error(Step::Read(login), &error.into()))?;
+        let kind = index::media_type(&manifest).map_err(|error| self.error(UploadStep::Read(login), &error.into()))?;
         let pushed = self.client.push_manifest_raw(tagged, manifest, HeaderValue::from_static(kind)).await;
-        pushed.map(drop).map_err(|error| self.error(Step::Push(login), &error))
+        pushed.map(drop).map_err(|error| self.error(UploadStep::Push(login), &error))
     }
 
     async fn push_list(&self, tagged: &Reference, images: &[(Platform, &Digest)]) -> Result<Digest, RegistryError> {
@@ -158,13 +158,13 @@ impl Registry {
         for (platform, digest) in images {
             let manifest = self.manifest(digest, login).await?;
             let found = index::entries(platform, digest, &manifest);
-            entries.extend(found.map_err(|error| self.error(Step::Read(login), &error.into()))?);
+            entries.extend(found.map_err(|error| self.error(UploadStep::Read(login), &error.into()))?);
         }
         let rendered = index::render(entries);
-        let (kind, body) = rendered.map_err(|error| self.error(Step::Push(login), &error.into()))?;
+        let (kind, body) = rendered.map_err(|error| self.error(UploadStep::Push(login), &error.into()))?;
         let digest = self.parse_digest(&format!("sha256:{}", hex::encode(Sha256::digest(&body))))?;
         let pushed = self.client.push_manifest_raw(tagged, body, HeaderValue::from_static(kind)).await;
-        pushed.map(|_| digest).map_err(|error| self.error(Step::Push(login), &error))
+        pushed.map(|_| digest).map_err(|error| self.error(UploadStep::Push(login), &error))
     }
 
     /// Gets a token, where the registry gives one.
@@ -174,7 +174,7 @@ impl Registry {
     async fn log_in(&self, purpose: RegistryOperation) -> Result<Login, RegistryError> {
         let operation = if self.credentials.is_some() { RegistryOperation::Push } else { purpose };
         let token = self.client.auth(&self.reference, &self.auth(), operation).await;
-        let Some(token) = token.map_err(|error| self.error(Step::LogIn, &error))? else {
+        let Some(token) = token.map_err(|error| self.error(UploadStep::LogIn, &error))? else {
             return Ok(Login::Unproven);
         };
         for operation in [RegistryOperation::Pull, RegistryOperation::Push] {
@@ -187,7 +187,7 @@ impl Registry {
     async fn manifest(&self, digest: &Digest, login: Login) -> Result<Vec<u8>, RegistryError> {
         let reference = self.reference.clone_with_digest(digest.to_string());
         let pulled = self.client.pull_manifest_raw(&reference, &self.auth(), &MANIFESTS).await;
-        pulled.map(|(body, _)| body.into()).map_err(|error| self.error(Step::Read(login), &error))
+        pulled.map(|(body, _)| body.into()).map_err(|error| self.error(UploadStep::Read(login), &error))
     }
 
     fn auth(&self) -> RegistryAuth {
@@ -210,7 +210,7 @@ impl Registry {
         })
     }
 
-    fn error(&self, step: Step, error: &OciDistributionError) -> RegistryError {
+    fn error(&self, step: UploadStep, error: &OciDistributionError) -> RegistryError {
         let Answer { kind, words } = Answer::of(error);
         let (registry, image) = (self.image.registry().to_owned(), self.image.clone());
         let account = self.credentials.as_ref().map(|credentials| credentials.username.clone());
@@ -223,8 +223,10 @@ impl Registry {
                 RegistryError::LoginRefused { registry, image, account, words }
             }
             (Kind::Unauthorized | Kind::Forbidden, Some(account)) => match step {
-                Step::Read(_) => RegistryError::ReadDenied { registry, image, account, words },
-                Step::LogIn | Step::Push(_) => RegistryError::PushDenied { registry, image, account, words },
+                UploadStep::Read(_) => RegistryError::ReadDenied { registry, image, account, words },
+                UploadStep::LogIn | UploadStep::Push(_) => {
+                    RegistryError::PushDenied { registry, image, account, words }
+                }
             },
             (Kind::Unknown | Kind::Other, _) => {
                 RegistryError::Answered { action: step.action(), registry, image, words, status: None }
@@ -253,13 +255,13 @@ enum Login {
 
 /// What was under way decides what a refusal means.
 #[derive(Clone, Copy)]
-enum Step {
+enum UploadStep {
     LogIn,
     Read(Login),
     Push(Login),
 }
 
-impl Step {
+impl UploadStep {
     const fn proves_the_login(self) -> bool {
         matches!(self, Self::LogIn | Self::Read(Login::Unproven) | Self::Push(Login::Unproven))
     }

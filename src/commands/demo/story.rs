@@ -11,7 +11,7 @@ use windlass_demo::github::{CheckState, Conclusion};
 
 use super::traffic::{Count, Traffic, release_in};
 use super::world::{PROJECT, STAGE, World};
-use crate::output::Output;
+use crate::output::Printer;
 
 /// How the story ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The story and what was found wrong in it.
 struct Teller<'a> {
     world: &'a World,
-    output: &'a Output,
+    output: &'a Printer,
     wrong: Vec<String>,
     begun: Instant,
 }
 
 /// Tells the story.
-pub(super) async fn tell(world: &mut World, output: &Output) -> anyhow::Result<Told> {
+pub(super) async fn tell(world: &mut World, output: &Printer) -> anyhow::Result<Told> {
     let mut teller = Teller { world, output, wrong: Vec::new(), begun: Instant::now() };
 
     teller.chapter("Release 1: a merge, green checks, a migration, and the app answers");

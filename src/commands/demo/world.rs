@@ -20,7 +20,7 @@ use windlass_webhook::{TokenRequest, tokens};
 
 use super::processes::Process;
 use crate::client::Client;
-use crate::output::Output;
+use crate::output::Printer;
 
 pub(super) const PROJECT: &str = "acme/shop";
 pub(super) const STAGE: &str = "production";
@@ -44,7 +44,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn build(output: &Output) -> anyhow::Result<Self> {
+    pub(super) async fn build(output: &Printer) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("windlass-demo-").tempdir()?;
         let github = FakeGitHub::start().await;
         let repository = github.add_repository(PROJECT);
@@ -186,7 +186,7 @@ env = {{ SAMPLE_MIGRATE_MS = "300" }}
     }
 
     /// What the children said last.
-    pub(super) fn show_logs(&self, output: &Output) {
+    pub(super) fn show_logs(&self, output: &Printer) {
         for process in self.service.iter().chain(&self.gateway) {
             output.line("");
             output.line(&format!("the end of {}:", process.log.display()));

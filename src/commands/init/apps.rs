@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use windlass_core::names::{AppName, ImageName};
 use windlass_images::dockerfile::{self, Health, Said};
 
-use super::context::{self, Place};
+use super::context::{self, ContextPlace};
 use super::repository::named;
 use crate::cli::Init;
 use crate::error::CommandError;
@@ -131,8 +131,8 @@ fn app(root: &Path, read: Read, name: AppName, image: ImageName, notes: &mut Vec
     let choice = context::choose(root, &folder, &file, &said.copies);
     notes.extend(choice.notes);
     let (context, dockerfile) = match choice.context {
-        Place::Root => (".".to_owned(), shown),
-        Place::Folder => (folder, file),
+        ContextPlace::Root => (".".to_owned(), shown),
+        ContextPlace::Folder => (folder, file),
     };
     let dockerfile = Some(dockerfile).filter(|dockerfile| dockerfile != USUAL);
     App { name, image, context, dockerfile, port, health: said.health }

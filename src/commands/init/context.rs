@@ -7,13 +7,13 @@ use windlass_images::dockerfile::Copied;
 
 /// A folder to build in, and what it lacks.
 pub(super) struct Choice {
-    pub(super) context: Place,
+    pub(super) context: ContextPlace,
     pub(super) notes: Vec<String>,
 }
 
 /// Where the context is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ContextPlace {
     Folder,
     Root,
 }
@@ -40,22 +40,22 @@ pub(super) fn choose(root: &Path, folder: &str, dockerfile: &str, copies: &[Copi
     let of_root = lacking(root, Path::new(&shown), copies);
     if folder == "." {
         let notes = of_root.iter().map(|(line, source)| format!("{shown}:{line} copies {source}, which is not there"));
-        return Choice { context: Place::Root, notes: notes.collect() };
+        return Choice { context: ContextPlace::Root, notes: notes.collect() };
     }
     let of_folder = lacking(&root.join(folder), Path::new(dockerfile), copies);
-    let context = if of_root.len() < of_folder.len() { Place::Root } else { Place::Folder };
+    let context = if of_root.len() < of_folder.len() { ContextPlace::Root } else { ContextPlace::Folder };
     let mut notes = Vec::new();
-    let left = if context == Place::Root { &of_root } else { &of_folder };
+    let left = if context == ContextPlace::Root { &of_root } else { &of_folder };
     for (line, source) in left {
         let neither = of_root.contains(&(*line, source)) && of_folder.contains(&(*line, source));
         let place = match (neither, context) {
             (true, _) => format!("is neither in {folder} nor at the root"),
-            (false, Place::Root) => "is not at the root, where it is built".to_owned(),
-            (false, Place::Folder) => format!("is not in {folder}, where it is built"),
+            (false, ContextPlace::Root) => "is not at the root, where it is built".to_owned(),
+            (false, ContextPlace::Folder) => format!("is not in {folder}, where it is built"),
         };
         notes.push(format!("{shown}:{line} copies {source}, which {place}"));
     }
-    if context == Place::Root {
+    if context == ContextPlace::Root {
         let (line, source) = of_folder[0];
         notes.push(format!("{shown} is built at the root: its line {line} copies {source}, which is only there"));
     } else if let Some(file) = workspace(root).filter(|_| of_root.is_empty() && !copies.is_empty()) {

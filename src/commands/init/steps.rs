@@ -10,12 +10,12 @@ use super::workflows::pushes_to_ghcr;
 
 /// One thing to do, and the lines to write or to type for it.
 #[derive(Debug, Serialize)]
-pub(super) struct Step {
+pub(super) struct WorkflowStep {
     what: String,
     lines: Vec<String>,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for WorkflowStep {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.what)?;
         self.lines
@@ -24,11 +24,11 @@ impl fmt::Display for Step {
     }
 }
 
-pub(super) fn next(setup: &Setup<'_>, files: &[File]) -> Vec<Step> {
+pub(super) fn next(setup: &Setup<'_>, files: &[File]) -> Vec<WorkflowStep> {
     vec![allow(setup), tell(setup), push(setup, files)]
 }
 
-fn allow(setup: &Setup<'_>) -> Step {
+fn allow(setup: &Setup<'_>) -> WorkflowStep {
     let Setup { project, branch, arguments, .. } = setup;
     let host = project.repository().to_ascii_lowercase().replace(['_', '.'], "-");
     let branch = toml::Value::String(branch.clone());
@@ -39,14 +39,14 @@ fn allow(setup: &Setup<'_>) -> Step {
         format!("[projects.\"{project}\".stages.{}]", arguments.stage),
         format!("branch = {branch}"),
     ];
-    Step {
+    WorkflowStep {
         what: "Allow the project on the server, in windlass-server.toml, with the addresses that it may have:"
             .to_owned(),
         lines,
     }
 }
 
-fn tell(setup: &Setup<'_>) -> Step {
+fn tell(setup: &Setup<'_>) -> WorkflowStep {
     let server = setup.server.as_deref().unwrap_or("https://deploy.example.com");
     let mut lines = vec![format!("gh variable set WINDLASS_SERVER --body {server}")];
     let mut what = "Tell the repository where the server is";
@@ -55,10 +55,10 @@ fn tell(setup: &Setup<'_>) -> Step {
         lines.push("gh variable set REGISTRY_USERNAME".to_owned());
         lines.push("gh secret set REGISTRY_PASSWORD".to_owned());
     }
-    Step { what: format!("{what}:"), lines }
+    WorkflowStep { what: format!("{what}:"), lines }
 }
 
-fn push(setup: &Setup<'_>, files: &[File]) -> Step {
+fn push(setup: &Setup<'_>, files: &[File]) -> WorkflowStep {
     let paths: Vec<&str> = files.iter().filter(|file| file.state != State::Unchanged).map(|file| file.path).collect();
     let mut lines = Vec::new();
     if !paths.is_empty() {
@@ -68,5 +68,5 @@ fn push(setup: &Setup<'_>, files: &[File]) -> Step {
     lines.push("git push".to_owned());
     let what =
         format!("Push; what is merged into {} is deployed to {} from then on:", setup.branch, setup.arguments.stage);
-    Step { what, lines }
+    WorkflowStep { what, lines }
 }

@@ -19,7 +19,7 @@ use crate::release_config::stored_config;
 use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::{Request, StoredDeployment};
-use crate::store::jobs::Asked;
+use crate::store::jobs::Requested;
 use crate::store::journal::Effect;
 use crate::store::stages::WantedCommit;
 use crate::work::BackgroundTask;
@@ -164,7 +164,8 @@ async fn request_what_is_wanted(service: &Service, gate: &Gate, stage: &Stage) -
         override_gate: false,
     };
     // A job may have asked for it in this moment.
-    let Asked::New(deployment) = service.store.ask_for_deployment(&request, None, service.clock.now()).await? else {
+    let Requested::New(deployment) = service.store.ask_for_deployment(&request, None, service.clock.now()).await?
+    else {
         return Ok(());
     };
     tracing::info!(deployment.id = %deployment.id, stage.name = %stage, source = wanted.source.as_str(), "deployment asked for");

@@ -7,7 +7,7 @@ use windlass_core::config::ServerProject;
 use windlass_core::hint::Hint;
 use windlass_core::names::{CommitSha, ProjectName};
 
-use super::{Finding, Found};
+use super::{Checked, Finding};
 use crate::config::Settings;
 use crate::github::permissions::{Access, EVENTS, HookEvent, Need, PERMISSIONS, Permission};
 use crate::github::setup::HookConfig;
@@ -94,7 +94,7 @@ async fn installation(github: &GitHub, project: &ProjectName, called: &str) -> V
     }
     let place = "the installation's settings: a permission that was added later is accepted there";
     let findings = PERMISSIONS.iter().map(|it| permission(called, it, installation.permissions.get(it.key), place));
-    findings.filter(|finding| !matches!(finding.found, Found::Good(_))).collect()
+    findings.filter(|finding| !matches!(finding.found, Checked::Good(_))).collect()
 }
 
 /// Each stage's branch is there. Gives the heads.

@@ -13,7 +13,7 @@ use super::route::Route;
 
 /// A deployment to tell GitHub of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewDeployment {
+pub struct NewGitHubDeployment {
     /// What is deployed.
     pub commit: CommitSha,
     /// By app, where they were built from several: kept in GitHub's payload.
@@ -36,7 +36,7 @@ pub struct NewDeployment {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewStatus {
     /// In GitHub's word.
-    pub state: DeploymentState,
+    pub state: GitHubState,
     /// Of any length: it is fitted.
     pub description: String,
     /// Where its log is.
@@ -48,7 +48,7 @@ pub struct NewStatus {
 /// GitHub's words for how a deployment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DeploymentState {
+pub enum GitHubState {
     /// It waits.
     Queued,
     /// It runs.
@@ -63,7 +63,7 @@ pub enum DeploymentState {
     Inactive,
 }
 
-impl DeploymentState {
+impl GitHubState {
     /// As GitHub writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -116,7 +116,7 @@ struct Payload<'a> {
 
 #[derive(Serialize)]
 struct StatusBody<'a> {
-    state: DeploymentState,
+    state: GitHubState,
     description: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     log_url: Option<&'a str>,
@@ -129,7 +129,7 @@ struct StatusBody<'a> {
 pub(super) async fn create(
     connection: &Connection,
     project: &ProjectName,
-    deployment: &NewDeployment,
+    deployment: &NewGitHubDeployment,
 ) -> Result<u64, GitHubError> {
     #[derive(Deserialize)]
     struct Wire {
@@ -179,7 +179,7 @@ pub(super) fn unknown_commit(error: GitHubError) -> GitHubError {
 pub(super) async fn find(
     connection: &Connection,
     project: &ProjectName,
-    deployment: &NewDeployment,
+    deployment: &NewGitHubDeployment,
 ) -> Result<Option<u64>, GitHubError> {
     #[derive(Deserialize)]
     struct Wire {

@@ -42,7 +42,7 @@ pub(crate) enum Follower {
 
 /// One's place, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Ticket {
     audience: Arc<Audience>,
     follower: Follower,
 }
@@ -64,7 +64,7 @@ impl Audience {
     }
 
     /// A place for somebody who follows.
-    pub(crate) fn take(self: &Arc<Self>, follower: Follower) -> Result<Place, Full> {
+    pub(crate) fn take(self: &Arc<Self>, follower: Follower) -> Result<Ticket, Full> {
         let mut present = self.lock();
         match follower {
             Follower::Known => {
@@ -84,7 +84,7 @@ impl Audience {
                 *of_address += 1;
             }
         }
-        Ok(Place { audience: Arc::clone(self), follower })
+        Ok(Ticket { audience: Arc::clone(self), follower })
     }
 
     /// Waits until a stranger's page or log may be read. `None` never comes: it is not closed.
@@ -97,7 +97,7 @@ impl Audience {
     }
 }
 
-impl Drop for Place {
+impl Drop for Ticket {
     fn drop(&mut self) {
         let mut present = self.audience.lock();
         match self.follower {
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn one_address_has_no_more_than_its_share_and_others_come_in() {
         let audience = Audience::new(4096);
-        let places: Vec<Place> = (0..OF_ONE_ADDRESS).map(|_| audience.take(stranger(1)).unwrap()).collect();
+        let places: Vec<Ticket> = (0..OF_ONE_ADDRESS).map(|_| audience.take(stranger(1)).unwrap()).collect();
         assert_eq!(audience.take(stranger(1)).unwrap_err(), Full::Address);
         let other = audience.take(stranger(2)).unwrap();
         drop(places);

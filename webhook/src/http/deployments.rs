@@ -31,7 +31,7 @@ use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::cancel::Until;
 use crate::store::deployments::{Request, Source, StoredDeployment};
-use crate::store::jobs::Asked;
+use crate::store::jobs::Requested;
 use crate::tell::view;
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ pub(crate) async fn create(
         override_gate: new.override_gate,
     };
     let asked = service.store.ask_for_deployment(&request, actor.job(), service.clock.now()).await?;
-    let (Asked::New(deployment) | Asked::Known(deployment)) = asked;
+    let (Requested::New(deployment) | Requested::Known(deployment)) = asked;
     // A rollback may have ended the watch of what runs.
     service.cancelled.notify_waiters();
     service.wake.stages.notify_one();

@@ -26,7 +26,7 @@ pub(crate) struct AppPath {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct PageQuery {
+pub(crate) struct ReleasesQuery {
     cursor: Option<ReleaseNumber>,
     limit: Option<u32>,
     /// Only the newest release of this commit.
@@ -125,7 +125,7 @@ pub(crate) async fn list(
     actor: Actor,
     NamedStage(stage): NamedStage,
     Path(AppPath { app: name }): Path<AppPath>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<ReleasesQuery>,
 ) -> Result<Json<Page<Release>>, ApiError> {
     actor.may(Act::Look, &stage)?;
     if let Some(commit) = &query.commit {

@@ -13,9 +13,9 @@ use futures_util::{Stream, StreamExt, stream};
 use windlass_core::api::{DeploymentMessage, MessageBody, TaskMessage};
 
 use super::KEEP_ALIVE;
-use crate::http::audience::Place;
+use crate::http::audience::Ticket;
 use crate::service::Service;
-use reader::Reader;
+use reader::Follow;
 
 pub(crate) use reading::{Followed, Readings};
 
@@ -32,9 +32,9 @@ pub(crate) fn follow(
     readings: Arc<Readings>,
     followed: Followed,
     after: u64,
-    place: Place,
+    place: Ticket,
 ) -> Events<impl Stream<Item = Result<Event, Infallible>>> {
-    let reader = Reader::new(service, readings, followed, after);
+    let reader = Follow::new(service, readings, followed, after);
     let batches = stream::unfold((reader, place), |(mut reader, place)| async move {
         let events = reader.next().await?;
         Some((stream::iter(events.into_iter().map(Ok)), (reader, place)))

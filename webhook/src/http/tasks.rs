@@ -33,7 +33,7 @@ use crate::deploy::planning;
 use crate::deploy::planning::Intent;
 use crate::gate::Gate;
 use crate::http::Http;
-use crate::http::audience::{Follower, Place};
+use crate::http::audience::{Follower, Ticket};
 use crate::http::views;
 use crate::http::views::Shown;
 use crate::intake::projects;
@@ -138,12 +138,12 @@ pub(crate) async fn list(
 }
 
 /// A task by what people know it by.
-enum Found {
+enum FoundTask {
     OneOff(Box<OneOffTask>),
     Container(Box<ObservedTask>, Stage),
 }
 
-impl Found {
+impl FoundTask {
     fn stage(&self) -> &Stage {
         match self {
             Self::OneOff(task) => &task.stage,
@@ -154,14 +154,14 @@ impl Found {
 
 /// By a one-off task's id, a container's name, or the beginning of its id. All hosts are asked together, and who has it
 /// answers for all.
-async fn find(service: &Service, actor: &Actor, id: &str) -> Result<Found, ApiError> {
+async fn find(service: &Service, actor: &Actor, id: &str) -> Result<FoundTask, ApiError> {
     if let Ok(id) = id.parse::<TaskId>()
         && let Some(task) = service.store.task(&id).await?
     {
-        return Ok(Found::OneOff(Box::new(task)));
+        return Ok(FoundTask::OneOff(Box::new(task)));
     }
     if let Some(task) = service.store.open_tasks().await?.into_iter().find(|task| task.spec.name == id) {
-        return Ok(Found::OneOff(Box::new(task)));
+        return Ok(FoundTask::OneOff(Box::new(task)));
     }
     let ids = projects::repository_ids(service).await?;
     let known = service.settings.server.stages();
@@ -178,7 +178,7 @@ async fn find(service: &Service, actor: &Actor, id: &str) -> Result<Found, ApiEr
         let missing = seen.silent(name, HostPart::Engine);
         let tasks = seen.answer.map(|(_, tasks)| tasks).unwrap_or_default();
         match (tasks.iter().find(is_it).and_then(|task| Some((task, stage_of(task)?))), missing) {
-            (Some((task, stage)), None) => return Ok(Found::Container(Box::new(task.clone()), stage)),
+            (Some((task, stage)), None) => return Ok(FoundTask::Container(Box::new(task.clone()), stage)),
             // It was there when its host answered last; one of the same name may be elsewhere.
             (Some((_, stage)), Some(missing)) if actor.may(Act::Inspect, &stage).is_ok() => had.push(missing),
             (_, Some(missing)) => silent.push(missing),
@@ -201,11 +201,11 @@ async fn find(service: &Service, actor: &Actor, id: &str) -> Result<Found, ApiEr
 }
 
 /// A job has to do with the tasks that its run of the workflow has started, and with no others.
-fn check_own(actor: &Actor, found: &Found) -> Result<(), ApiError> {
+fn check_own(actor: &Actor, found: &FoundTask) -> Result<(), ApiError> {
     let Some(job) = actor.job() else { return Ok(()) };
     match found {
-        Found::OneOff(task) if task.stage == job.session.stage && task.run == Some(job.session.run_id) => Ok(()),
-        Found::OneOff(_) | Found::Container(..) => {
+        FoundTask::OneOff(task) if task.stage == job.session.stage && task.run == Some(job.session.run_id) => Ok(()),
+        FoundTask::OneOff(_) | FoundTask::Container(..) => {
             let title = "a job sees and stops the one-off tasks of its own run of the workflow only";
             Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", title)
                 .hint("`windlass app logs` and `windlass task stop` are for people, with tokens of their own"))
@@ -227,11 +227,11 @@ pub(crate) async fn log(
     actor.may(act, found.stage())?;
     let place = audience.take(Follower::Known)?;
     match found {
-        Found::OneOff(task) => {
+        FoundTask::OneOff(task) => {
             let after = stream::last_event_id(&headers).unwrap_or(0);
             Ok(stream::follow(service, readings, Followed::Task(task.id), after, place).into_response())
         }
-        Found::Container(task, stage) => Ok(container_log(&service, &task, &stage, &query, place)?),
+        FoundTask::Container(task, stage) => Ok(container_log(&service, &task, &stage, &query, place)?),
     }
 }
 
@@ -240,7 +240,7 @@ fn container_log(
     task: &ObservedTask,
     stage: &Stage,
     query: &LogQuery,
-    place: Place,
+    place: Ticket,
 ) -> Result<Response, ApiError> {
     let host = service.hosts.get(&task.host).ok_or_else(|| {
         ApiError::not_found("host_unknown", format!("host {} is not in the server's file any more", task.host))
@@ -268,7 +268,7 @@ pub(crate) async fn stop(
     let found = find(&service, &actor, &id).await?;
     check_own(&actor, &found)?;
     actor.may(Act::RunTask, found.stage())?;
-    let Found::OneOff(task) = &found else {
+    let FoundTask::OneOff(task) = &found else {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_one_off", format!("{id} serves; it is no one-off task"))
             .hint("deploy another release, or roll back"));
     };

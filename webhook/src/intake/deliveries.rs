@@ -18,7 +18,7 @@ use crate::intake::relevance;
 use crate::intake::wanting;
 use crate::service::Service;
 use crate::store::StoreError;
-use crate::store::deliveries::{DueDelivery, Progress};
+use crate::store::deliveries::{DeliveryProgress, DueDelivery};
 use crate::store::deployments::Source;
 use crate::store::stages::WantedCommit;
 use crate::work::BackgroundTask;
@@ -69,18 +69,18 @@ impl Deliveries {
         let service = &self.service;
         let mut went = Vec::new();
         let mut to_ask = Vec::new();
-        let mut told = Told::new();
+        let mut told = Outcomes::new();
         for delivery in due {
             let body = service.store.delivery_body(&delivery.guid).await?;
             let progress = match payload::parse(&delivery.event, body.as_bytes()) {
                 Ok(event) => match without_github(service, &event, &mut told).await? {
-                    Some(outcome) => Progress::Done(outcome),
+                    Some(outcome) => DeliveryProgress::Done(outcome),
                     None => {
                         to_ask.push((delivery.clone(), event));
-                        Progress::Taken { until: later(service.clock.now(), TAKEN) }
+                        DeliveryProgress::Taken { until: later(service.clock.now(), TAKEN) }
                     }
                 },
-                Err(error) => Progress::Failed(error.to_string()),
+                Err(error) => DeliveryProgress::Failed(error.to_string()),
             };
             log(&delivery, &progress);
             went.push((delivery.guid, progress));
@@ -95,13 +95,17 @@ impl Deliveries {
 }
 
 /// Deliveries that tell the same come in swarms: what was told of one in a round is told of the next.
-type Told = Vec<(What, Option<String>)>;
+type Outcomes = Vec<(What, Option<String>)>;
 
 /// What a delivery tells, whoever did it: a commit of a repository, and for a push or a merge on which branch.
 type What = (RepositoryId, CommitSha, Option<(TriggerKind, String)>);
 
 /// What came of an event, where that can be told without GitHub.
-async fn without_github(service: &Service, event: &GitHubEvent, told: &mut Told) -> Result<Option<String>, StoreError> {
+async fn without_github(
+    service: &Service,
+    event: &GitHubEvent,
+    told: &mut Outcomes,
+) -> Result<Option<String>, StoreError> {
     if let Some(outcome) = relevance::means_nothing(service, event) {
         return Ok(Some(outcome));
     }
@@ -163,12 +167,14 @@ async fn with_github(service: Arc<Service>, delivery: DueDelivery, event: GitHub
     };
     let now = service.clock.now();
     let progress = match taken {
-        Ok(outcome) => Progress::Done(outcome),
-        Err(error) if now.duration_since(delivery.received_at) > GIVE_UP => Progress::Failed(format!("{error:#}")),
+        Ok(outcome) => DeliveryProgress::Done(outcome),
+        Err(error) if now.duration_since(delivery.received_at) > GIVE_UP => {
+            DeliveryProgress::Failed(format!("{error:#}"))
+        }
         Err(error) => {
             let asked = error.downcast_ref::<GitHubError>().and_then(GitHubError::retry_after);
             let until = later(now, AGAIN.pause(delivery.attempts + 1).max(asked.unwrap_or_default()));
-            Progress::Postponed { why: format!("{error:#}"), until }
+            DeliveryProgress::Postponed { why: format!("{error:#}"), until }
         }
     };
     log(&delivery, &progress);
@@ -245,17 +251,17 @@ fn unknown(repository: &RepositoryRef) -> String {
     format!("{} (id {}) is no project of this server", repository.name, repository.id)
 }
 
-fn log(delivery: &DueDelivery, progress: &Progress) {
+fn log(delivery: &DueDelivery, progress: &DeliveryProgress) {
     let DueDelivery { guid, event, .. } = delivery;
     match progress {
-        Progress::Done(outcome) => {
+        DeliveryProgress::Done(outcome) => {
             tracing::info!(delivery.guid = guid, delivery.event = event, outcome, "delivery worked on")
         }
-        Progress::Failed(why) => {
+        DeliveryProgress::Failed(why) => {
             tracing::warn!(delivery.guid = guid, delivery.event = event, why, "delivery has failed")
         }
-        Progress::Taken { .. } => {}
-        Progress::Postponed { why, until } => {
+        DeliveryProgress::Taken { .. } => {}
+        DeliveryProgress::Postponed { why, until } => {
             tracing::warn!(delivery.guid = guid, delivery.event = event, why, %until, "delivery cannot be worked on yet");
         }
     }

@@ -39,7 +39,7 @@ pub(crate) struct DueDelivery {
 
 /// How work on a delivery goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Progress {
+pub(crate) enum DeliveryProgress {
     /// Done; what came of it.
     Done(String),
     /// Not done; why. It may be sent again.
@@ -126,24 +126,28 @@ impl Store {
     }
 
     /// Writes down how it went, all in one transaction.
-    pub(crate) async fn deliveries_went(&self, went: &[(String, Progress)], now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn deliveries_went(
+        &self,
+        went: &[(String, DeliveryProgress)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if went.is_empty() {
             return Ok(());
         }
         let mut write = self.begin().await?;
         for (guid, progress) in went {
             let query = match progress {
-                Progress::Done(outcome) | Progress::Failed(outcome) => sqlx::query(
+                DeliveryProgress::Done(outcome) | DeliveryProgress::Failed(outcome) => sqlx::query(
                     "UPDATE deliveries SET state = ?, outcome = ?, attempts = attempts + 1, processed_at = ?
                      WHERE guid = ?",
                 )
-                .bind(if matches!(progress, Progress::Done(_)) { "processed" } else { "failed" })
+                .bind(if matches!(progress, DeliveryProgress::Done(_)) { "processed" } else { "failed" })
                 .bind(outcome)
                 .bind(text(now)),
-                Progress::Taken { until } => {
+                DeliveryProgress::Taken { until } => {
                     sqlx::query("UPDATE deliveries SET next_attempt_at = ? WHERE guid = ?").bind(text(*until))
                 }
-                Progress::Postponed { why, until } => sqlx::query(
+                DeliveryProgress::Postponed { why, until } => sqlx::query(
                     "UPDATE deliveries SET outcome = ?, attempts = attempts + 1, next_attempt_at = ? WHERE guid = ?",
                 )
                 .bind(why)

@@ -17,7 +17,7 @@ use super::outbox::{Notice, enqueue};
 use super::{
     Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
-use crate::github::DeploymentState as GitHubState;
+use crate::github::GitHubState;
 
 /// What asked for a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ enum Did {
 
 /// What became of asking for a deployment.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Requested {
     /// It was made.
     New(StoredDeployment),
     /// There was one that does, or did, the same.
@@ -50,21 +50,21 @@ impl Store {
         request: &Request,
         job: Option<&StoredSession>,
         now: Timestamp,
-    ) -> Result<Asked, StoreError> {
+    ) -> Result<Requested, StoreError> {
         let mut write = self.begin().await?;
         // Nobody else writes meanwhile, so this is how things are until the commit.
         let asked = match self.same_as(request).await? {
-            Some(known) => Asked::Known(known),
-            None => Asked::New(insert_deployment(&mut write, request, now).await?),
+            Some(known) => Requested::Known(known),
+            None => Requested::New(insert_deployment(&mut write, request, now).await?),
         };
-        let (Asked::New(deployment) | Asked::Known(deployment)) = &asked;
+        let (Requested::New(deployment) | Requested::Known(deployment)) = &asked;
         let action = match (&asked, job) {
-            (Asked::New(_), _) if request.override_gate => Some("deployment.override_gate"),
-            (Asked::New(_), _) => Some("deployment.create"),
-            (Asked::Known(_), Some(_)) => Some("deployment.join"),
-            (Asked::Known(_), None) => None,
+            (Requested::New(_), _) if request.override_gate => Some("deployment.override_gate"),
+            (Requested::New(_), _) => Some("deployment.create"),
+            (Requested::Known(_), Some(_)) => Some("deployment.join"),
+            (Requested::Known(_), None) => None,
         };
-        if matches!(asked, Asked::New(_)) {
+        if matches!(asked, Requested::New(_)) {
             self.end_watch_for(&mut write, request, now).await?;
         }
         if let Some(action) = action {
@@ -238,8 +238,8 @@ mod tests {
         apps.iter().map(|app| (app.parse().unwrap(), ReleaseNumber(1))).collect()
     }
 
-    fn id(asked: &Asked) -> &DeploymentId {
-        let (Asked::New(deployment) | Asked::Known(deployment)) = asked;
+    fn id(asked: &Requested) -> &DeploymentId {
+        let (Requested::New(deployment) | Requested::Known(deployment)) = asked;
         &deployment.id
     }
 
@@ -251,11 +251,11 @@ mod tests {
         let sources = [Source::Merge, Source::Job, Source::Job, Source::Push].map(|source| request(source, &["web"]));
         let asked = sources.iter().map(|request| store.ask_for_deployment(request, None, now));
         let asked = futures_util::future::try_join_all(asked).await.unwrap();
-        assert_eq!(asked.iter().filter(|asked| matches!(asked, Asked::New(_))).count(), 1);
+        assert_eq!(asked.iter().filter(|asked| matches!(asked, Requested::New(_))).count(), 1);
         assert!(asked.iter().all(|other| id(other) == id(&asked[0])));
         for others in [request(Source::Person, &["web"]), request(Source::Job, &["web", "api"])] {
             let asked = store.ask_for_deployment(&others, None, now).await.unwrap();
-            assert!(matches!(asked, Asked::New(_)), "{others:?}");
+            assert!(matches!(asked, Requested::New(_)), "{others:?}");
         }
     }
 
@@ -281,7 +281,7 @@ mod tests {
         let mut asked = Vec::new();
         for second in [0, 7200, -86_400, 3600] {
             let request = request(Source::Person, &["web"]);
-            let Asked::New(made) = store.ask_for_deployment(&request, None, at(second)).await.unwrap() else {
+            let Requested::New(made) = store.ask_for_deployment(&request, None, at(second)).await.unwrap() else {
                 panic!("people get their own");
             };
             asked.push(made.id);

@@ -18,7 +18,7 @@ use super::deployments::StoredDeployment;
 use super::leases::hold;
 use super::outbox::{Notice, enqueue};
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
-use crate::github::DeploymentState as GitHubState;
+use crate::github::GitHubState;
 
 /// What follows from an event beside the event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::names::{DeploymentId, ProjectName};
 
 use super::{Store, StoreError, Write, count_up, from_json, signed, text, time, to_json, unsigned, word};
-use crate::github::{DeploymentState as GitHubState, Urgency};
+use crate::github::{GitHubState, Urgency};
 
 /// One thing to tell. The deployment itself is created on GitHub when its first status is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use windlass_core::report;
 
 use crate::at_work::Piece;
 use crate::back_off::BackOff;
-use crate::github::{DeploymentState, GitHubError, NewDeployment, NewStatus};
+use crate::github::{GitHubError, GitHubState, NewGitHubDeployment, NewStatus};
 use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;
@@ -131,7 +131,7 @@ impl Outbox {
             OnGitHub::OfWrongCommit(id, got) => return self.disown(deployment, *id, got).await,
             // Only a deployment's first notice finds GitHub without it for sure.
             OnGitHub::Nothing | OnGitHub::Refused => {
-                self.create(deployment, may_have_arrived || stored.notice.state != DeploymentState::Queued).await?
+                self.create(deployment, may_have_arrived || stored.notice.state != GitHubState::Queued).await?
             }
         };
         let status = NewStatus {
@@ -184,7 +184,7 @@ impl Outbox {
     async fn disown(&self, deployment: &StoredDeployment, id: u64, got: &str) -> Result<(), GitHubError> {
         let project = &deployment.stage.project;
         let status = NewStatus {
-            state: DeploymentState::Error,
+            state: GitHubState::Error,
             description: "GitHub made this deployment of another commit than the one that Windlass asked for"
                 .to_owned(),
             log_url: self.service.settings.server.deployment_url(&deployment.id).parse().ok(),
@@ -196,14 +196,14 @@ impl Outbox {
         Err(GitHubError::WrongCommit { id, wanted: deployment.commit.to_string(), got: got.to_owned() })
     }
 
-    fn new_deployment(&self, deployment: &StoredDeployment) -> NewDeployment {
+    fn new_deployment(&self, deployment: &StoredDeployment) -> NewGitHubDeployment {
         let policy = self.service.settings.server.policy(&deployment.stage);
         let title = report::title(deployment.kind, &deployment.releases);
         let several = report::commits(&deployment.commits);
         let from = several.as_ref().map(|commits| format!(" from {commits}")).unwrap_or_default();
         let given = deployment.gate_override.as_ref().map(ToString::to_string).or_else(|| deployment.reason.clone());
         let given = given.map(|given| format!("; {given}")).unwrap_or_default();
-        NewDeployment {
+        NewGitHubDeployment {
             commit: deployment.commit.clone(),
             commits: several.as_ref().map(|_| deployment.commits.clone()).unwrap_or_default(),
             task: deployment.kind.as_str().to_owned(),

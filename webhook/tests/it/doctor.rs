@@ -7,7 +7,7 @@ use windlass_core::subnet::Subnet;
 use windlass_testing::FakeGitHub;
 use windlass_testing::docker::FakeEngine;
 use windlass_testing::github::{Failure, FakeRepository};
-use windlass_webhook::{Finding, Found, doctor};
+use windlass_webhook::{Checked, Finding, doctor};
 
 const KEY: &str = include_str!("github/key-of-no-app.pem");
 
@@ -61,9 +61,9 @@ impl World {
     /// What is not as it should be: its name, and whether the doctor calls that a failure.
     async fn complaints(&self) -> Vec<(String, bool)> {
         let complaint = |finding: Finding| match finding.found {
-            Found::Good(_) => None,
-            Found::Doubtful(why) => Some((format!("{}: {why}", finding.name), false)),
-            Found::Bad(why) => Some((format!("{}: {why}", finding.name), true)),
+            Checked::Good(_) => None,
+            Checked::Doubtful(why) => Some((format!("{}: {why}", finding.name), false)),
+            Checked::Bad(why) => Some((format!("{}: {why}", finding.name), true)),
         };
         self.findings().await.into_iter().filter_map(complaint).collect()
     }

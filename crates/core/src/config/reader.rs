@@ -10,7 +10,7 @@ mod words;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use item::Item;
+pub(super) use item::ConfigItem;
 pub(super) use size::is_too_large;
 pub(super) use table::{Misplaced, Table};
 pub(super) use tree::{Node, Place, Value};

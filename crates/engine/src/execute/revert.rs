@@ -18,7 +18,7 @@ use crate::execute::{Hosts, StepContext, all};
 
 /// Whether the gateway asks old targets for their health before it sends to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum HealthAsked {
     /// They have just been started.
     First,
     /// They have never stopped.
@@ -72,7 +72,7 @@ impl Hosts {
         let beside = |service: &&HostService| service.host == *host && !exchanged.holds(service);
         if way.switched {
             let back = plan.revert.switch.iter().filter(beside);
-            all(back.map(|service| self.switch_back(service, Asked::Never))).await?;
+            all(back.map(|service| self.switch_back(service, HealthAsked::Never))).await?;
             self.unroute(plan.revert.unroute.iter().filter(|service| service.host == *host)).await?;
             all(switched_to(plan).filter(beside).map(|service| self.drain(service))).await?;
         } else {
@@ -91,7 +91,7 @@ impl Hosts {
         let restart = exchanged.restart.iter().filter(|old| old.task.host == *host);
         all(restart.map(|old| self.start_again(old, context))).await?;
         let held = plan.revert.switch.iter().filter(|service| service.host == *host && exchanged.holds(service));
-        all(held.map(|service| self.switch_back(service, Asked::First))).await?;
+        all(held.map(|service| self.switch_back(service, HealthAsked::First))).await?;
         let gone = plan.revert.remove.iter().chain(&context.one_offs).filter(|task| task.host == *host);
         self.stop_and_remove_all(plan, gone).await
     }
@@ -126,7 +126,7 @@ impl Hosts {
     }
 
     /// Without asking for health where the targets never stopped: what served a moment ago serves again at once.
-    async fn switch_back(&self, service: &HostService, asked: Asked) -> Result<(), Failure> {
+    async fn switch_back(&self, service: &HostService, asked: HealthAsked) -> Result<(), Failure> {
         let mut targets = Vec::new();
         let mut blocked = None;
         for name in &service.targets {
@@ -146,7 +146,7 @@ impl Hosts {
         let mut request =
             Switch { service: service.spec(service.generation, targets), deadline: service.deadline, unchecked: true };
         let gateway = self.gateway(&service.host)?;
-        if asked == Asked::First {
+        if asked == HealthAsked::First {
             request.unchecked = false;
             match gateway.switch(&request).await {
                 // Nobody else is there to serve, so it may try.

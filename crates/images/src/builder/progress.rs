@@ -55,12 +55,12 @@ pub(super) struct FailedStep {
 #[derive(Debug, Default)]
 pub(super) struct BuildProgress {
     /// By BuildKit's digest.
-    steps: HashMap<String, Step>,
+    steps: HashMap<String, BuildStep>,
     failed: Option<FailedStep>,
 }
 
 #[derive(Debug)]
-struct Step {
+struct BuildStep {
     number: u32,
     name: String,
     ended: bool,
@@ -95,7 +95,7 @@ impl BuildProgress {
         let number = u32::try_from(self.steps.len()).unwrap_or(u32::MAX).saturating_add(1);
         let name = vertex.name.clone();
         tell(BuildEvent::StepStarted { step: number, name: name.clone() });
-        let step = Step { number, name, ended: false, open: Default::default(), last_lines: VecDeque::new() };
+        let step = BuildStep { number, name, ended: false, open: Default::default(), last_lines: VecDeque::new() };
         self.steps.insert(vertex.digest.clone(), step);
     }
 
@@ -133,7 +133,7 @@ impl BuildProgress {
     }
 }
 
-impl Step {
+impl BuildStep {
     fn line(&mut self, line: &[u8], tell: &mut (dyn FnMut(BuildEvent) + Send)) {
         let line = String::from_utf8_lossy(line);
         // Of a progress bar, what it said last.

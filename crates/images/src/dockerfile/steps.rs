@@ -7,7 +7,7 @@ use super::stages::stages;
 
 /// The line, from 1, of the instruction behind a step.
 pub(crate) fn line_of(text: &str, step: &str) -> Option<u32> {
-    let step = Step::parse(step)?;
+    let step = Instruction::parse(step)?;
     let stages = stages(text, &BTreeMap::new());
     let stage = match step.stage {
         None => stages.first(),
@@ -34,14 +34,14 @@ pub(crate) fn instruction(step: &str) -> &str {
     }
 }
 
-struct Step<'a> {
+struct Instruction<'a> {
     stage: Option<&'a str>,
     number: usize,
     of: usize,
     keyword: &'a str,
 }
 
-impl<'a> Step<'a> {
+impl<'a> Instruction<'a> {
     /// `[linux/arm64 build 2/4] RUN …`: platform and stage only where there are several.
     fn parse(step: &'a str) -> Option<Self> {
         let (place, instruction) = step.strip_prefix('[')?.split_once("] ")?;

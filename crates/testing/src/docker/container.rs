@@ -40,7 +40,7 @@ pub(super) struct Container {
     pub(super) ends: u64,
     /// How often it was started again in a row without having lived for long.
     pub(super) restarts: u32,
-    pub(super) health: Option<Health>,
+    pub(super) health: Option<HealthLog>,
     pub(super) log: Vec<LogEntry>,
     /// How many requests its app was sent, in all its lives.
     pub(super) requests: Arc<AtomicU64>,
@@ -84,7 +84,7 @@ pub(super) struct Endpoint {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Health {
+pub(super) struct HealthLog {
     pub(super) status: HealthStatus,
     pub(super) failing: u64,
     pub(super) log: Vec<CheckResult>,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::container::{Container, Health, Status};
+use super::container::{Container, HealthLog, Status};
 use super::image::Image;
 use super::model::{Event, Model};
 use super::network::Network;
@@ -81,7 +81,7 @@ fn state(container: &Container) -> Value {
     state
 }
 
-fn health(health: &Health) -> Value {
+fn health(health: &HealthLog) -> Value {
     let result = |result: &super::container::CheckResult| {
         let at = result.at.to_string();
         json!({ "Start": at, "End": at, "ExitCode": result.code, "Output": result.output })

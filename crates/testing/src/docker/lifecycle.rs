@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::container::{
-    Check, CheckResult, Condition, Container, Health, HealthStatus, LogEntry, Process, RestartPolicy, Source, Status,
+    Check, CheckResult, Condition, Container, HealthLog, HealthStatus, LogEntry, Process, RestartPolicy, Source, Status,
 };
 use super::model::{Model, Run};
 use super::refusal::Refusal;
@@ -109,7 +109,7 @@ impl Model {
         container.started = Some(at);
         container.starts += 1;
         container.exit_code = 0;
-        container.health = container.check.map(|_| Health::default());
+        container.health = container.check.map(|_| HealthLog::default());
         let process =
             Process { politely: CancellationToken::new(), now: power.child_token(), condition: Arc::default() };
         container.process = Some(process.clone());

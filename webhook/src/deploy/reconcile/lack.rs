@@ -7,7 +7,7 @@ use windlass_core::gateway::{GatewayStatus, ServiceStatus, Target, TargetState, 
 use windlass_core::names::HostName;
 use windlass_core::plan::HostService;
 use windlass_core::task::{TaskSpec, TaskStatus};
-use windlass_engine::{Found, Host};
+use windlass_engine::{FoundContainer, Host};
 
 use super::duty::Duty;
 use super::pauses::Pauses;
@@ -69,7 +69,10 @@ pub(super) async fn look<'a>(name: &HostName, host: &Host, duty: &'a Duty, patie
     }
 }
 
-async fn find<'a>(host: &Host, duty: &'a Duty) -> Result<BTreeMap<&'a str, Found>, windlass_engine::EngineError> {
+async fn find<'a>(
+    host: &Host,
+    duty: &'a Duty,
+) -> Result<BTreeMap<&'a str, FoundContainer>, windlass_engine::EngineError> {
     let mut found = BTreeMap::new();
     for task in &duty.tasks {
         if let Some(container) = host.engine.find_task(&task.name).await? {
@@ -80,12 +83,16 @@ async fn find<'a>(host: &Host, duty: &'a Duty) -> Result<BTreeMap<&'a str, Found
 }
 
 /// Without a gateway's word its routes are left as they are.
-pub(super) fn lack<'a>(duty: &'a Duty, found: &BTreeMap<&str, Found>, gateway: Option<&GatewayStatus>) -> Lack<'a> {
+pub(super) fn lack<'a>(
+    duty: &'a Duty,
+    found: &BTreeMap<&str, FoundContainer>,
+    gateway: Option<&GatewayStatus>,
+) -> Lack<'a> {
     let mut lack = Lack::default();
     for task in &duty.tasks {
         match found.get(task.name.as_str()) {
             None => lack.missing.push(task),
-            Some(Found { task: container, kept }) => match container.status {
+            Some(FoundContainer { task: container, kept }) => match container.status {
                 TaskStatus::Pending | TaskStatus::Stopped => lack.ended.push(task),
                 TaskStatus::Provisioning | TaskStatus::Activating | TaskStatus::Running if !kept => {
                     lack.loose.push(task);
@@ -103,7 +110,7 @@ pub(super) fn lack<'a>(duty: &'a Duty, found: &BTreeMap<&str, Found>, gateway: O
 
 fn misrouted<'a>(
     service: &'a HostService,
-    found: &BTreeMap<&str, Found>,
+    found: &BTreeMap<&str, FoundContainer>,
     status: &GatewayStatus,
 ) -> Option<Misrouted<'a>> {
     let address = |name: &String| found.get(name.as_str()).and_then(|found| found.task.address);
@@ -232,7 +239,7 @@ mod tests {
         Duty { tasks: vec![task("one"), task("two")], services: vec![service] }
     }
 
-    fn found(name: &str, status: TaskStatus, address: u8) -> Found {
+    fn found(name: &str, status: TaskStatus, address: u8) -> FoundContainer {
         let spec = task(name);
         let task = ObservedTask {
             host: spec.host,
@@ -246,10 +253,10 @@ mod tests {
             stopped: None,
             exit: None,
         };
-        Found { task, kept: true }
+        FoundContainer { task, kept: true }
     }
 
-    fn both() -> BTreeMap<&'static str, Found> {
+    fn both() -> BTreeMap<&'static str, FoundContainer> {
         [("one", found("one", TaskStatus::Running, 1)), ("two", found("two", TaskStatus::Running, 2))].into()
     }
 
@@ -274,7 +281,7 @@ mod tests {
 
     const BOTH: [(&str, u8, TargetState); 2] = [("one", 1, TargetState::Healthy), ("two", 2, TargetState::Unhealthy)];
 
-    fn mistake(found: &BTreeMap<&str, Found>, status: &GatewayStatus) -> Option<Mistake> {
+    fn mistake(found: &BTreeMap<&str, FoundContainer>, status: &GatewayStatus) -> Option<Mistake> {
         let duty = duty();
         lack(&duty, found, Some(status)).routes.first().map(|route| route.how)
     }
@@ -297,7 +304,7 @@ mod tests {
         assert_eq!((lacks.missing.len(), lacks.ended.len(), lacks.loose.len()), (1, 1, 0));
         assert!(lacks.is_due(&Pauses::default(), Instant::now()));
 
-        seen.insert("one", Found { kept: false, ..found("one", TaskStatus::Running, 1) });
+        seen.insert("one", FoundContainer { kept: false, ..found("one", TaskStatus::Running, 1) });
         seen.insert("two", found("two", TaskStatus::Activating, 2));
         let lacks = lack(&duty, &seen, None);
         assert_eq!((lacks.missing.len(), lacks.ended.len(), lacks.loose.len()), (0, 0, 1));
@@ -330,7 +337,7 @@ mod tests {
 
     #[test]
     fn rule_106_a_target_leaves_when_the_engine_says_that_its_task_is_not_there() {
-        let left = |found: &BTreeMap<&str, Found>, status: &GatewayStatus| {
+        let left = |found: &BTreeMap<&str, FoundContainer>, status: &GatewayStatus| {
             let duty = duty();
             let lack = lack(&duty, found, Some(status));
             let route = lack.routes.into_iter().find(|route| route.how == Mistake::NobodyIsThere)?;

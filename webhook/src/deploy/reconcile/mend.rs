@@ -21,7 +21,7 @@ use crate::service::Service;
 
 /// How a task was found.
 #[derive(Debug, Clone, Copy)]
-enum Found {
+enum HowFound {
     Missing,
     Ended,
     Loose,
@@ -34,15 +34,15 @@ impl Upkeep<'_> {
         let seen = look(name, host, duty, LOOK).await;
         let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
         join_all(dead.map(|route| self.route(host, duty, route))).await;
-        let missing = seen.missing.iter().map(|task| (task, Found::Missing));
-        let ended = seen.ended.iter().map(|task| (task, Found::Ended));
-        let loose = seen.loose.iter().map(|task| (task, Found::Loose));
+        let missing = seen.missing.iter().map(|task| (task, HowFound::Missing));
+        let ended = seen.ended.iter().map(|task| (task, HowFound::Ended));
+        let loose = seen.loose.iter().map(|task| (task, HowFound::Loose));
         join_all(missing.chain(ended).chain(loose).map(|(task, found)| self.see_to(host, task, found))).await;
         let seen = look(name, host, duty, LOOK).await;
         join_all(seen.routes.iter().map(|route| self.route(host, duty, route))).await;
     }
 
-    async fn see_to(&self, host: &Host, task: &TaskSpec, found: Found) {
+    async fn see_to(&self, host: &Host, task: &TaskSpec, found: HowFound) {
         let what = try_of_task(task);
         let now = Instant::now();
         if !self.pauses.left(&what, now).is_zero() {
@@ -52,9 +52,9 @@ impl Upkeep<'_> {
         let engine = &host.engine;
         let failed = |error: EngineError| error.into_failure(FailureCode::BootFailed);
         let (done, said) = match found {
-            Found::Missing => (self.make(host, task).await, "it was gone; made again"),
-            Found::Ended => (engine.revive(&task.name).await.map_err(failed), "it had ended; started again"),
-            Found::Loose => (engine.keep(&task.name).await.map_err(failed), "from now on Docker starts it again"),
+            HowFound::Missing => (self.make(host, task).await, "it was gone; made again"),
+            HowFound::Ended => (engine.revive(&task.name).await.map_err(failed), "it had ended; started again"),
+            HowFound::Loose => (engine.keep(&task.name).await.map_err(failed), "from now on Docker starts it again"),
         };
         match done {
             Ok(()) => tracing::info!(stage.name = %self.stage, task.name = task.name, "{said}"),

@@ -9,17 +9,17 @@ use windlass_testing::github::{CheckState, Conclusion, Failure as GitHubFails};
 use super::*;
 use crate::gate::Decision;
 use crate::store::deployments::{Request, Source};
-use crate::store::jobs::Asked;
+use crate::store::jobs::Requested;
 use crate::store::journal::Effect;
 use crate::store::releases::Registration;
 use crate::tell::outbox::Outbox;
-use crate::told::{As, Told};
+use crate::told::{As, Teller};
 
 const SHOP: &str = "acme/shop";
 const CONFIG: &str = "schema = 1\nport = 3000\n";
 
 /// A green commit on main, and its release.
-async fn release(told: &Told, title: &str) -> (Stage, CommitSha, ReleaseNumber) {
+async fn release(told: &Teller, title: &str) -> (Stage, CommitSha, ReleaseNumber) {
     let repository = told.repository(SHOP);
     let commit: CommitSha = repository.push("main", title).parse().unwrap();
     repository.add_check_run(commit.as_str(), "test", CheckState::Completed(Conclusion::Success));
@@ -38,7 +38,7 @@ async fn release(told: &Told, title: &str) -> (Stage, CommitSha, ReleaseNumber) 
     (stage, commit, release.number)
 }
 
-async fn merged(told: &Told, stage: &Stage, commit: &CommitSha, number: ReleaseNumber) -> StoredDeployment {
+async fn merged(told: &Teller, stage: &Stage, commit: &CommitSha, number: ReleaseNumber) -> StoredDeployment {
     let request = Request {
         id: DeploymentId::from_random(rand::random()),
         stage: stage.clone(),
@@ -52,17 +52,17 @@ async fn merged(told: &Told, stage: &Stage, commit: &CommitSha, number: ReleaseN
         override_gate: false,
     };
     match told.service.store.ask_for_deployment(&request, None, told.service.clock.now()).await.unwrap() {
-        Asked::New(deployment) | Asked::Known(deployment) => deployment,
+        Requested::New(deployment) | Requested::Known(deployment) => deployment,
     }
 }
 
-fn compared(told: &Told) -> usize {
+fn compared(told: &Teller) -> usize {
     told.fake.requests().iter().filter(|request| request.path.contains("/compare/")).count()
 }
 
 #[tokio::test]
 async fn behind_the_time_out_a_green_commit_whose_order_github_does_not_tell_is_looked_at_after_growing_pauses() {
-    let told = Told::start_with(As::Token, &[SHOP], "gate-timeout = \"1s\"\nchecks = \"all\"").await;
+    let told = Teller::start_with(As::Token, &[SHOP], "gate-timeout = \"1s\"\nchecks = \"all\"").await;
     let (stage, commit, number) = release(&told, "first").await;
     let active = merged(&told, &stage, &commit, number).await;
     told.begin(&active).await;
@@ -95,7 +95,7 @@ async fn behind_the_time_out_a_green_commit_whose_order_github_does_not_tell_is_
 
 #[tokio::test]
 async fn rule_070_what_was_done_with_the_app_s_installation_is_the_reason_that_is_told() {
-    let told = Told::start_with(As::App, &[SHOP], "gate-timeout = \"1s\"").await;
+    let told = Teller::start_with(As::App, &[SHOP], "gate-timeout = \"1s\"").await;
     let outbox = Outbox::new(std::sync::Arc::clone(&told.service));
     let deployment = told.ask(SHOP, "production").await;
     told.look(&outbox).await;

@@ -6,11 +6,11 @@ use axum::response::sse::Event;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::reading::{Batch, Followed, Look, Reading, Readings};
+use super::reading::{Batch, Followed, Reading, Readings, StoreReader};
 use crate::service::Service;
 use crate::store::StoreError;
 
-pub(super) struct Reader {
+pub(super) struct Follow {
     service: Arc<Service>,
     readings: Arc<Readings>,
     followed: Followed,
@@ -23,7 +23,7 @@ enum State {
     /// It has just come.
     New,
     /// It reads by itself until there is nothing more to read.
-    Behind(Box<Look>, Joined),
+    Behind(Box<StoreReader>, Joined),
     /// It hears what comes.
     Listening(Joined),
     Ended,
@@ -35,7 +35,7 @@ struct Joined {
     _reading: Arc<Reading>,
 }
 
-impl Reader {
+impl Follow {
     pub(super) fn new(service: Arc<Service>, readings: Arc<Readings>, followed: Followed, after: u64) -> Self {
         Self { service, readings, followed, after, state: State::New }
     }
@@ -91,6 +91,6 @@ impl Reader {
     }
 
     fn behind(&self, joined: Joined) -> State {
-        State::Behind(Box::new(Look::new(Arc::clone(&self.service), self.followed.clone())), joined)
+        State::Behind(Box::new(StoreReader::new(Arc::clone(&self.service), self.followed.clone())), joined)
     }
 }

@@ -59,7 +59,7 @@ impl Readings {
         if let Some(joined) = self.known(followed) {
             return Ok(joined);
         }
-        let look = Look::new(Arc::clone(service), followed.clone());
+        let look = StoreReader::new(Arc::clone(service), followed.clone());
         let Progress { newest, .. } = look.progress().await?;
         let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Another one may have begun it meanwhile.
@@ -88,7 +88,7 @@ fn joined(reading: Arc<Reading>) -> Option<(Arc<Reading>, broadcast::Receiver<Ar
 }
 
 /// Whoever hears nothing more is told by the sender's end.
-async fn read(mut look: Look, mut after: u64, batches: broadcast::Sender<Arc<Batch>>) {
+async fn read(mut look: StoreReader, mut after: u64, batches: broadcast::Sender<Arc<Batch>>) {
     let mut changes = look.service.store.changes();
     let shutdown = look.service.shutdown.clone();
     loop {
@@ -113,14 +113,14 @@ async fn read(mut look: Look, mut after: u64, batches: broadcast::Sender<Arc<Bat
 }
 
 /// Somebody's look at the store.
-pub(super) struct Look {
+pub(super) struct StoreReader {
     service: Arc<Service>,
     followed: Followed,
     /// Of a deployment: it never changes.
     plan: Option<Plan>,
 }
 
-impl Look {
+impl StoreReader {
     pub(super) fn new(service: Arc<Service>, followed: Followed) -> Self {
         Self { service, followed, plan: None }
     }

@@ -24,12 +24,12 @@ async fn rule_015_a_redelivery_is_taken_again_only_after_a_failure() {
     let went = async |progress| store.deliveries_went(&[("guid".to_owned(), progress)], now).await.unwrap();
     assert_eq!(put().await, Stored::Accepted);
     assert_eq!(put().await, Stored::Known);
-    went(Progress::Failed("boom".to_owned())).await;
+    went(DeliveryProgress::Failed("boom".to_owned())).await;
     assert_eq!(guids_due(&store, now).await, [""; 0]);
     assert_eq!(put().await, Stored::Accepted);
     let due = store.due_deliveries(now, 100).await.unwrap();
     assert_eq!((due.len(), due[0].attempts), (1, 0), "it begins anew");
-    went(Progress::Done("nothing to do".to_owned())).await;
+    went(DeliveryProgress::Done("nothing to do".to_owned())).await;
     assert_eq!(put().await, Stored::Known);
     assert_eq!(guids_due(&store, now).await, [""; 0]);
 }
@@ -60,7 +60,7 @@ async fn one_that_is_postponed_stands_in_nobodys_way() {
     let at = |second: i64| Timestamp::from_second(second).unwrap();
     let many: Vec<_> = (0..150).map(|number| delivery(&format!("early {number}"))).collect();
     store.store_deliveries(&many, at(0)).await.unwrap();
-    let later = Progress::Postponed { why: "GitHub is away".to_owned(), until: at(1000) };
+    let later = DeliveryProgress::Postponed { why: "GitHub is away".to_owned(), until: at(1000) };
     let went: Vec<_> = many.iter().map(|early| (early.guid.to_string(), later.clone())).collect();
     store.deliveries_went(&went, at(1)).await.unwrap();
     store.store_deliveries(&[delivery("late")], at(2)).await.unwrap();
@@ -76,7 +76,7 @@ async fn old_deliveries_are_emptied_and_then_forgotten_unless_they_still_wait() 
     let now = Timestamp::UNIX_EPOCH;
     let later = now + 1.hour();
     store.store_deliveries(&[delivery("done"), delivery("waiting")], now).await.unwrap();
-    store.deliveries_went(&[("done".to_owned(), Progress::Done("done".to_owned()))], now).await.unwrap();
+    store.deliveries_went(&[("done".to_owned(), DeliveryProgress::Done("done".to_owned()))], now).await.unwrap();
     assert_eq!(store.empty_deliveries(now, 100).await.unwrap(), 0, "not old yet");
     assert_eq!(store.empty_deliveries(later, 100).await.unwrap(), 1);
     assert_eq!(store.empty_deliveries(later, 100).await.unwrap(), 0, "empty already");
@@ -98,6 +98,6 @@ async fn what_was_missed_is_known_by_what_is_stored_and_what_was_asked_for() {
     assert_eq!(missed().await, MissedDelivery { stored: false, asked_at: Some(now + 1.hour()) });
     store.store_deliveries(&[delivery("guid")], now).await.unwrap();
     assert!(missed().await.stored);
-    store.deliveries_went(&[("guid".to_owned(), Progress::Failed("boom".to_owned()))], now).await.unwrap();
+    store.deliveries_went(&[("guid".to_owned(), DeliveryProgress::Failed("boom".to_owned()))], now).await.unwrap();
     assert!(!missed().await.stored, "a failed one is missed");
 }

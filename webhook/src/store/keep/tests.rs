@@ -12,7 +12,7 @@ use windlass_core::stage::Stage;
 use crate::store::Store;
 use crate::store::audit::Deed;
 use crate::store::deployments::{Request, Source, StoredDeployment};
-use crate::store::jobs::Asked;
+use crate::store::jobs::Requested;
 use crate::store::journal::Effect;
 
 fn at(second: i64) -> Timestamp {
@@ -49,7 +49,7 @@ async fn refused(store: &Store, number: i64) -> StoredDeployment {
         releases: BTreeMap::from([("web".parse().unwrap(), ReleaseNumber(1))]),
     };
     store.saw_commit(&stage().project, &request.commit, true, at(number)).await.unwrap();
-    let Asked::New(made) = store.ask_for_deployment(&request, None, at(number)).await.unwrap() else {
+    let Requested::New(made) = store.ask_for_deployment(&request, None, at(number)).await.unwrap() else {
         panic!("people get their own");
     };
     let lines = [("web".to_owned(), "one".to_owned()), ("web".to_owned(), "two".to_owned())];

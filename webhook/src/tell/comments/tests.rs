@@ -2,26 +2,26 @@ use axum::http::Method;
 use windlass_testing::github::Failure;
 
 use super::*;
-use crate::told::{As, PATIENCE, Told};
+use crate::told::{As, PATIENCE, Teller};
 
 const SHOP: &str = "acme/shop";
 
 /// A pull request that is merged, and a service that comments.
-async fn merged(more: &str) -> (Told, Comments, u64, String) {
-    let told = Told::start_with(As::App, &[SHOP], more).await;
+async fn merged(more: &str) -> (Teller, Comments, u64, String) {
+    let told = Teller::start_with(As::App, &[SHOP], more).await;
     let comments = Comments(Arc::clone(&told.service));
     let (number, commit) = merge(&told, "feature");
     (told, comments, number, commit)
 }
 
-fn merge(told: &Told, branch: &str) -> (u64, String) {
+fn merge(told: &Teller, branch: &str) -> (u64, String) {
     let repository = told.repository(SHOP);
     repository.push(branch, branch);
     let number = repository.open_pull_request(branch);
     (number, repository.merge_pull_request(number))
 }
 
-fn bodies(told: &Told, number: u64) -> Vec<Vec<String>> {
+fn bodies(told: &Teller, number: u64) -> Vec<Vec<String>> {
     told.repository(SHOP).comments(number).into_iter().map(|comment| comment.bodies).collect()
 }
 

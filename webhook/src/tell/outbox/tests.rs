@@ -3,12 +3,12 @@ use windlass_testing::github::Failure;
 
 use super::*;
 use crate::store::journal::Effect;
-use crate::told::{As, PATIENCE, Told};
+use crate::told::{As, PATIENCE, Teller};
 
 const SHOP: &str = "acme/shop";
 
-async fn shop() -> (Told, Outbox) {
-    let told = Told::start(As::Token, &[SHOP]).await;
+async fn shop() -> (Teller, Outbox) {
+    let told = Teller::start(As::Token, &[SHOP]).await;
     let outbox = Outbox::new(Arc::clone(&told.service));
     (told, outbox)
 }
@@ -62,7 +62,7 @@ async fn rule_068_a_limit_that_one_notice_meets_is_obeyed_by_all_of_the_account(
 #[tokio::test]
 async fn rule_070_a_suspended_app_stops_its_own_projects_and_no_others() {
     const OTHER: &str = "umbrella/site";
-    let told = Told::start(As::App, &[SHOP, OTHER]).await;
+    let told = Teller::start(As::App, &[SHOP, OTHER]).await;
     let outbox = Outbox::new(Arc::clone(&told.service));
     told.fake.suspend("umbrella");
     let (mine, theirs) = (told.ask(SHOP, "production").await, told.ask(OTHER, "production").await);
@@ -78,7 +78,7 @@ async fn rule_070_a_suspended_app_stops_its_own_projects_and_no_others() {
 #[tokio::test]
 async fn rule_070_a_project_whose_requests_hang_holds_up_no_other() {
     const OTHER: &str = "umbrella/site";
-    let told = Told::start(As::Token, &[SHOP, OTHER]).await;
+    let told = Teller::start(As::Token, &[SHOP, OTHER]).await;
     let outbox = Outbox::new(Arc::clone(&told.service));
     told.fake.hang("/repos/acme/*");
     let (hangs, goes) = (told.ask(SHOP, "production").await, told.ask(OTHER, "production").await);

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use windlass_core::Timestamp;
 use windlass_core::names::{CommitSha, DeploymentId, ProjectName};
 use windlass_core::verdict::{CheckState, CommitFacts, Required, RequiredCheck};
-use windlass_webhook::github::{GitHub, GitHubCredentials, GitHubError, NewDeployment};
+use windlass_webhook::github::{GitHub, GitHubCredentials, GitHubError, NewGitHubDeployment};
 
 /// A server that gives these answers by the end of the path, and an empty list to everything else.
 struct Canned {
@@ -74,8 +74,8 @@ fn commit() -> CommitSha {
     "a".repeat(40).parse().unwrap()
 }
 
-fn deployment() -> NewDeployment {
-    NewDeployment {
+fn deployment() -> NewGitHubDeployment {
+    NewGitHubDeployment {
         commit: commit(),
         commits: std::collections::BTreeMap::new(),
         task: "deploy".to_owned(),

@@ -4,13 +4,13 @@ use axum::http::Method;
 use serde_json::json;
 use windlass_core::names::DeploymentId;
 use windlass_testing::github::{CheckState, Conclusion, Failure};
-use windlass_webhook::github::{DeploymentState, GitHubError, NewDeployment, NewStatus};
+use windlass_webhook::github::{GitHubError, GitHubState, NewGitHubDeployment, NewStatus};
 
 use super::World;
 
 impl World {
-    fn new_deployment(&self) -> NewDeployment {
-        NewDeployment {
+    fn new_deployment(&self) -> NewGitHubDeployment {
+        NewGitHubDeployment {
             commit: self.head(),
             commits: std::collections::BTreeMap::new(),
             task: "deploy".to_owned(),
@@ -22,12 +22,12 @@ impl World {
         }
     }
 
-    async fn create(&self, deployment: &NewDeployment) -> Result<u64, GitHubError> {
+    async fn create(&self, deployment: &NewGitHubDeployment) -> Result<u64, GitHubError> {
         self.github.create_deployment(&self.project, deployment).await
     }
 }
 
-fn status(state: DeploymentState, description: &str) -> NewStatus {
+fn status(state: GitHubState, description: &str) -> NewStatus {
     NewStatus { state, description: description.to_owned(), log_url: None, environment_url: None }
 }
 
@@ -55,7 +55,7 @@ async fn rule_058_a_deployment_is_of_the_commit_whatever_its_checks_and_the_defa
 #[tokio::test]
 async fn rule_059_a_commit_that_github_does_not_know_yet_is_worth_some_seconds_of_patience() {
     let world = World::start().await;
-    let unknown = NewDeployment { commit: "1".repeat(40).parse().unwrap(), ..world.new_deployment() };
+    let unknown = NewGitHubDeployment { commit: "1".repeat(40).parse().unwrap(), ..world.new_deployment() };
     let error = world.create(&unknown).await.unwrap_err();
     assert!(matches!(error, GitHubError::CommitUnknown { .. }), "{error}");
     assert!(error.is_temporary() && error.retry_after().is_some());
@@ -78,7 +78,7 @@ async fn rule_061_ids_beyond_31_bits_are_kept() {
     let world = World::start().await;
     let id = world.create(&world.new_deployment()).await.unwrap();
     assert!(id > 1 << 31, "{id}");
-    let status = world.github.create_status(&world.project, id, &status(DeploymentState::Queued, "")).await.unwrap();
+    let status = world.github.create_status(&world.project, id, &status(GitHubState::Queued, "")).await.unwrap();
     assert!(status > 1 << 31, "{status}");
 }
 
@@ -86,8 +86,11 @@ async fn rule_061_ids_beyond_31_bits_are_kept() {
 async fn rule_062_a_long_description_arrives_cut() {
     let world = World::start().await;
     let description = "é\n".repeat(300);
-    let id = world.create(&NewDeployment { description: description.clone(), ..world.new_deployment() }).await.unwrap();
-    let status = status(DeploymentState::Failure, &description);
+    let id = world
+        .create(&NewGitHubDeployment { description: description.clone(), ..world.new_deployment() })
+        .await
+        .unwrap();
+    let status = status(GitHubState::Failure, &description);
     world.github.create_status(&world.project, id, &status).await.unwrap();
     let [record] = &world.shop.deployments()[..] else { panic!("one deployment") };
     for told in [record.description.as_deref().unwrap(), &record.statuses[0].description] {
@@ -98,11 +101,11 @@ async fn rule_062_a_long_description_arrives_cut() {
 #[tokio::test]
 async fn rule_064_a_success_retires_no_other_deployment_by_itself() {
     let world = World::start().await;
-    let first = NewDeployment { production: false, ..world.new_deployment() };
-    let second = NewDeployment { deployment: DeploymentId::from_random([8; 16]), ..first.clone() };
+    let first = NewGitHubDeployment { production: false, ..world.new_deployment() };
+    let second = NewGitHubDeployment { deployment: DeploymentId::from_random([8; 16]), ..first.clone() };
     for deployment in [first, second] {
         let id = world.create(&deployment).await.unwrap();
-        let success = status(DeploymentState::Success, "up");
+        let success = status(GitHubState::Success, "up");
         world.github.create_status(&world.project, id, &success).await.unwrap();
     }
     assert!(world.shop.deployments().iter().all(|record| record.states() == ["success"]));
@@ -115,9 +118,9 @@ async fn rule_066_a_status_carries_the_addresses_of_log_and_app_as_they_were_giv
     let success = NewStatus {
         log_url: Some("https://deploy.example.com/deployments/abc".parse().unwrap()),
         environment_url: Some("https://shop.example.com/".parse().unwrap()),
-        ..status(DeploymentState::Success, "Release 3 serves")
+        ..status(GitHubState::Success, "Release 3 serves")
     };
-    for state in [DeploymentState::Queued, DeploymentState::InProgress] {
+    for state in [GitHubState::Queued, GitHubState::InProgress] {
         world.github.create_status(&world.project, id, &status(state, "")).await.unwrap();
     }
     world.github.create_status(&world.project, id, &success).await.unwrap();
@@ -139,11 +142,11 @@ async fn a_deployment_whose_creation_was_never_answered_is_found_again() {
     assert!(world.create(&deployment).await.unwrap_err().is_temporary());
     // Others of the same commit, some on the same environment, push it to a later page.
     for number in 100..220 {
-        let other = NewDeployment { deployment: DeploymentId::from_random([number; 16]), ..deployment.clone() };
+        let other = NewGitHubDeployment { deployment: DeploymentId::from_random([number; 16]), ..deployment.clone() };
         world.create(&other).await.unwrap();
     }
     let found = world.github.find_deployment(&world.project, &deployment).await.unwrap();
     assert_eq!(found, Some(world.shop.deployments()[0].id));
-    let elsewhere = NewDeployment { environment: "production".parse().unwrap(), ..deployment };
+    let elsewhere = NewGitHubDeployment { environment: "production".parse().unwrap(), ..deployment };
     assert_eq!(world.github.find_deployment(&world.project, &elsewhere).await.unwrap(), None);
 }

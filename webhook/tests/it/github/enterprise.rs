@@ -5,7 +5,7 @@ use windlass_core::Timestamp;
 use windlass_core::names::DeploymentId;
 use windlass_testing::FakeGitHub;
 use windlass_testing::github::{CheckState, Conclusion};
-use windlass_webhook::github::{Ancestry, DeploymentState, GitHub, GitHubCredentials, NewDeployment, NewStatus};
+use windlass_webhook::github::{Ancestry, GitHub, GitHubCredentials, GitHubState, NewGitHubDeployment, NewStatus};
 
 use super::World;
 
@@ -44,7 +44,7 @@ async fn work(world: &World, github: &GitHub) {
     let merge = shop.merge_pull_request(number).parse().unwrap();
     assert_eq!(github.pull_requests_of(project, &merge).await.unwrap()[0].number, number);
 
-    let deployment = NewDeployment {
+    let deployment = NewGitHubDeployment {
         commit: merge,
         commits: std::collections::BTreeMap::new(),
         task: "deploy".to_owned(),
@@ -57,7 +57,7 @@ async fn work(world: &World, github: &GitHub) {
     let id = github.create_deployment(project, &deployment).await.unwrap();
     assert_eq!(github.find_deployment(project, &deployment).await.unwrap(), Some(id));
     let status =
-        NewStatus { state: DeploymentState::Queued, description: String::new(), log_url: None, environment_url: None };
+        NewStatus { state: GitHubState::Queued, description: String::new(), log_url: None, environment_url: None };
     github.create_status(project, id, &status).await.unwrap();
     assert!(github.has_status(project, id, &status).await.unwrap());
     let comment = github.create_comment(project, number, "<!-- marker -->\none").await.unwrap();

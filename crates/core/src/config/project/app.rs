@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::role::{DEFAULT_PORT, ROLE, ROLE_ONLY, read_role};
 use super::route::Routes;
 use super::{AppConfig, Boot, BootLimit, Build, Migrate, RoleConfig};
-use crate::config::reader::{Item, Misplaced, Table, check_variable};
+use crate::config::reader::{ConfigItem, Misplaced, Table, check_variable};
 use crate::exec;
 use crate::names::{AppName, RoleName};
 use crate::platform;
@@ -19,7 +19,7 @@ pub(super) const BUILD: &[&str] = &["context", "dockerfile", "target", "args", "
 pub(super) const MIGRATE: &[&str] = &["command", "timeout"];
 pub(super) const BOOT: &[&str] = &["limit", "wait"];
 
-pub(super) fn read_app(name: &AppName, item: Item<'_>, routes: &mut Routes) -> AppConfig {
+pub(super) fn read_app(name: &AppName, item: ConfigItem<'_>, routes: &mut Routes) -> AppConfig {
     let Some(app) = item.table(&[APP, ROLE]) else { return empty() };
     let url = app.get("url").map(|url| routes.read(name, url)).unwrap_or_default();
     let redirect = app.get("redirect").map(|names| routes.read_redirects(name, &url, names)).unwrap_or_default();
@@ -98,7 +98,7 @@ fn read_roles(app: &Table<'_>, secrets: &[String]) -> BTreeMap<RoleName, RoleCon
         .collect()
 }
 
-fn choose_primary(roles: &Item<'_>, tables: &[(RoleName, Table<'_>)]) -> Option<RoleName> {
+fn choose_primary(roles: &ConfigItem<'_>, tables: &[(RoleName, Table<'_>)]) -> Option<RoleName> {
     let flags = tables.iter().filter_map(|(name, role)| role.get("primary").map(|flag| (name, flag)));
     let mut flagged = flags.filter(|(_, flag)| flag.boolean() == Some(true));
     if let Some((first, _)) = flagged.next() {
@@ -127,7 +127,7 @@ fn choose_primary(roles: &Item<'_>, tables: &[(RoleName, Table<'_>)]) -> Option<
 }
 
 /// Variables are strings: a number's spelling would be anybody's guess.
-fn variables(env: Item<'_>, secrets: &[String]) -> BTreeMap<String, String> {
+fn variables(env: ConfigItem<'_>, secrets: &[String]) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let secrets: BTreeSet<&str> = secrets.iter().map(String::as_str).collect();
     for (name, value) in env.entries() {
@@ -146,7 +146,7 @@ fn variables(env: Item<'_>, secrets: &[String]) -> BTreeMap<String, String> {
     variables
 }
 
-fn string_value(value: Item<'_>) -> Option<String> {
+fn string_value(value: ConfigItem<'_>) -> Option<String> {
     let text = value.string()?;
     if text.contains('\0') {
         value.refuse("the string contains a NUL character", "take it out: it would end the value there");
@@ -154,13 +154,13 @@ fn string_value(value: Item<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn secret_names(secrets: Item<'_>) -> Vec<String> {
+fn secret_names(secrets: ConfigItem<'_>) -> Vec<String> {
     if !secrets.is_list() {
         let hint = "list the names only, [\"DATABASE_URL\"]; their values are on the server, in windlass-server.toml";
         secrets.mistyped("a list of names", Some(hint.to_owned()));
         return Vec::new();
     }
-    let read = |item: Item<'_>| {
+    let read = |item: ConfigItem<'_>| {
         let name = item.string()?;
         check_variable(name).map_err(|(message, hint)| item.refuse(message, hint)).ok()?;
         Some(name.to_owned())
@@ -179,7 +179,7 @@ fn default_build() -> Build {
     }
 }
 
-fn read_build(item: Item<'_>) -> Build {
+fn read_build(item: ConfigItem<'_>) -> Build {
     let default = default_build();
     let Some(build) = item.table(&[BUILD]) else { return default };
     let text = |key| build.get(key).and_then(|item| item.text()).map(str::to_owned);
@@ -194,7 +194,7 @@ fn read_build(item: Item<'_>) -> Build {
     }
 }
 
-fn build_argument((name, item): (&str, Item<'_>)) -> Option<(String, String)> {
+fn build_argument((name, item): (&str, ConfigItem<'_>)) -> Option<(String, String)> {
     if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
         let hint = "a Dockerfile's `ARG` has a name without blanks and `=`, such as RUBY_VERSION";
         item.refuse_key(format!("`{}` is not a name for a build argument", name.escape_debug()), Some(hint.to_owned()));
@@ -203,7 +203,7 @@ fn build_argument((name, item): (&str, Item<'_>)) -> Option<(String, String)> {
 }
 
 /// `os/architecture`, maybe with a variant.
-fn platform(item: Item<'_>) -> Option<String> {
+fn platform(item: ConfigItem<'_>) -> Option<String> {
     let text = item.string()?;
     match platform::check(text) {
         Ok(()) => Some(text.to_owned()),
@@ -214,7 +214,7 @@ fn platform(item: Item<'_>) -> Option<String> {
     }
 }
 
-fn read_migrate(item: Item<'_>) -> Option<Migrate> {
+fn read_migrate(item: ConfigItem<'_>) -> Option<Migrate> {
     let migrate = item.table(&[MIGRATE])?;
     let timeout = migrate.duration_or("timeout", Duration::from_secs(600), Duration(DAY.0.saturating_mul(7)));
     let hint = "write what migrates, such as `command = [\"rake\", \"db:migrate\"]`";
@@ -234,7 +234,7 @@ fn read_boot(boot: &Table<'_>) -> Boot {
     }
 }
 
-fn boot_limit(item: Item<'_>) -> Option<BootLimit> {
+fn boot_limit(item: ConfigItem<'_>) -> Option<BootLimit> {
     if !item.is_string() {
         return item.integer(1..=10_000).map(BootLimit::Hosts);
     }

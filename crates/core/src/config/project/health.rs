@@ -1,7 +1,7 @@
 //! When a task is healthy.
 
 use super::{Health, HealthCheck};
-use crate::config::reader::{Item, Table};
+use crate::config::reader::{ConfigItem, Table};
 use crate::quantity::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -56,7 +56,7 @@ fn read_check(health: &Table<'_>, deadline: Duration) -> Option<HealthCheck> {
     }
 }
 
-fn path(item: Item<'_>) -> Option<String> {
+fn path(item: ConfigItem<'_>) -> Option<String> {
     let text = item.string()?;
     if text.starts_with('/') && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
         return Some(text.to_owned());
@@ -68,7 +68,7 @@ fn path(item: Item<'_>) -> Option<String> {
     None
 }
 
-fn stable(item: Item<'_>, deadline: Duration) -> Option<Duration> {
+fn stable(item: ConfigItem<'_>, deadline: Duration) -> Option<Duration> {
     let stable = item.duration("5s", DAY)?;
     if stable > deadline {
         item.contradict(

@@ -7,7 +7,7 @@ use super::role::ROLE;
 use super::route::Routes;
 use super::{ProjectConfig, ProjectFile};
 use crate::config::ConfigError;
-use crate::config::reader::{self, Item, Node, Reader, expect_schema, is_too_large};
+use crate::config::reader::{self, ConfigItem, Node, Reader, expect_schema, is_too_large};
 use crate::names::{AppName, StageName};
 
 const FILE: &[&str] = &["schema", "apps", "stages"];
@@ -37,12 +37,12 @@ enum Completeness {
 
 pub(super) fn read(file_name: &str, text: &str) -> Result<ProjectFile, ConfigError> {
     reader::read(file_name, text, |reader, root| {
-        if is_too_large(Item { reader, node: root }) {
+        if is_too_large(ConfigItem { reader, node: root }) {
             return None;
         }
-        expect_schema(&Item { reader, node: root }.table(&[FILE, APP, ROLE])?);
+        expect_schema(&ConfigItem { reader, node: root }.table(&[FILE, APP, ROLE])?);
         let apps = root.without(&["schema", "stages"]);
-        let stages = overlays(Item { reader, node: root });
+        let stages = overlays(ConfigItem { reader, node: root });
         let completeness = if stages.is_empty() { Completeness::Whole } else { Completeness::LeftToStages };
         let plain = read_apps(reader, &apps, completeness);
         let stages = stages.into_iter().map(|(stage, overlay)| {
@@ -57,7 +57,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<ProjectFile, ConfigErr
     })
 }
 
-fn overlays(root: Item<'_>) -> Vec<(StageName, Item<'_>)> {
+fn overlays(root: ConfigItem<'_>) -> Vec<(StageName, ConfigItem<'_>)> {
     let stages = root.table(&[FILE, APP, ROLE]).and_then(|file| file.get("stages"));
     let named = stages.map(|stages| stages.named::<StageName>()).unwrap_or_default();
     // Opened for its unknown keys and to be sure that it is a table; the values are read with the file below them.
@@ -66,7 +66,7 @@ fn overlays(root: Item<'_>) -> Vec<(StageName, Item<'_>)> {
 
 fn read_apps(reader: &Reader, root: &Node, completeness: Completeness) -> ProjectConfig {
     let shared = root.without(&["apps"]);
-    let named = Item { reader, node: root }.table(&[&["apps"], APP, ROLE]).and_then(|file| file.get("apps"));
+    let named = ConfigItem { reader, node: root }.table(&[&["apps"], APP, ROLE]).and_then(|file| file.get("apps"));
     if let Some(named) = named.filter(|named| !named.is_table()) {
         named.mistyped("a table", Some("each app is a table of its own: `[apps.NAME]`".to_owned()));
     }
@@ -94,16 +94,16 @@ fn read_apps(reader: &Reader, root: &Node, completeness: Completeness) -> Projec
         .iter()
         .map(|(name, node)| {
             if completeness == Completeness::Whole {
-                expect_something_to_run(Item { reader, node });
+                expect_something_to_run(ConfigItem { reader, node });
             }
-            (name.clone(), read_app(name, Item { reader, node }, &mut routes))
+            (name.clone(), read_app(name, ConfigItem { reader, node }, &mut routes))
         })
         .collect();
     ProjectConfig { apps }
 }
 
 /// A worker is said to be one; what only forgot its port would never get a request.
-fn expect_something_to_run(app: Item<'_>) {
+fn expect_something_to_run(app: ConfigItem<'_>) {
     if let Some(table) = app.table(&[APP, ROLE])
         && table.present(ROLE).is_empty()
         && table.present(&["url", "roles"]).is_empty()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::health::read_health;
 use super::sandbox::read_sandbox;
 use super::{HealthCheck, HostSelector, Resources, RoleConfig, Stop, Strategy, Volume};
-use crate::config::reader::{Item, Table, absolute_path, host_selector};
+use crate::config::reader::{ConfigItem, Table, absolute_path, host_selector};
 use crate::gateway::Hold;
 use crate::quantity::{Duration, Memory};
 
@@ -91,7 +91,7 @@ pub(super) fn read_role(role: &Table<'_>, env: BTreeMap<String, String>, default
     }
 }
 
-fn read_scale(item: Item<'_>, strategy: Strategy) -> Option<u32> {
+fn read_scale(item: ConfigItem<'_>, strategy: Strategy) -> Option<u32> {
     let scale = item.integer(0..=100)?;
     if strategy == Strategy::Singleton && scale > 1 {
         item.contradict(
@@ -102,7 +102,7 @@ fn read_scale(item: Item<'_>, strategy: Strategy) -> Option<u32> {
     Some(scale)
 }
 
-fn read_hosts(item: Item<'_>) -> Option<Vec<HostSelector>> {
+fn read_hosts(item: ConfigItem<'_>) -> Option<Vec<HostSelector>> {
     let hosts = item.list(host_selector)?;
     if item.is_empty_list() {
         item.refuse(
@@ -157,7 +157,7 @@ fn read_resources(role: &Table<'_>) -> (Resources, Option<u32>) {
     (resources, pids)
 }
 
-fn read_volumes(item: Item<'_>) -> Vec<Volume> {
+fn read_volumes(item: ConfigItem<'_>) -> Vec<Volume> {
     let mut targets = BTreeSet::new();
     let mut seen: Vec<Volume> = Vec::new();
     let volumes = item.list(|item| {
@@ -184,7 +184,7 @@ fn read_volumes(item: Item<'_>) -> Vec<Volume> {
     volumes.unwrap_or_default()
 }
 
-fn read_volume(item: Item<'_>) -> Option<Volume> {
+fn read_volume(item: ConfigItem<'_>) -> Option<Volume> {
     let text = item.string()?;
     let parts: Vec<&str> = text.split(':').collect();
     let (source, target, read_only) = match parts[..] {

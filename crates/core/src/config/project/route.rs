@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::AppUrl;
-use crate::config::reader::{Item, Place, web_urls};
+use crate::config::reader::{ConfigItem, Place, web_urls};
 use crate::gateway::Route;
 use crate::names::AppName;
 
@@ -15,7 +15,7 @@ pub(super) struct Routes(BTreeMap<Route, (AppName, Place)>);
 
 impl Routes {
     /// Reads an app's address, or the list of them.
-    pub(super) fn read(&mut self, app: &AppName, item: Item<'_>) -> Vec<AppUrl> {
+    pub(super) fn read(&mut self, app: &AppName, item: ConfigItem<'_>) -> Vec<AppUrl> {
         if item.is_string() {
             return self.read_one(app, item).into_iter().collect();
         }
@@ -29,7 +29,7 @@ impl Routes {
         item.list(|item| self.read_one(app, item)).unwrap_or_default()
     }
 
-    fn read_one(&mut self, app: &AppName, item: Item<'_>) -> Option<AppUrl> {
+    fn read_one(&mut self, app: &AppName, item: ConfigItem<'_>) -> Option<AppUrl> {
         let url = web_urls(item)?;
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let path = format!("/{}", url.path().trim_matches('/'));
@@ -39,7 +39,7 @@ impl Routes {
     }
 
     /// Reads names that redirect to the app's first address.
-    pub(super) fn read_redirects(&mut self, app: &AppName, urls: &[AppUrl], item: Item<'_>) -> Vec<Route> {
+    pub(super) fn read_redirects(&mut self, app: &AppName, urls: &[AppUrl], item: ConfigItem<'_>) -> Vec<Route> {
         let Some(to) = urls.first().filter(|first| first.route.is_exact()).and_then(|first| origin(&first.url)) else {
             item.contradict(
                 "there is no address to redirect to",
@@ -50,7 +50,7 @@ impl Routes {
         item.list(|item| self.read_redirect(app, &to, item)).unwrap_or_default()
     }
 
-    fn read_redirect(&mut self, app: &AppName, to: &str, item: Item<'_>) -> Option<Route> {
+    fn read_redirect(&mut self, app: &AppName, to: &str, item: ConfigItem<'_>) -> Option<Route> {
         let name = item.text()?;
         let Some(host) = host_name(name) else {
             item.refuse(
@@ -65,7 +65,7 @@ impl Routes {
     }
 
     /// Each place of the gateway once; what two apps share by what stands at the top is neither's.
-    fn claim(&mut self, app: &AppName, item: Item<'_>, route: &Route) -> Option<()> {
+    fn claim(&mut self, app: &AppName, item: ConfigItem<'_>, route: &Route) -> Option<()> {
         let place = Route::new(route.host.clone(), route.path.clone());
         if let Some((other, there)) = self.0.insert(place, (app.clone(), item.node.place.clone())) {
             let place = format!("{}{}", route.host, if route.path == "/" { "" } else { &route.path });

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::Volume;
-use crate::config::reader::{Item, Table, absolute_path, ulimit};
+use crate::config::reader::{ConfigItem, Table, absolute_path, ulimit};
 use crate::quantity::Memory;
 
 pub(super) const LOG: &[&str] = &["max-size", "max-file"];
@@ -156,7 +156,7 @@ fn distinct(names: Vec<String>) -> Vec<String> {
 }
 
 /// Whether the image has this user only its engine knows.
-fn user(item: Item<'_>) -> Option<String> {
+fn user(item: ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     let word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
@@ -178,9 +178,9 @@ fn user(item: Item<'_>) -> Option<String> {
 }
 
 /// `/path`, or `/path:16m`.
-fn read_tmpfs(item: Item<'_>, volumes: &[Volume]) -> Vec<Tmpfs> {
+fn read_tmpfs(item: ConfigItem<'_>, volumes: &[Volume]) -> Vec<Tmpfs> {
     let mut targets: BTreeSet<String> = volumes.iter().map(|volume| volume.target.clone()).collect();
-    let read = |item: Item<'_>| {
+    let read = |item: ConfigItem<'_>| {
         let text = item.text()?;
         let (path, size) = text.split_once(':').map_or((text, None), |(path, size)| (path, Some(size)));
         let Some(target) = absolute_path(path).filter(|path| path != "/") else {
@@ -203,8 +203,8 @@ fn read_tmpfs(item: Item<'_>, volumes: &[Volume]) -> Vec<Tmpfs> {
     item.list(read).unwrap_or_default()
 }
 
-fn read_ulimits(item: Item<'_>) -> BTreeMap<String, Ulimit> {
-    let read = |(name, item): (&str, Item<'_>)| {
+fn read_ulimits(item: ConfigItem<'_>) -> BTreeMap<String, Ulimit> {
+    let read = |(name, item): (&str, ConfigItem<'_>)| {
         if !item.is_list() {
             let both = ulimit(name, item)?;
             return Some((name.to_owned(), Ulimit { soft: both, hard: both }));
@@ -225,8 +225,8 @@ fn read_ulimits(item: Item<'_>) -> BTreeMap<String, Ulimit> {
     item.entries().into_iter().filter_map(read).collect()
 }
 
-fn read_extra_hosts(item: Item<'_>) -> BTreeMap<String, String> {
-    let read = |(name, item): (&str, Item<'_>)| {
+fn read_extra_hosts(item: ConfigItem<'_>) -> BTreeMap<String, String> {
+    let read = |(name, item): (&str, ConfigItem<'_>)| {
         let host = !name.is_empty()
             && name.len() <= 253
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
@@ -251,7 +251,7 @@ fn read_extra_hosts(item: Item<'_>) -> BTreeMap<String, String> {
 
 /// A network that a person made. Those that Docker keeps for itself are none of an app's, and ours are told apart by
 /// project.
-pub(in crate::config) fn network(item: Item<'_>) -> Option<String> {
+pub(in crate::config) fn network(item: ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     if matches!(text, "host" | "none" | "bridge" | "default") || text.starts_with("windlass-") {
         let whose = if text.starts_with("windlass-") { "Windlass'" } else { "Docker's" };
@@ -275,13 +275,13 @@ pub(in crate::config) fn network(item: Item<'_>) -> Option<String> {
 }
 
 /// One, by Docker's name for it.
-pub(in crate::config) fn capability(item: Item<'_>) -> Option<String> {
+pub(in crate::config) fn capability(item: ConfigItem<'_>) -> Option<String> {
     let names = CAPABILITIES.map(|name| (name, name));
     let name = item.choice("capability", &names)?;
     Some(name.to_owned())
 }
 
-fn read_log(item: Item<'_>) -> LogBound {
+fn read_log(item: ConfigItem<'_>) -> LogBound {
     let default = LogBound::default();
     let Some(log) = item.table(&[LOG]) else { return default };
     LogBound {

@@ -18,12 +18,12 @@ const MOST_ITEMS: usize = 5_000;
 const MOST_MEMORY: Memory = Memory(64 << 40);
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::config) struct Item<'a> {
+pub(in crate::config) struct ConfigItem<'a> {
     pub reader: &'a Reader,
     pub node: &'a Node,
 }
 
-impl<'a> Item<'a> {
+impl<'a> ConfigItem<'a> {
     /// Reports that the value is not one that is allowed here.
     pub(in crate::config) fn refuse(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.reader.report(About::Value, &self.node.shown_at(), message, Some(hint.into()));
@@ -74,9 +74,9 @@ impl<'a> Item<'a> {
     }
 
     /// The value under this name, if this is a table that has it.
-    pub(super) fn field(&self, name: &str) -> Option<Item<'a>> {
+    pub(super) fn field(&self, name: &str) -> Option<ConfigItem<'a>> {
         match &self.node.value {
-            Value::Table(fields) => fields.get(name).map(|node| Item { node, ..*self }),
+            Value::Table(fields) => fields.get(name).map(|node| ConfigItem { node, ..*self }),
             _ => None,
         }
     }
@@ -87,9 +87,9 @@ impl<'a> Item<'a> {
     }
 
     /// What its values come to.
-    pub(super) fn each(&self, number: impl Fn(Item<'a>) -> usize) -> usize {
+    pub(super) fn each(&self, number: impl Fn(ConfigItem<'a>) -> usize) -> usize {
         match &self.node.value {
-            Value::Table(fields) => fields.values().map(|node| number(Item { node, ..*self })).sum(),
+            Value::Table(fields) => fields.values().map(|node| number(ConfigItem { node, ..*self })).sum(),
             _ => 0,
         }
     }
@@ -230,13 +230,13 @@ impl<'a> Item<'a> {
     }
 
     /// All items that `read` could read; it has reported the others.
-    pub(in crate::config) fn list<T>(&self, read: impl FnMut(Item<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(in crate::config) fn list<T>(&self, read: impl FnMut(ConfigItem<'a>) -> Option<T>) -> Option<Vec<T>> {
         if let Value::List(items) = &self.node.value {
             if items.len() > MOST_ITEMS {
                 self.refuse(format!("the list has {} items", items.len()), format!("a list has at most {MOST_ITEMS}"));
                 return None;
             }
-            return Some(items.iter().map(|node| Item { node, ..*self }).filter_map(read).collect());
+            return Some(items.iter().map(|node| ConfigItem { node, ..*self }).filter_map(read).collect());
         }
         let hint = self.is_string().then(|| "put it in brackets: [\"…\"]".to_owned());
         self.mistyped("a list", hint);
@@ -289,7 +289,7 @@ impl<'a> Item<'a> {
     }
 
     /// The names and values of a table that may have any names, in the order of the file.
-    pub(in crate::config) fn entries(&self) -> Vec<(&'a str, Item<'a>)> {
+    pub(in crate::config) fn entries(&self) -> Vec<(&'a str, ConfigItem<'a>)> {
         if let Value::Table(table) = &self.node.value {
             return in_file_order(table, *self);
         }
@@ -297,9 +297,9 @@ impl<'a> Item<'a> {
         Vec::new()
     }
 
-    /// As [`Item::entries`], with names that must be words.
-    pub(in crate::config) fn named<N: FromStr<Err: Display>>(&self) -> Vec<(N, Item<'a>)> {
-        let parse = |(name, item): (&str, Item<'a>)| match name.parse::<N>() {
+    /// As [`ConfigItem::entries`], with names that must be words.
+    pub(in crate::config) fn named<N: FromStr<Err: Display>>(&self) -> Vec<(N, ConfigItem<'a>)> {
+        let parse = |(name, item): (&str, ConfigItem<'a>)| match name.parse::<N>() {
             Ok(name) => Some((name, item)),
             Err(error) => {
                 item.refuse_key(error.to_string(), None);
@@ -320,15 +320,18 @@ impl<'a> Item<'a> {
         Table::open(*self, keys, None)
     }
 
-    /// As [`Item::table`], for a table in which keys of another owner are easily misplaced.
+    /// As [`ConfigItem::table`], for a table in which keys of another owner are easily misplaced.
     pub(in crate::config) fn table_of(&self, keys: &[&'static [&'static str]], other: Misplaced) -> Option<Table<'a>> {
         Table::open(*self, keys, Some(other))
     }
 }
 
 /// A table's items as a reader of the file meets them, so that of two that cannot be together the later is reported.
-pub(super) fn in_file_order<'a>(table: &'a BTreeMap<String, Node>, parent: Item<'a>) -> Vec<(&'a str, Item<'a>)> {
-    let mut items: Vec<_> = table.iter().map(|(name, node)| (name.as_str(), Item { node, ..parent })).collect();
+pub(super) fn in_file_order<'a>(
+    table: &'a BTreeMap<String, Node>,
+    parent: ConfigItem<'a>,
+) -> Vec<(&'a str, ConfigItem<'a>)> {
+    let mut items: Vec<_> = table.iter().map(|(name, node)| (name.as_str(), ConfigItem { node, ..parent })).collect();
     items.sort_by_key(|(_, item)| item.node.key_offset);
     items
 }

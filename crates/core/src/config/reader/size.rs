@@ -1,6 +1,6 @@
 //! How much a file may ask to be done: each app is read with what it shares, and all of it once more per stage.
 
-use super::{About, Item};
+use super::{About, ConfigItem};
 
 /// Tables of one kind: stages, apps, roles.
 const MOST_TABLES: usize = 100;
@@ -9,8 +9,8 @@ const MOST_TABLES: usize = 100;
 const MOST_VALUES: usize = 2_000_000;
 
 /// Reports a file that has so many apps and stages that to lay them over one another would never end.
-pub(in crate::config) fn is_too_large(root: Item<'_>) -> bool {
-    let tables = |item: Item<'_>, key: &str| item.field(key).map_or(0, |table| table.fields());
+pub(in crate::config) fn is_too_large(root: ConfigItem<'_>) -> bool {
+    let tables = |item: ConfigItem<'_>, key: &str| item.field(key).map_or(0, |table| table.fields());
     let stages = tables(root, "stages");
     let in_stages: usize = root.field("stages").map_or(0, |all| all.each(|stage| tables(stage, "apps")));
     let apps = tables(root, "apps") + in_stages;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::item::{Item, in_file_order};
+use super::item::{ConfigItem, in_file_order};
 use super::tree::{Node, Value, join};
 use super::{About, Place, Reader};
 use crate::quantity::Duration;
@@ -26,7 +26,11 @@ pub(in crate::config) struct Misplaced {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn open(item: Item<'a>, keys: &[&'static [&'static str]], other: Option<Misplaced>) -> Option<Self> {
+    pub(super) fn open(
+        item: ConfigItem<'a>,
+        keys: &[&'static [&'static str]],
+        other: Option<Misplaced>,
+    ) -> Option<Self> {
         let Value::Table(fields) = &item.node.value else {
             item.mistyped("a table", None);
             return None;
@@ -37,7 +41,7 @@ impl<'a> Table<'a> {
         unknown.sort_by_key(|(_, node)| node.key_offset);
         for (name, node) in unknown {
             if item.reader.is_beyond(&Place { offset: node.key_offset, key: String::new() }) {
-                Item { node, ..item }.refuse_key("", None);
+                ConfigItem { node, ..item }.refuse_key("", None);
                 continue;
             }
             misspelt.extend(nearest(name, keys.iter().copied()));
@@ -51,18 +55,18 @@ impl<'a> Table<'a> {
                 ),
                 _ => (format!("there is no key `{name}` here"), suggest(name, keys.iter().copied(), "known here")),
             };
-            Item { node, ..item }.refuse_key(message, Some(hint));
+            ConfigItem { node, ..item }.refuse_key(message, Some(hint));
         }
         Some(Self { reader: item.reader, node: item.node, fields, keys, misspelt })
     }
 
-    pub(in crate::config) fn get(&self, key: &str) -> Option<Item<'a>> {
+    pub(in crate::config) fn get(&self, key: &str) -> Option<ConfigItem<'a>> {
         debug_assert!(self.keys.contains(&key), "`{key}` is read but not among the known keys");
-        self.fields.get(key).map(|node| Item { reader: self.reader, node })
+        self.fields.get(key).map(|node| ConfigItem { reader: self.reader, node })
     }
 
     /// As [`Table::get`], and reports a key that is not there.
-    pub(in crate::config) fn require(&self, key: &str, hint: &str) -> Option<Item<'a>> {
+    pub(in crate::config) fn require(&self, key: &str, hint: &str) -> Option<ConfigItem<'a>> {
         let item = self.get(key);
         if item.is_none() && !self.misspelt.contains(&key) {
             self.lacks(key, format!("`{key}` is missing"), hint);
@@ -78,12 +82,12 @@ impl<'a> Table<'a> {
 
     /// Reports what is wrong with the table as a whole.
     pub(in crate::config) fn contradict(&self, message: impl Into<String>, hint: impl Into<String>) {
-        Item { reader: self.reader, node: self.node }.contradict(message, hint);
+        ConfigItem { reader: self.reader, node: self.node }.contradict(message, hint);
     }
 
     /// The given keys that are there.
-    pub(in crate::config) fn present(&self, keys: &[&str]) -> Vec<(&'a str, Item<'a>)> {
-        let mut items = in_file_order(self.fields, Item { reader: self.reader, node: self.node });
+    pub(in crate::config) fn present(&self, keys: &[&str]) -> Vec<(&'a str, ConfigItem<'a>)> {
+        let mut items = in_file_order(self.fields, ConfigItem { reader: self.reader, node: self.node });
         items.retain(|(name, _)| keys.contains(name));
         items
     }

@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::Item;
+use super::ConfigItem;
 use super::table::Table;
 use crate::config::HostSelector;
 
@@ -31,7 +31,7 @@ pub(in crate::config) fn expect_schema(file: &Table<'_>) {
 }
 
 /// `a` is a host, `label:web` all with that label.
-pub(in crate::config) fn host_selector(item: Item<'_>) -> Option<HostSelector> {
+pub(in crate::config) fn host_selector(item: ConfigItem<'_>) -> Option<HostSelector> {
     match item.string()?.strip_prefix("label:") {
         Some(name) => label(name, item).map(HostSelector::Label),
         None => item.parsed().map(HostSelector::Name),
@@ -39,7 +39,7 @@ pub(in crate::config) fn host_selector(item: Item<'_>) -> Option<HostSelector> {
 }
 
 /// A label of a host.
-pub(in crate::config) fn label(name: &str, item: Item<'_>) -> Option<String> {
+pub(in crate::config) fn label(name: &str, item: ConfigItem<'_>) -> Option<String> {
     if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
         return Some(name.to_owned());
     }
@@ -73,7 +73,7 @@ const ULIMITS: [&str; 15] = [
 ];
 
 /// One bound of a process by its name; -1 is none, which no process can have of open files.
-pub(in crate::config) fn ulimit(name: &str, item: Item<'_>) -> Option<i64> {
+pub(in crate::config) fn ulimit(name: &str, item: ConfigItem<'_>) -> Option<i64> {
     if !ULIMITS.contains(&name) {
         let hint = super::table::suggest(name, ULIMITS.into_iter(), "it is one of");
         item.refuse_key(format!("there is no bound `{name}`"), Some(hint));
@@ -102,7 +102,7 @@ pub(in crate::config) fn check_variable(name: &str) -> Result<(), (String, Strin
 }
 
 /// An address on the web: scheme, host, maybe a port and a path. Never shown in a mistake, as it may hold a password.
-pub(in crate::config) fn web_url(item: Item<'_>) -> Option<Url> {
+pub(in crate::config) fn web_url(item: ConfigItem<'_>) -> Option<Url> {
     let url = address(item)?;
     if url.host_str().is_some_and(|host| host.contains('*')) {
         item.refuse("the address has a `*` for a host", "name the host: this is one place");
@@ -112,7 +112,7 @@ pub(in crate::config) fn web_url(item: Item<'_>) -> Option<Url> {
 }
 
 /// The same, or the addresses of many hosts: `*.` is any one name below the rest, `*` is any host.
-pub(in crate::config) fn web_urls(item: Item<'_>) -> Option<Url> {
+pub(in crate::config) fn web_urls(item: ConfigItem<'_>) -> Option<Url> {
     let url = address(item)?;
     let host = url.host_str()?;
     if host != "*" && host.strip_prefix("*.").unwrap_or(host).contains('*') {
@@ -125,7 +125,7 @@ pub(in crate::config) fn web_urls(item: Item<'_>) -> Option<Url> {
     Some(url)
 }
 
-fn address(item: Item<'_>) -> Option<Url> {
+fn address(item: ConfigItem<'_>) -> Option<Url> {
     let text = item.string()?;
     let lower = text.to_ascii_lowercase();
     if !lower.starts_with("https://") && !lower.starts_with("http://") {

@@ -7,14 +7,14 @@ use url::Url;
 use super::read::safe_url;
 use super::secret::read_secret;
 use super::{GitHubAuth, GitHubConfig, RegistryCredentials, SecretSource};
-use crate::config::reader::{Item, Table};
+use crate::config::reader::{ConfigItem, Table};
 
 pub(super) const GITHUB: &[&str] = &["api-url", "app-id", "private-key", "token", "webhook-secrets", "oidc-issuer"];
 pub(super) const REGISTRY: &[&str] = &["username", "password"];
 
 const SIGN_IN: &str = "a GitHub App has `app-id` and `private-key`; a personal access token is `token`";
 
-pub(super) fn read_github(item: Item<'_>) -> Option<GitHubConfig> {
+pub(super) fn read_github(item: ConfigItem<'_>) -> Option<GitHubConfig> {
     let github = item.table(&[GITHUB])?;
     let api_url = address(&github, "api-url", "https://api.github.com");
     let oidc_issuer = address(&github, "oidc-issuer", "https://token.actions.githubusercontent.com");
@@ -72,8 +72,8 @@ fn read_webhook_secrets(github: &Table<'_>) -> Vec<SecretSource> {
     item.list(read_secret).unwrap_or_default()
 }
 
-pub(super) fn read_registries(item: Item<'_>) -> BTreeMap<String, RegistryCredentials> {
-    let read = |(name, item): (&str, Item<'_>)| {
+pub(super) fn read_registries(item: ConfigItem<'_>) -> BTreeMap<String, RegistryCredentials> {
+    let read = |(name, item): (&str, ConfigItem<'_>)| {
         if name.is_empty() || name.contains(|c: char| c == '/' || c.is_whitespace()) {
             let hint = "write the registry's host only, in quotes: [registries.\"ghcr.io\"]";
             item.refuse_key(format!("`{name}` is not the name of a registry"), Some(hint.to_owned()));

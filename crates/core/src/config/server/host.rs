@@ -9,7 +9,7 @@ use url::Url;
 use super::read::socket_address;
 use super::{DockerEndpoint, GatewayListen, HostConfig};
 use crate::config::HostSelector;
-use crate::config::reader::{Item, Table, label};
+use crate::config::reader::{ConfigItem, Table, label};
 use crate::names::HostName;
 use crate::proxies::TrustedProxy;
 use crate::subnet::Subnet;
@@ -34,7 +34,7 @@ pub(super) struct Known {
 
 impl Known {
     /// Reports a selector that selects no host.
-    pub(super) fn check(&self, selector: &HostSelector, item: Item<'_>) {
+    pub(super) fn check(&self, selector: &HostSelector, item: ConfigItem<'_>) {
         let message = match selector {
             HostSelector::Name(name) if !self.names.contains(name) => format!("there is no host `{name}`"),
             HostSelector::Label(label) if !self.labels.contains(label) => format!("no host has the label `{label}`"),
@@ -47,7 +47,7 @@ impl Known {
     }
 }
 
-pub(super) fn read_hosts(item: Item<'_>) -> Hosts {
+pub(super) fn read_hosts(item: ConfigItem<'_>) -> Hosts {
     let mut read = Hosts::default();
     let mut gateways = Vec::new();
     let named = item.named::<HostName>();
@@ -74,7 +74,7 @@ pub(super) fn read_hosts(item: Item<'_>) -> Hosts {
 }
 
 /// Small enough to be somebody's own, and large enough for a network.
-fn read_pool(item: Item<'_>) -> Option<Subnet> {
+fn read_pool(item: ConfigItem<'_>) -> Option<Subnet> {
     let text = item.text()?;
     let pool = text.parse::<Subnet>().ok().filter(|pool| pool.prefix() <= 24 && pool.to_string() == text);
     if pool.is_none() {
@@ -113,7 +113,7 @@ fn read_docker(host: &Table<'_>) -> Option<DockerEndpoint> {
     }
 }
 
-fn read_ssh(host: &Table<'_>, docker: Item<'_>, text: &str) -> Option<DockerEndpoint> {
+fn read_ssh(host: &Table<'_>, docker: ConfigItem<'_>, text: &str) -> Option<DockerEndpoint> {
     let url = Url::parse(text).ok().filter(|url| {
         let whole = url.host_str().is_some_and(|host| !host.is_empty()) && !url.username().is_empty();
         whole && url.password().is_none() && matches!(url.path(), "" | "/") && url.query().is_none()
@@ -130,7 +130,7 @@ fn read_ssh(host: &Table<'_>, docker: Item<'_>, text: &str) -> Option<DockerEndp
     Some(DockerEndpoint::Ssh { url: url?, key: key?, known_hosts: known_hosts? })
 }
 
-fn read_tcp(host: &Table<'_>, docker: Item<'_>, text: &str) -> Option<DockerEndpoint> {
+fn read_tcp(host: &Table<'_>, docker: ConfigItem<'_>, text: &str) -> Option<DockerEndpoint> {
     let url = Url::parse(text).ok().filter(|url| {
         let whole = url.host_str().is_some_and(|host| !host.is_empty()) && url.port().is_some();
         whole && url.username().is_empty() && matches!(url.path(), "" | "/") && url.query().is_none()
@@ -149,7 +149,7 @@ fn file(table: &Table<'_>, key: &str, hint: &str) -> Option<PathBuf> {
     table.require(key, hint)?.text().map(PathBuf::from)
 }
 
-fn read_gateway(item: Item<'_>) -> Option<GatewayListen> {
+fn read_gateway(item: ConfigItem<'_>) -> Option<GatewayListen> {
     let gateway = item.table(&[GATEWAY])?;
     let http = gateway.require("http", "write http = \"0.0.0.0:80\"").and_then(socket_address);
     let https = gateway.get("https").and_then(socket_address);
@@ -173,7 +173,7 @@ fn read_gateway(item: Item<'_>) -> Option<GatewayListen> {
     Some(GatewayListen { http: http?, https, control: control?, trusted_proxies })
 }
 
-fn proxy(item: Item<'_>) -> Option<TrustedProxy> {
+fn proxy(item: ConfigItem<'_>) -> Option<TrustedProxy> {
     let text = item.text()?;
     let proxy = text.parse().ok();
     if proxy.is_none() {
@@ -186,7 +186,7 @@ fn proxy(item: Item<'_>) -> Option<TrustedProxy> {
     proxy
 }
 
-type Gateway<'a> = (HostName, DockerEndpoint, GatewayListen, Item<'a>);
+type Gateway<'a> = (HostName, DockerEndpoint, GatewayListen, ConfigItem<'a>);
 
 /// Two gateways on one machine need two sockets and two ports.
 fn expect_room_for_each(gateways: &[Gateway<'_>]) {

@@ -1,7 +1,7 @@
 //! How long the store remembers what has ended.
 
 use super::Keep;
-use crate::config::reader::Item;
+use crate::config::reader::ConfigItem;
 use crate::quantity::Duration;
 
 pub(super) const KEEP: &[&str] = &["logs", "deployments", "tasks", "audit", "commits"];
@@ -17,7 +17,7 @@ impl Default for Keep {
     }
 }
 
-pub(super) fn read_keep(item: Option<Item<'_>>) -> Keep {
+pub(super) fn read_keep(item: Option<ConfigItem<'_>>) -> Keep {
     let default = Keep::default();
     let Some(keep) = item.and_then(|item| item.table(&[KEEP])) else { return default };
     Keep {

@@ -8,7 +8,7 @@ use super::host::Known;
 use super::secret::read_secret;
 use super::{Checks, JobMay, Limits, NoCi, NoCiThen, OidcPolicy, ServerProject, StagePolicy, TriggerKind};
 use crate::config::project::{LEAST_MEMORY, MOST_PIDS, capability, network};
-use crate::config::reader::{Item, absolute_path, check_variable, host_selector, ulimit};
+use crate::config::reader::{ConfigItem, absolute_path, check_variable, host_selector, ulimit};
 use crate::names::{ProjectName, RepositoryId, StageName};
 use crate::quantity::{Duration, Memory};
 
@@ -47,13 +47,13 @@ pub(super) const STAGE: &[&str] = &[
 pub(super) const NO_CI: &[&str] = &["wait", "then", "same-tree"];
 pub(super) const OIDC: &[&str] = &["events", "refs", "workflows", "may"];
 
-pub(super) fn read_projects(item: Item<'_>, known: &Known) -> BTreeMap<ProjectName, ServerProject> {
+pub(super) fn read_projects(item: ConfigItem<'_>, known: &Known) -> BTreeMap<ProjectName, ServerProject> {
     let named = item.named::<ProjectName>();
     if item.is_empty_table() {
         item.contradict("there is no project", "add `[projects.\"owner/name\".stages.production]`");
     }
     let mut ids = BTreeMap::new();
-    let read = |(name, item): (ProjectName, Item<'_>)| {
+    let read = |(name, item): (ProjectName, ConfigItem<'_>)| {
         let project = item.table(&[PROJECT])?;
         let id = project.get("id").and_then(|id| id.integer(1..=i64::MAX)).map(RepositoryId);
         if let (Some(id), Some(item)) = (id, project.get("id"))
@@ -72,7 +72,7 @@ pub(super) fn read_projects(item: Item<'_>, known: &Known) -> BTreeMap<ProjectNa
     named.into_iter().filter_map(read).collect()
 }
 
-fn read_limits(item: Option<Item<'_>>) -> Limits {
+fn read_limits(item: Option<ConfigItem<'_>>) -> Limits {
     let default = Limits::default();
     let Some(limits) = item.and_then(|item| item.table(&[LIMITS])) else { return default };
     Limits {
@@ -93,17 +93,17 @@ fn read_limits(item: Option<Item<'_>>) -> Limits {
 }
 
 /// A capability, or all of them.
-fn dropped(item: Item<'_>) -> Option<String> {
+fn dropped(item: ConfigItem<'_>) -> Option<String> {
     if item.is("ALL") { Some("ALL".to_owned()) } else { capability(item) }
 }
 
-fn read_ulimits(item: Item<'_>) -> BTreeMap<String, i64> {
-    let read = |(name, item): (&str, Item<'_>)| ulimit(name, item).map(|most| (name.to_owned(), most));
+fn read_ulimits(item: ConfigItem<'_>) -> BTreeMap<String, i64> {
+    let read = |(name, item): (&str, ConfigItem<'_>)| ulimit(name, item).map(|most| (name.to_owned(), most));
     item.entries().into_iter().filter_map(read).collect()
 }
 
 /// A host name, `*.` or `*`, alone or with a path.
-fn host_pattern(item: Item<'_>) -> Option<String> {
+fn host_pattern(item: ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     let (host, path) = text.find('/').map_or((text, None), |at| (&text[..at], Some(&text[at..])));
     let host = host.to_lowercase();
@@ -135,7 +135,7 @@ fn is_host_pattern(text: &str) -> bool {
     text == "*" || sound || name.starts_with('[')
 }
 
-fn volume_source(item: Item<'_>) -> Option<String> {
+fn volume_source(item: ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     let source = absolute_path(text).or_else(|| (!text.contains('/')).then(|| text.to_owned()));
     if source.is_none() {
@@ -147,19 +147,19 @@ fn volume_source(item: Item<'_>) -> Option<String> {
     source
 }
 
-fn read_stages(item: Item<'_>, hint: &str, known: &Known) -> BTreeMap<StageName, StagePolicy> {
+fn read_stages(item: ConfigItem<'_>, hint: &str, known: &Known) -> BTreeMap<StageName, StagePolicy> {
     let named = item.named::<StageName>();
     if item.is_empty_table() {
         item.contradict("the project has no stage", hint);
     }
-    let read = |(name, item): (StageName, Item<'_>)| {
+    let read = |(name, item): (StageName, ConfigItem<'_>)| {
         let policy = read_stage(&name, item, known)?;
         Some((name, policy))
     };
     named.into_iter().filter_map(read).collect()
 }
 
-fn read_stage(name: &StageName, item: Item<'_>, known: &Known) -> Option<StagePolicy> {
+fn read_stage(name: &StageName, item: ConfigItem<'_>, known: &Known) -> Option<StagePolicy> {
     let stage = item.table(&[STAGE])?;
     let flag = |key| stage.get(key).and_then(|item| item.boolean());
     let branch = stage.get("branch").and_then(branch_name).unwrap_or_else(|| "main".to_owned());
@@ -197,7 +197,7 @@ fn read_stage(name: &StageName, item: Item<'_>, known: &Known) -> Option<StagePo
 }
 
 /// What Git allows as a branch's name.
-fn branch_name(item: Item<'_>) -> Option<String> {
+fn branch_name(item: ConfigItem<'_>) -> Option<String> {
     let text = item.text()?;
     if text.starts_with("refs/") {
         item.refuse(format!("`{text}` is a full ref"), "write the branch's name only, such as main");
@@ -218,7 +218,7 @@ fn branch_name(item: Item<'_>) -> Option<String> {
     None
 }
 
-fn read_checks(item: Item<'_>) -> Option<Checks> {
+fn read_checks(item: ConfigItem<'_>) -> Option<Checks> {
     if item.is_list() {
         if item.is_empty_list() {
             item.refuse(
@@ -239,7 +239,7 @@ fn read_checks(item: Item<'_>) -> Option<Checks> {
     item.choice("rule for checks", &[("required", Checks::Required), ("all", Checks::All)])
 }
 
-fn read_no_ci(item: Option<Item<'_>>) -> NoCi {
+fn read_no_ci(item: Option<ConfigItem<'_>>) -> NoCi {
     let default = NoCi { wait: Duration::from_secs(300), then: NoCiThen::Deny, same_tree: true };
     let Some(no_ci) = item.and_then(|item| item.table(&[NO_CI])) else { return default };
     let then = [("deny", NoCiThen::Deny), ("allow", NoCiThen::Allow)];
@@ -250,7 +250,7 @@ fn read_no_ci(item: Option<Item<'_>>) -> NoCi {
     }
 }
 
-fn read_oidc(item: Option<Item<'_>>, branch: &str) -> OidcPolicy {
+fn read_oidc(item: Option<ConfigItem<'_>>, branch: &str) -> OidcPolicy {
     let default = OidcPolicy {
         events: vec!["push".to_owned(), "workflow_dispatch".to_owned()],
         refs: vec![format!("refs/heads/{branch}")],
@@ -258,7 +258,7 @@ fn read_oidc(item: Option<Item<'_>>, branch: &str) -> OidcPolicy {
         may: Vec::new(),
     };
     let Some(oidc) = item.and_then(|item| item.table(&[OIDC])) else { return default };
-    let full_ref = |item: Item<'_>| {
+    let full_ref = |item: ConfigItem<'_>| {
         let text = item.text()?;
         if !text.starts_with("refs/") {
             item.refuse(format!("`{text}` is not a full ref"), "write it whole: refs/heads/main or refs/tags/v1");
@@ -273,12 +273,12 @@ fn read_oidc(item: Option<Item<'_>>, branch: &str) -> OidcPolicy {
     }
 }
 
-fn job_may(item: Item<'_>) -> Option<JobMay> {
+fn job_may(item: ConfigItem<'_>) -> Option<JobMay> {
     item.choice("thing that jobs may do", &JobMay::ALL.map(|may| (may.as_str(), may)))
 }
 
-fn read_secrets(item: Item<'_>) -> BTreeMap<String, super::SecretSource> {
-    let read = |(name, item): (&str, Item<'_>)| {
+fn read_secrets(item: ConfigItem<'_>) -> BTreeMap<String, super::SecretSource> {
+    let read = |(name, item): (&str, ConfigItem<'_>)| {
         if let Err((message, hint)) = check_variable(name) {
             item.refuse_key(message, Some(hint));
         }

@@ -10,7 +10,7 @@ use super::host::{Hosts, read_hosts};
 use super::keep::read_keep;
 use super::project::read_projects;
 use crate::config::ConfigError;
-use crate::config::reader::{self, Item, Table, expect_schema, is_loopback, web_url};
+use crate::config::reader::{self, ConfigItem, Table, expect_schema, is_loopback, web_url};
 
 const FILE: &[&str] = &["schema", "listen", "public-url", "data", "github", "registries", "hosts", "projects", "keep"];
 
@@ -35,7 +35,7 @@ pub(in crate::config) const SECTIONS: &[(&str, &[&[&str]])] = &[
 
 pub(super) fn read(file_name: &str, text: &str) -> Result<ServerConfig, ConfigError> {
     reader::read(file_name, text, |reader, root| {
-        let file = Item { reader, node: root }.table(&[FILE])?;
+        let file = ConfigItem { reader, node: root }.table(&[FILE])?;
         expect_schema(&file);
         let listen = file.get("listen").and_then(socket_address).unwrap_or(([127, 0, 0, 1], 8080).into());
         let public_url = public_url(&file);
@@ -63,7 +63,7 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<ServerConfig, ConfigEr
 }
 
 /// An IP address and a port.
-pub(super) fn socket_address(item: Item<'_>) -> Option<std::net::SocketAddr> {
+pub(super) fn socket_address(item: ConfigItem<'_>) -> Option<std::net::SocketAddr> {
     let text = item.string()?;
     let address = text.parse().ok();
     if address.is_none() {
@@ -82,7 +82,7 @@ fn public_url(file: &Table<'_>) -> Option<Url> {
 }
 
 /// An address that tokens may be sent to.
-pub(super) fn safe_url(item: Item<'_>) -> Option<Url> {
+pub(super) fn safe_url(item: ConfigItem<'_>) -> Option<Url> {
     let url = web_url(item)?;
     if url.scheme() == "http" && !is_loopback(&url) {
         item.refuse(

@@ -1,14 +1,14 @@
 //! Where secrets come from.
 
 use super::SecretSource;
-use crate::config::reader::{Item, is_identifier};
+use crate::config::reader::{ConfigItem, is_identifier};
 
 pub(super) const SECRET: &[&str] = &["file", "env", "command"];
 
 const HOW: &str = "write { file = \"/run/secrets/NAME\" }, { env = \"NAME\" } or { command = [\"…\"] }";
 
 /// Exactly one source. What is written wrongly is never repeated: it may be the secret.
-pub(super) fn read_secret(item: Item<'_>) -> Option<SecretSource> {
+pub(super) fn read_secret(item: ConfigItem<'_>) -> Option<SecretSource> {
     if item.is_string() {
         item.refuse(
             "a secret is never written into this file: whoever reads, copies or backs it up would have it",
