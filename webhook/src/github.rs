@@ -36,7 +36,7 @@ pub use ancestry::Ancestry;
 pub(crate) use comments::LONGEST_COMMENT;
 pub use connection::Patience;
 pub(crate) use content::Urgency;
-pub use deployments::{GitHubState, NewGitHubDeployment, NewStatus, fit_description};
+pub use deployments::{NewGitHubDeployment, NewStatus, fit_description};
 pub use error::GitHubError;
 pub use hooks::{FailedDelivery, Hook};
 pub use trees::Tree;

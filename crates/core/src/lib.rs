@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod hint;
 pub mod labels;
 pub mod names;
+pub mod notice;
 pub mod plain;
 pub mod plan;
 pub mod platform;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, StageName};
+use windlass_core::notice::GitHubState;
 
 use super::connection::Connection;
 use super::error::GitHubError;
@@ -43,39 +44,6 @@ pub struct NewStatus {
     pub log_url: Option<Url>,
     /// Where the app answers.
     pub environment_url: Option<Url>,
-}
-
-/// GitHub's words for how a deployment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GitHubState {
-    /// It waits.
-    Queued,
-    /// It runs.
-    InProgress,
-    /// It did what it should.
-    Success,
-    /// It did not.
-    Failure,
-    /// It was ended, by somebody or for lack of time.
-    Error,
-    /// It was followed by another, or superseded before it ran.
-    Inactive,
-}
-
-impl GitHubState {
-    /// As GitHub writes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::InProgress => "in_progress",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-            Self::Inactive => "inactive",
-        }
-    }
 }
 
 /// GitHub's limit for descriptions, in characters.

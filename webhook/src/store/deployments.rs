@@ -9,15 +9,14 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::api::GateOverride;
 use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber};
+use windlass_core::notice::Subject;
 use windlass_core::plan::{DeploymentKind, Plan};
-use windlass_core::report;
 use windlass_core::stage::Stage;
 
-use super::outbox::{Notice, enqueue};
+use super::outbox::enqueue;
 use super::{
     Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
 };
-use crate::github::GitHubState;
 
 /// What asked for a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,11 +69,13 @@ impl StoredDeployment {
         self.commits.get(app).unwrap_or(&self.commit)
     }
 
-    /// What GitHub is told of it: with a gate that was not asked, where it was not.
-    pub(super) fn told(&self, description: String) -> String {
-        match &self.gate_override {
-            Some(gate_override) => format!("{description}; {gate_override}"),
-            None => description,
+    /// As GitHub is told of it.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            kind: self.kind,
+            releases: &self.releases,
+            environment_url: self.environment_url.as_deref(),
+            gate_override: self.gate_override.as_ref(),
         }
     }
 
@@ -315,11 +316,7 @@ pub(super) async fn insert_deployment(
         .await?;
         deployment.commits.insert(app.clone(), commit);
     }
-    let description = match deployment.gate_override {
-        None => report::queued(deployment.kind, &deployment.releases),
-        Some(_) => deployment.told(report::queued_past_the_gate(deployment.kind, &deployment.releases)),
-    };
-    enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
+    enqueue(write, &deployment.id, &deployment.subject().asked_for(), now).await?;
     Ok(deployment)
 }
 

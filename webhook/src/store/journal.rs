@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
 use windlass_core::config::{AskedHosts, Refusal};
-use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase, Wait};
+use windlass_core::deployment::{Deployment, EVENT_VERSION, Event, Outcome, Phase};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
 use windlass_core::plan::Plan;
 use windlass_core::report;
@@ -16,9 +16,8 @@ use windlass_core::report;
 use super::claims;
 use super::deployments::StoredDeployment;
 use super::leases::hold;
-use super::outbox::{Notice, enqueue};
+use super::outbox::enqueue;
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
-use crate::github::GitHubState;
 
 /// What follows from an event beside the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +59,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Deployment, StoreError> {
         let before = replay(write, &deployment.id).await?;
-        let was = before.state();
         let after = before.apply(&deployment.id, event)?;
         insert(write, &deployment.id, &[("event", to_json("an event", event)?)], now).await?;
         self.apply_effect(write, deployment, effect, now).await?;
-        if after.state() != was {
-            tell_github(write, deployment, event, after.state(), now).await?;
+        if let Some(notice) = deployment.subject().after(event) {
+            enqueue(write, &deployment.id, &notice, now).await?;
         }
-        if let Event::Waiting { on: Wait::Lock | Wait::Hold, why, .. } = event {
-            // CI is not what it waits for, as GitHub was told when it was asked for.
-            let description = deployment.told(report::held(deployment.kind, &deployment.releases, why));
-            enqueue(write, &deployment.id, &Notice::status(GitHubState::Queued, description), now).await?;
+        if let Event::Ended { outcome: Outcome::Succeeded, .. } = event {
+            for predecessor in predecessors(write, deployment).await? {
+                enqueue(write, &predecessor, &deployment.subject().replaced(), now).await?;
+            }
         }
         let retired = matches!(after.phase(), Phase::Ended { retired: true, .. });
         sqlx::query("UPDATE deployments SET state = ?, retired = ?, ended_at = COALESCE(ended_at, ?) WHERE id = ?")
@@ -124,8 +122,7 @@ impl Store {
             Event::Planned { steps: plan.steps.len(), switch: plan.switch_index(), retire: plan.retire_index() };
         let after = replay(&mut write, &deployment.id).await?.apply(&deployment.id, &event)?;
         insert(&mut write, &deployment.id, &[("event", to_json("an event", &event)?)], now).await?;
-        let notice = Notice::status(GitHubState::InProgress, deployment.told(report::in_progress(plan)));
-        enqueue(&mut write, &deployment.id, &notice, now).await?;
+        enqueue(&mut write, &deployment.id, &deployment.subject().begins(plan), now).await?;
         sqlx::query("UPDATE deployments SET state = ?, generation = ? WHERE id = ?")
             .bind(after.state().as_str())
             .bind(signed(plan.generation.0))
@@ -331,37 +328,6 @@ async fn insert(
         .bind(body)
         .execute(&mut **write)
         .await?;
-    }
-    Ok(())
-}
-
-/// The one place that says which deployment status follows from what happened.
-async fn tell_github(
-    write: &mut Write,
-    deployment: &StoredDeployment,
-    event: &Event,
-    state: DeploymentState,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let Event::Ended { outcome, failure } = event else { return Ok(()) };
-    let timed_out = failure.as_ref().is_some_and(|f| f.code == windlass_core::deployment::FailureCode::GateTimeout);
-    let github = match outcome {
-        Outcome::Succeeded => GitHubState::Success,
-        Outcome::Refused if timed_out => GitHubState::Error,
-        Outcome::Failed | Outcome::Refused => GitHubState::Failure,
-        Outcome::Cancelled => GitHubState::Error,
-        Outcome::Superseded => GitHubState::Inactive,
-    };
-    let description = report::ended(deployment.kind, &deployment.releases, *outcome, failure.as_ref());
-    let description = deployment.told(description);
-    let environment_url = deployment.environment_url.clone().filter(|_| github == GitHubState::Success);
-    let notice = Notice { state: github, description, environment_url };
-    enqueue(write, &deployment.id, &notice, now).await?;
-    if state == DeploymentState::Succeeded {
-        for predecessor in predecessors(write, deployment).await? {
-            let notice = Notice::status(GitHubState::Inactive, report::replaced(&deployment.releases));
-            enqueue(write, &predecessor, &notice, now).await?;
-        }
     }
     Ok(())
 }

@@ -1,31 +1,13 @@
 //! The outbox: what GitHub is to be told, written in the same transaction as what happened, sent later and in order.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::names::{DeploymentId, ProjectName};
+use windlass_core::notice::{GitHubState, Notice};
 
 use super::{Store, StoreError, Write, count_up, from_json, signed, text, time, to_json, unsigned, word};
-use crate::github::{GitHubState, Urgency};
-
-/// One thing to tell. The deployment itself is created on GitHub when its first status is sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Notice {
-    /// The deployment status' state.
-    pub(crate) state: GitHubState,
-    /// For people; cut to GitHub's length when it is sent.
-    pub(crate) description: String,
-    /// Where the app is reached; with success only.
-    #[serde(default)]
-    pub(crate) environment_url: Option<String>,
-}
-
-impl Notice {
-    pub(crate) const fn status(state: GitHubState, description: String) -> Self {
-        Self { state, description, environment_url: None }
-    }
-}
+use crate::github::Urgency;
 
 /// A notice whose turn it is.
 #[derive(Debug)]

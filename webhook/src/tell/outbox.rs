@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use windlass_core::names::ProjectName;
+use windlass_core::notice::GitHubState;
 use windlass_core::report;
 
 use crate::at_work::Piece;
 use crate::back_off::BackOff;
-use crate::github::{GitHubError, GitHubState, NewGitHubDeployment, NewStatus};
+use crate::github::{GitHubError, NewGitHubDeployment, NewStatus};
 use crate::service::Service;
 use crate::store::StoreError;
 use crate::store::deployments::StoredDeployment;

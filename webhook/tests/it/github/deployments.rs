@@ -3,8 +3,9 @@
 use axum::http::Method;
 use serde_json::json;
 use windlass_core::names::DeploymentId;
+use windlass_core::notice::GitHubState;
 use windlass_testing::github::{CheckState, Conclusion, Failure};
-use windlass_webhook::github::{GitHubError, GitHubState, NewGitHubDeployment, NewStatus};
+use windlass_webhook::github::{GitHubError, NewGitHubDeployment, NewStatus};
 
 use super::World;
 

@@ -3,9 +3,10 @@
 use secrecy::SecretString;
 use windlass_core::Timestamp;
 use windlass_core::names::DeploymentId;
+use windlass_core::notice::GitHubState;
 use windlass_testing::FakeGitHub;
 use windlass_testing::github::{CheckState, Conclusion};
-use windlass_webhook::github::{Ancestry, GitHub, GitHubCredentials, GitHubState, NewGitHubDeployment, NewStatus};
+use windlass_webhook::github::{Ancestry, GitHub, GitHubCredentials, NewGitHubDeployment, NewStatus};
 
 use super::World;
 
