@@ -58,7 +58,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let mut public = Jwk::from_encoding_key(&key, Algorithm::RS256).expect("an RSA key has a public half");
     public.common.key_id = Some("1".to_owned());
     let public = serde_json::to_value(public).expect("a key is JSON");
-    let mut world = World { issuer: KnownIssuer::knowing(ISSUER, US, &[public]), key, good: Vec::new(), bad: Vec::new() };
+    let mut world =
+        World { issuer: KnownIssuer::knowing(ISSUER, US, &[public]), key, good: Vec::new(), bad: Vec::new() };
     let changed = |changes: &[(&str, Value)]| {
         let mut claims = claims();
         for (name, value) in changes {
