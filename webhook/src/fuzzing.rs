@@ -44,7 +44,7 @@ pub fn is_signed(secrets: &[&str], header: Option<&str>, body: &[u8]) -> bool {
 }
 
 /// An issuer of jobs' tokens whose keys are known and who is never asked.
-pub struct KnownIssuer(oidc::KnownIssuer);
+pub struct KnownIssuer(oidc::Issuer);
 
 impl KnownIssuer {
     /// Signs with these keys, as they stand in a key set.
@@ -55,7 +55,7 @@ impl KnownIssuer {
     #[must_use]
     pub fn knowing(issuer: &str, audience: &str, keys: &[Value]) -> Self {
         let url = |text: &str| text.parse::<Url>().expect("a URL");
-        let issuer = oidc::KnownIssuer::new(&url(issuer), &url(audience)).expect("a client without connections");
+        let issuer = oidc::Issuer::new(&url(issuer), &url(audience)).expect("a client without connections");
         Self(issuer.knowing(keys.to_vec()))
     }
 
