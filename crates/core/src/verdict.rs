@@ -17,7 +17,7 @@ mod several;
 mod tests;
 
 pub use facts::{
-    AlikeCommit, CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck, WorkflowRun,
+    CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck, SameTreeCommit, WorkflowRun,
     WorkflowRuns,
 };
 
@@ -95,11 +95,11 @@ pub fn verdict(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> 
     Verdict { verdict, items }
 }
 
-/// Whether to read [`CommitFacts::alike`]: the commit has no CI although it was given its time, and the policy lets
+/// Whether to read [`CommitFacts::same_tree`]: the commit has no CI although it was given its time, and the policy lets
 /// commits with the same content speak for it.
 #[must_use]
-pub fn needs_alike(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
-    findings::needs_alike(facts, policy, now)
+pub fn asks_for_same_tree(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
+    findings::asks_for_same_tree(facts, policy, now)
 }
 
 impl Verdict {

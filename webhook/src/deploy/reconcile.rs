@@ -2,10 +2,10 @@
 //! a gateway that has forgotten them, or sends to where they were, is told where they are. Docker starts again what
 //! crashes; that is left to it. A stage on which a deployment works is the deployment's alone.
 
-mod duty;
-mod lack;
 mod mend;
 mod pauses;
+mod shortfall;
+mod should_run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -25,9 +25,9 @@ use crate::deploy::catch_up;
 use crate::intake::projects;
 use crate::service::Service;
 use crate::work::BackgroundTask;
-use duty::Duty;
-use lack::{LOOK, Lack, who_is_silent};
 use pauses::Pauses;
+use shortfall::{LOOK, Shortfall, who_is_silent};
+use should_run::ShouldRun;
 use windlass_core::stage::Stage;
 
 /// When a stage that is at work is looked at again, though nothing was heard of it.
@@ -128,13 +128,16 @@ struct Upkeep<'a> {
 impl Upkeep<'_> {
     /// Returns when to look again, where something is not as it should be.
     async fn look_and_mend(&self) -> anyhow::Result<Option<Duration>> {
-        let Some(duties) = self.duties().await? else { return Ok(None) };
-        let lacks = self.look(&duties).await;
+        let Some(by_host) = self.by_host().await? else { return Ok(None) };
+        let shortfalls = self.look(&by_host).await;
         let now = Instant::now();
-        let due: BTreeSet<HostName> =
-            lacks.iter().filter(|(_, lack)| lack.is_due(self.pauses, now)).map(|(name, _)| (*name).clone()).collect();
+        let due: BTreeSet<HostName> = shortfalls
+            .iter()
+            .filter(|(_, shortfall)| shortfall.is_due(self.pauses, now))
+            .map(|(name, _)| (*name).clone())
+            .collect();
         if due.is_empty() {
-            return Ok(lacks.values().filter_map(|lack| lack.pause(self.pauses, now)).min());
+            return Ok(shortfalls.values().filter_map(|shortfall| shortfall.pause(self.pauses, now)).min());
         }
         let Some(claim) = self.service.at_work.claim(Piece::Stage(self.stage.clone())) else { return Ok(Some(BUSY)) };
         let mended = self.mend_all(&claim, &due).await;
@@ -146,11 +149,11 @@ impl Upkeep<'_> {
 
     /// Looks again, since a deployment may have begun or ended before the stage was claimed.
     async fn mend_all(&self, claim: &Claim<'_>, due: &BTreeSet<HostName>) -> anyhow::Result<Option<Duration>> {
-        let Some(duties) = self.duties().await? else { return Ok(None) };
+        let Some(by_host) = self.by_host().await? else { return Ok(None) };
         // A host that is silent, or well, is not waited for.
-        let due = duties.iter().filter(|(name, _)| due.contains(*name));
+        let due = by_host.iter().filter(|(name, _)| due.contains(*name));
         tokio::select! {
-            _ = join_all(due.map(|(name, duty)| self.mend(name, duty))) => Ok(Some(Duration::ZERO)),
+            _ = join_all(due.map(|(name, should_run)| self.mend(name, should_run))) => Ok(Some(Duration::ZERO)),
             // It has its turn before the rest is mended.
             () = self.deployment_waits(claim) => Ok(Some(BUSY)),
             () = self.service.shutdown.cancelled() => Ok(None),
@@ -158,7 +161,7 @@ impl Upkeep<'_> {
     }
 
     /// What each host should run of the stage. `None`: a deployment works on it, and will leave it as it should be.
-    async fn duties(&self) -> anyhow::Result<Option<BTreeMap<HostName, Duty>>> {
+    async fn by_host(&self) -> anyhow::Result<Option<BTreeMap<HostName, ShouldRun>>> {
         let (store, key) = (&self.service.store, self.stage);
         let open = store.open_deployments().await?;
         if open.iter().any(|it| it.stage == *key && it.state == DeploymentState::Running) {
@@ -175,29 +178,29 @@ impl Upkeep<'_> {
                 plans.push((active.app, plan));
             }
         }
-        Ok(Some(duty::of_hosts(&plans, project)))
+        Ok(Some(should_run::of_hosts(&plans, project)))
     }
 
-    async fn look<'a>(&self, duties: &'a BTreeMap<HostName, Duty>) -> BTreeMap<&'a HostName, Lack<'a>> {
-        let looks = duties.iter().map(|(name, duty)| async move {
+    async fn look<'a>(&self, by_host: &'a BTreeMap<HostName, ShouldRun>) -> BTreeMap<&'a HostName, Shortfall<'a>> {
+        let looks = by_host.iter().map(|(name, should_run)| async move {
             let host = self.service.hosts.get(name)?;
             let patience = if self.pauses.has(&who_is_silent(name)) { AGAIN_SILENT } else { LOOK };
-            Some((name, lack::look(name, host, duty, patience).await))
+            Some((name, shortfall::look(name, host, should_run, patience).await))
         });
         // A host that the server's file does not have any more has nothing to run.
         let looks: BTreeMap<_, _> = join_all(looks).await.into_iter().flatten().collect();
-        for (name, lack) in &looks {
-            if !lack.silent().any(|(who, _)| who == who_is_silent(name)) {
+        for (name, shortfall) in &looks {
+            if !shortfall.silent().any(|(who, _)| who == who_is_silent(name)) {
                 self.pauses.forget(&who_is_silent(name));
             }
-            self.report_silence(name, lack);
+            self.report_silence(name, shortfall);
         }
         looks
     }
 
     /// Once, and then only for those who look closely.
-    fn report_silence(&self, host: &HostName, lack: &Lack<'_>) {
-        for (what, why) in lack.silent() {
+    fn report_silence(&self, host: &HostName, shortfall: &Shortfall<'_>) {
+        for (what, why) in shortfall.silent() {
             match self.pauses.tried(&what, Instant::now()) {
                 1 => tracing::warn!(stage.name = %self.stage, %host, why, "cannot see what runs"),
                 _ => tracing::debug!(stage.name = %self.stage, %host, why, "still cannot see what runs"),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use windlass_core::deployment::FailureCode;
 use windlass_core::names::{CommitSha, ProjectName};
 use windlass_core::stage::Stage;
-use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, needs_alike, verdict};
+use windlass_core::verdict::{GatePolicy, Verdict, VerdictKind, asks_for_same_tree, verdict};
 
 use super::Gate;
 use crate::back_off::BackOff;
@@ -93,9 +93,9 @@ impl Gate {
         (facts.waiting_jobs, facts.registering_jobs, facts.deploying_runs) =
             (jobs.waiting, jobs.registering, jobs.runs);
         facts.waiting_jobs.extend(job);
-        if needs_alike(&facts, &gate, now) {
-            match self.alike(project, commit, first_seen).await {
-                Ok(alike) => facts.alike = alike,
+        if asks_for_same_tree(&facts, &gate, now) {
+            match self.same_tree(project, commit, first_seen).await {
+                Ok(same_tree) => facts.same_tree = same_tree,
                 Err(error) => return Ok(self.unavailable(project, commit, error).await),
             }
         }

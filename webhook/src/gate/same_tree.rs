@@ -3,37 +3,37 @@
 
 use jiff::Timestamp;
 use windlass_core::names::{CommitSha, ProjectName};
-use windlass_core::verdict::AlikeCommit;
+use windlass_core::verdict::SameTreeCommit;
 
 use super::Gate;
 use crate::github::GitHubError;
 
 impl Gate {
     /// The commits with the same content, with what is reported on them; a pull request's before what was there before it.
-    pub(super) async fn alike(
+    pub(super) async fn same_tree(
         &self,
         project: &ProjectName,
         commit: &CommitSha,
         first_seen: Timestamp,
-    ) -> Result<Vec<AlikeCommit>, GitHubError> {
+    ) -> Result<Vec<SameTreeCommit>, GitHubError> {
         let own = self.service.github.tree(project, commit).await?;
         let mut others: Vec<(CommitSha, String)> = Vec::new();
         for pull_request in or_none(self.service.github.pull_requests_of(project, commit).await)? {
             others.push((pull_request.head, format!("the head of pull request #{}", pull_request.number)));
         }
         others.extend(own.parents.into_iter().map(|parent| (parent, "a parent".to_owned())));
-        let mut alike: Vec<AlikeCommit> = Vec::new();
+        let mut same_tree: Vec<SameTreeCommit> = Vec::new();
         for (other, relation) in others {
-            if other == *commit || alike.iter().any(|known| known.commit == other) {
+            if other == *commit || same_tree.iter().any(|known| known.commit == other) {
                 continue;
             }
             let same = or_none(self.service.github.tree(project, &other).await.map(|tree| vec![tree.id]))?;
             if same.contains(&own.id) {
                 let facts = self.service.github.reports(project, &other, first_seen).await?;
-                alike.push(AlikeCommit { commit: other, relation, facts });
+                same_tree.push(SameTreeCommit { commit: other, relation, facts });
             }
         }
-        Ok(alike)
+        Ok(same_tree)
     }
 }
 

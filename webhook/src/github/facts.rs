@@ -71,7 +71,7 @@ async fn reports(
         registering_jobs: Vec::new(),
         deploying_runs: Vec::new(),
         workflow_runs,
-        alike: Vec::new(),
+        same_tree: Vec::new(),
         first_seen,
     })
 }

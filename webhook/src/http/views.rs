@@ -13,8 +13,7 @@ use windlass_core::plan::Plan;
 use windlass_core::stage::Stage;
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
-use crate::deploy::planning;
-use crate::deploy::planning::Looked;
+use crate::deploy::planning::{self, Looked};
 use crate::gate::Gate;
 use crate::release_config::stored_config;
 use crate::service::Service;

@@ -25,8 +25,8 @@ pub struct CommitFacts {
     /// The runs of GitHub Actions on the commit.
     pub workflow_runs: WorkflowRuns,
     /// Commits with the same content, and what is reported on them; the one to be asked first comes first. Only read
-    /// where [`needs_alike`](super::needs_alike) says so.
-    pub alike: Vec<AlikeCommit>,
+    /// where [`asks_for_same_tree`](super::asks_for_same_tree) says so.
+    pub same_tree: Vec<SameTreeCommit>,
     /// When this installation first heard of the commit.
     pub first_seen: Timestamp,
 }
@@ -96,7 +96,7 @@ pub struct WorkflowRun {
 
 /// A commit whose content is the same as that of the one that is judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlikeCommit {
+pub struct SameTreeCommit {
     /// Which.
     pub commit: CommitSha,
     /// What it is to the other: `the head of pull request #7`.

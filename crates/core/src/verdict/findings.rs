@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::deploying::Deploying;
 use super::facts::{
-    AlikeCommit, CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck, WorkflowRuns,
+    CheckRun, CheckState, CheckSuite, CommitFacts, CommitStatus, Required, RequiredCheck, SameTreeCommit, WorkflowRuns,
 };
 use super::{GatePolicy, Item, UNREAD_WORKFLOW_RUNS, VerdictKind};
 use crate::Timestamp;
@@ -26,8 +26,8 @@ impl Finding {
         Self { until: Some(deadline), ..self }
     }
 
-    fn seen_on(mut self, alike: &AlikeCommit) -> Self {
-        let AlikeCommit { commit, relation, .. } = alike;
+    fn seen_on(mut self, same_tree: &SameTreeCommit) -> Self {
+        let SameTreeCommit { commit, relation, .. } = same_tree;
         self.item.why.push_str(&format!(" on {}, {relation}, which has the same content", commit.short()));
         self
     }
@@ -47,10 +47,10 @@ pub(super) fn of(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -
     let required: Vec<&RequiredCheck> = required.iter().filter(|check| !ignored(&check.context, policy)).collect();
 
     let reports = Reports::that_count(facts, policy);
-    let mut findings = match reports.alike(policy, now) {
-        Some((alike, reports)) => {
+    let mut findings = match reports.same_tree(policy, now) {
+        Some((same_tree, reports)) => {
             let findings = reports.judged(&required, policy, now);
-            findings.into_iter().map(|finding| finding.seen_on(alike)).collect()
+            findings.into_iter().map(|finding| finding.seen_on(same_tree)).collect()
         }
         None => reports.judged(&required, policy, now),
     };
@@ -59,7 +59,7 @@ pub(super) fn of(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -
 }
 
 /// Whether the commit is one that is judged by another with the same content: it has no CI, and was given its time.
-pub(super) fn needs_alike(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
+pub(super) fn asks_for_same_tree(facts: &CommitFacts, policy: &GatePolicy<'_>, now: Timestamp) -> bool {
     let wait = after(facts.first_seen, policy.no_ci.wait);
     policy.no_ci.same_tree && now >= wait && Reports::that_count(facts, policy).are_none(policy, now)
 }
@@ -115,12 +115,12 @@ impl<'a> Reports<'a> {
     }
 
     /// The reports on a commit with the same content, where they are to speak for this one.
-    fn alike(&self, policy: &GatePolicy<'_>, now: Timestamp) -> Option<(&'a AlikeCommit, Self)> {
-        if !needs_alike(self.facts, policy, now) {
+    fn same_tree(&self, policy: &GatePolicy<'_>, now: Timestamp) -> Option<(&'a SameTreeCommit, Self)> {
+        if !asks_for_same_tree(self.facts, policy, now) {
             return None;
         }
-        let mut alike = self.facts.alike.iter().map(|it| (it, Self::that_count(&it.facts, policy)));
-        alike.find(|(_, reports)| !reports.are_none(policy, now))
+        let mut same_tree = self.facts.same_tree.iter().map(|it| (it, Self::that_count(&it.facts, policy)));
+        same_tree.find(|(_, reports)| !reports.are_none(policy, now))
     }
 
     /// As the policy asks: every report, or what was reported under the names that must be.

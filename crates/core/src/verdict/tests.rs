@@ -6,9 +6,9 @@ use crate::Timestamp;
 use crate::config::server::{Checks, NoCi, NoCiThen};
 use crate::quantity::Duration;
 
-mod alike;
 mod deploying;
 mod properties;
+mod same_tree;
 
 use VerdictKind::{Blocked, Green, Unavailable, Waiting};
 
@@ -36,7 +36,7 @@ impl Gate {
             registering_jobs: Vec::new(),
             deploying_runs: Vec::new(),
             workflow_runs: WorkflowRuns::Known(Vec::new()),
-            alike: Vec::new(),
+            same_tree: Vec::new(),
             first_seen: at(0),
         };
         let no_ci = NoCi { wait: Duration::from_secs(300), then: NoCiThen::Deny, same_tree: true };

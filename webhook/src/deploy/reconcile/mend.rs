@@ -13,9 +13,9 @@ use windlass_core::task::TaskSpec;
 use windlass_engine::{EngineError, Host};
 
 use super::Upkeep;
-use super::duty::Duty;
-use super::lack::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
 use super::pauses::Pauses;
+use super::shortfall::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
+use super::should_run::ShouldRun;
 use crate::at_work::Piece;
 use crate::service::Service;
 
@@ -29,17 +29,17 @@ enum HowFound {
 
 impl Upkeep<'_> {
     /// Nobody is sent to where no task is any more; then the tasks, then the rest of what the gateway should know.
-    pub(super) async fn mend(&self, name: &HostName, duty: &Duty) {
+    pub(super) async fn mend(&self, name: &HostName, should_run: &ShouldRun) {
         let Some(host) = self.service.hosts.get(name) else { return };
-        let seen = look(name, host, duty, LOOK).await;
+        let seen = look(name, host, should_run, LOOK).await;
         let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
-        join_all(dead.map(|route| self.route(host, duty, route))).await;
+        join_all(dead.map(|route| self.route(host, should_run, route))).await;
         let missing = seen.missing.iter().map(|task| (task, HowFound::Missing));
         let ended = seen.ended.iter().map(|task| (task, HowFound::Ended));
         let loose = seen.loose.iter().map(|task| (task, HowFound::Loose));
         join_all(missing.chain(ended).chain(loose).map(|(task, found)| self.see_to(host, task, found))).await;
-        let seen = look(name, host, duty, LOOK).await;
-        join_all(seen.routes.iter().map(|route| self.route(host, duty, route))).await;
+        let seen = look(name, host, should_run, LOOK).await;
+        join_all(seen.routes.iter().map(|route| self.route(host, should_run, route))).await;
     }
 
     async fn see_to(&self, host: &Host, task: &TaskSpec, found: HowFound) {
@@ -81,7 +81,7 @@ impl Upkeep<'_> {
         host.engine.keep(&task.name).await.map_err(|error| error.into_failure(FailureCode::BootFailed))
     }
 
-    async fn route(&self, host: &Host, duty: &Duty, route: &Misrouted<'_>) {
+    async fn route(&self, host: &Host, should_run: &ShouldRun, route: &Misrouted<'_>) {
         let what = try_of_route(route);
         let now = Instant::now();
         if !self.pauses.left(&what, now).is_zero() {
@@ -89,7 +89,7 @@ impl Upkeep<'_> {
         }
         self.pauses.tried(&what, now);
         let (stage, name, key) = (self.stage, &route.service.host, &route.service.key);
-        match self.switch(host, duty, route).await {
+        match self.switch(host, should_run, route).await {
             Ok(()) => {
                 if route.how == Mistake::NobodyIsThere {
                     // The next one that ends must not wait.
@@ -104,11 +104,11 @@ impl Upkeep<'_> {
         }
     }
 
-    async fn switch(&self, host: &Host, duty: &Duty, route: &Misrouted<'_>) -> anyhow::Result<()> {
+    async fn switch(&self, host: &Host, should_run: &ShouldRun, route: &Misrouted<'_>) -> anyhow::Result<()> {
         let Misrouted { service, targets, how } = route;
         let Some(gateway) = &host.gateway else { return Ok(()) };
         if *how == Mistake::SomebodyServes {
-            let serving = duty.tasks.iter().filter(|task| targets.iter().any(|target| target.name == task.name));
+            let serving = should_run.tasks.iter().filter(|task| targets.iter().any(|target| target.name == task.name));
             try_join_all(serving.map(|task| self.healthy(host, task))).await?;
         }
         let request = Switch {

@@ -10,18 +10,18 @@ use windlass_core::task::TaskSpec;
 
 /// One host's part.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Duty {
+pub(super) struct ShouldRun {
     pub(super) tasks: Vec<TaskSpec>,
     /// Their order is the order of their writes. The generation is the plan's, and so in the past.
     pub(super) services: Vec<HostService>,
 }
 
 /// Of each app's plan that app's part: another app of the same plan may have another deployment by now.
-pub(super) fn of_hosts(plans: &[(AppName, Plan)], project: RepositoryId) -> BTreeMap<HostName, Duty> {
-    let mut duties: BTreeMap<HostName, Duty> = BTreeMap::new();
+pub(super) fn of_hosts(plans: &[(AppName, Plan)], project: RepositoryId) -> BTreeMap<HostName, ShouldRun> {
+    let mut by_host: BTreeMap<HostName, ShouldRun> = BTreeMap::new();
     for (app, plan) in plans {
         for task in plan.tasks().filter(|task| task.labels.app == *app) {
-            duties.entry(task.host.clone()).or_default().tasks.push(task.clone());
+            by_host.entry(task.host.clone()).or_default().tasks.push(task.clone());
         }
         let key = ServiceKey::new(project, &plan.stage, app);
         let switched = plan.steps.iter().flat_map(|step| match step {
@@ -29,8 +29,8 @@ pub(super) fn of_hosts(plans: &[(AppName, Plan)], project: RepositoryId) -> BTre
             _ => &[],
         });
         for service in switched.filter(|service| service.key == key) {
-            duties.entry(service.host.clone()).or_default().services.push(service.clone());
+            by_host.entry(service.host.clone()).or_default().services.push(service.clone());
         }
     }
-    duties
+    by_host
 }

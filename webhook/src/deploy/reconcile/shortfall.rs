@@ -1,4 +1,4 @@
-//! What a host lacks of what it should run.
+//! What a host is short of: what it should run and does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,15 +9,15 @@ use windlass_core::plan::HostService;
 use windlass_core::task::{TaskSpec, TaskStatus};
 use windlass_engine::{FoundContainer, Host};
 
-use super::duty::Duty;
 use super::pauses::Pauses;
+use super::should_run::ShouldRun;
 
 /// How long a host may take to show what it runs.
 pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// What is not as it should be on a host.
 #[derive(Debug, Default)]
-pub(super) struct Lack<'a> {
+pub(super) struct Shortfall<'a> {
     /// There is no such container.
     pub(super) missing: Vec<&'a TaskSpec>,
     /// It is there and does not run.
@@ -51,19 +51,26 @@ pub(super) enum Mistake {
 }
 
 /// Looks at a host. Whoever does not answer lacks nothing as far as is known.
-pub(super) async fn look<'a>(name: &HostName, host: &Host, duty: &'a Duty, patience: Duration) -> Lack<'a> {
-    let silent = |who: &str, why: String| Lack { silent: vec![(format!("{who} {name}"), why)], ..Lack::default() };
-    let found = match tokio::time::timeout(patience, find(host, duty)).await {
+pub(super) async fn look<'a>(
+    name: &HostName,
+    host: &Host,
+    should_run: &'a ShouldRun,
+    patience: Duration,
+) -> Shortfall<'a> {
+    let silent =
+        |who: &str, why: String| Shortfall { silent: vec![(format!("{who} {name}"), why)], ..Shortfall::default() };
+    let found = match tokio::time::timeout(patience, find(host, should_run)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return silent("engine", error.to_string()),
         Err(_) => return silent("engine", format!("the engine gave no answer within {}s", patience.as_secs())),
     };
-    let Some(gateway) = host.gateway.as_ref().filter(|_| !duty.services.is_empty()) else {
-        return lack(duty, &found, None);
+    let Some(gateway) = host.gateway.as_ref().filter(|_| !should_run.services.is_empty()) else {
+        return shortfall(should_run, &found, None);
     };
-    let no_word = |why: String| Lack { silent: silent("gateway", why).silent, ..lack(duty, &found, None) };
+    let no_word =
+        |why: String| Shortfall { silent: silent("gateway", why).silent, ..shortfall(should_run, &found, None) };
     match tokio::time::timeout(patience, gateway.status()).await {
-        Ok(Ok(status)) => lack(duty, &found, Some(&status)),
+        Ok(Ok(status)) => shortfall(should_run, &found, Some(&status)),
         Ok(Err(error)) => no_word(error.to_string()),
         Err(_) => no_word(format!("the gateway gave no answer within {}s", patience.as_secs())),
     }
@@ -71,10 +78,10 @@ pub(super) async fn look<'a>(name: &HostName, host: &Host, duty: &'a Duty, patie
 
 async fn find<'a>(
     host: &Host,
-    duty: &'a Duty,
+    should_run: &'a ShouldRun,
 ) -> Result<BTreeMap<&'a str, FoundContainer>, windlass_engine::EngineError> {
     let mut found = BTreeMap::new();
-    for task in &duty.tasks {
+    for task in &should_run.tasks {
         if let Some(container) = host.engine.find_task(&task.name).await? {
             found.insert(task.name.as_str(), container);
         }
@@ -83,19 +90,19 @@ async fn find<'a>(
 }
 
 /// Without a gateway's word its routes are left as they are.
-pub(super) fn lack<'a>(
-    duty: &'a Duty,
+pub(super) fn shortfall<'a>(
+    should_run: &'a ShouldRun,
     found: &BTreeMap<&str, FoundContainer>,
     gateway: Option<&GatewayStatus>,
-) -> Lack<'a> {
-    let mut lack = Lack::default();
-    for task in &duty.tasks {
+) -> Shortfall<'a> {
+    let mut shortfall = Shortfall::default();
+    for task in &should_run.tasks {
         match found.get(task.name.as_str()) {
-            None => lack.missing.push(task),
+            None => shortfall.missing.push(task),
             Some(FoundContainer { task: container, kept }) => match container.status {
-                TaskStatus::Pending | TaskStatus::Stopped => lack.ended.push(task),
+                TaskStatus::Pending | TaskStatus::Stopped => shortfall.ended.push(task),
                 TaskStatus::Provisioning | TaskStatus::Activating | TaskStatus::Running if !kept => {
-                    lack.loose.push(task);
+                    shortfall.loose.push(task);
                 }
                 // Docker is at it: an event tells what becomes of it.
                 _ => {}
@@ -103,9 +110,9 @@ pub(super) fn lack<'a>(
         }
     }
     if let Some(status) = gateway {
-        lack.routes = duty.services.iter().filter_map(|service| misrouted(service, found, status)).collect();
+        shortfall.routes = should_run.services.iter().filter_map(|service| misrouted(service, found, status)).collect();
     }
-    lack
+    shortfall
 }
 
 fn misrouted<'a>(
@@ -168,7 +175,7 @@ fn is_same_release(known: &ServiceStatus, service: &HostService) -> bool {
     known.release == service.release && routes(&known.routes) == routes(&service.routes)
 }
 
-impl Lack<'_> {
+impl Shortfall<'_> {
     /// Whether something can be done now.
     pub(super) fn is_due(&self, pauses: &Pauses, now: Instant) -> bool {
         self.tries().any(|what| pauses.left(&what, now).is_zero())
@@ -220,7 +227,7 @@ mod tests {
     }
 
     /// Two tasks that are routed to.
-    fn duty() -> Duty {
+    fn should_run() -> ShouldRun {
         let second = quantity::Duration::from_secs(1);
         let service = HostService {
             host: "a".parse().unwrap(),
@@ -236,7 +243,7 @@ mod tests {
             hold: Hold { requests: 1, time: second },
             https: false,
         };
-        Duty { tasks: vec![task("one"), task("two")], services: vec![service] }
+        ShouldRun { tasks: vec![task("one"), task("two")], services: vec![service] }
     }
 
     fn found(name: &str, status: TaskStatus, address: u8) -> FoundContainer {
@@ -282,32 +289,32 @@ mod tests {
     const BOTH: [(&str, u8, TargetState); 2] = [("one", 1, TargetState::Healthy), ("two", 2, TargetState::Unhealthy)];
 
     fn mistake(found: &BTreeMap<&str, FoundContainer>, status: &GatewayStatus) -> Option<Mistake> {
-        let duty = duty();
-        lack(&duty, found, Some(status)).routes.first().map(|route| route.how)
+        let should_run = should_run();
+        shortfall(&should_run, found, Some(status)).routes.first().map(|route| route.how)
     }
 
     #[test]
     fn nothing_is_done_when_all_is_well() {
-        let duty = duty();
-        let lack = lack(&duty, &both(), Some(&gateway(&BOTH)));
-        assert_eq!(lack.tries().count(), 0, "{lack:?}");
-        assert_eq!(lack.pause(&Pauses::default(), Instant::now()), None);
+        let should_run = should_run();
+        let shortfall = shortfall(&should_run, &both(), Some(&gateway(&BOTH)));
+        assert_eq!(shortfall.tries().count(), 0, "{shortfall:?}");
+        assert_eq!(shortfall.pause(&Pauses::default(), Instant::now()), None);
     }
 
     #[test]
     fn each_task_lacks_what_it_lacks_and_what_docker_is_at_is_left_to_it() {
-        let duty = duty();
+        let should_run = should_run();
         let mut seen = both();
         seen.remove("one");
         seen.insert("two", found("two", TaskStatus::Stopped, 2));
-        let lacks = lack(&duty, &seen, None);
-        assert_eq!((lacks.missing.len(), lacks.ended.len(), lacks.loose.len()), (1, 1, 0));
-        assert!(lacks.is_due(&Pauses::default(), Instant::now()));
+        let shortfalls = shortfall(&should_run, &seen, None);
+        assert_eq!((shortfalls.missing.len(), shortfalls.ended.len(), shortfalls.loose.len()), (1, 1, 0));
+        assert!(shortfalls.is_due(&Pauses::default(), Instant::now()));
 
         seen.insert("one", FoundContainer { kept: false, ..found("one", TaskStatus::Running, 1) });
         seen.insert("two", found("two", TaskStatus::Activating, 2));
-        let lacks = lack(&duty, &seen, None);
-        assert_eq!((lacks.missing.len(), lacks.ended.len(), lacks.loose.len()), (0, 0, 1));
+        let shortfalls = shortfall(&should_run, &seen, None);
+        assert_eq!((shortfalls.missing.len(), shortfalls.ended.len(), shortfalls.loose.len()), (0, 0, 1));
     }
 
     #[test]
@@ -338,9 +345,9 @@ mod tests {
     #[test]
     fn rule_106_a_target_leaves_when_the_engine_says_that_its_task_is_not_there() {
         let left = |found: &BTreeMap<&str, FoundContainer>, status: &GatewayStatus| {
-            let duty = duty();
-            let lack = lack(&duty, found, Some(status));
-            let route = lack.routes.into_iter().find(|route| route.how == Mistake::NobodyIsThere)?;
+            let should_run = should_run();
+            let shortfall = shortfall(&should_run, found, Some(status));
+            let route = shortfall.routes.into_iter().find(|route| route.how == Mistake::NobodyIsThere)?;
             Some(route.targets.into_iter().map(|target| target.name).collect::<Vec<_>>())
         };
         let mut seen = both();
@@ -363,12 +370,12 @@ mod tests {
 
     #[test]
     fn what_was_just_tried_waits() {
-        let (duty, pauses, now) = (duty(), Pauses::default(), Instant::now());
+        let (should_run, pauses, now) = (should_run(), Pauses::default(), Instant::now());
         let mut seen = both();
         seen.remove("one");
-        let lacks = lack(&duty, &seen, None);
-        pauses.tried(&try_of_task(&duty.tasks[0]), now);
-        assert!(!lacks.is_due(&pauses, now));
-        assert_eq!(lacks.pause(&pauses, now), Some(Duration::from_secs(1)));
+        let shortfalls = shortfall(&should_run, &seen, None);
+        pauses.tried(&try_of_task(&should_run.tasks[0]), now);
+        assert!(!shortfalls.is_due(&pauses, now));
+        assert_eq!(shortfalls.pause(&pauses, now), Some(Duration::from_secs(1)));
     }
 }
