@@ -8,7 +8,7 @@ const METHODS: [&str; 8] = ["get", "post", "put", "delete", "patch", "head", "op
 
 /// Method and path of each, as the table writes them.
 pub(super) fn of_the_service() -> BTreeSet<(String, String)> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("webhook/src/server.rs");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("webhook/src/http.rs");
     let text = fs::read_to_string(file).unwrap();
     let (pages, api) = text.split_once("fn api()").expect("the API has a table of its own");
     for other in [".merge(", ".route_service(", ".nest_service(", ".fallback_service("] {
