@@ -5,6 +5,7 @@ mod failure;
 mod state;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use failure::{Failure, FailureCode};
 pub use state::{DeploymentState, Outcome};
@@ -16,7 +17,7 @@ use crate::verdict::Item;
 pub const EVENT_VERSION: u32 = 1;
 
 /// What happened. Appended, never changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// It cannot start yet. Written when what it waits for changes.
@@ -85,7 +86,7 @@ pub enum Event {
 }
 
 /// What a deployment waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// CI has not said its last word, or GitHub cannot be asked.

@@ -18,12 +18,13 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::names::{AppName, Generation, ReleaseNumber, RepositoryId, StageName};
 use crate::quantity::Duration;
 
 /// What one set of routes belongs to: an app on a stage of a project.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct ServiceKey(pub String);
 
@@ -48,7 +49,7 @@ impl fmt::Display for ServiceKey {
 }
 
 /// What the gateway matches.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Route {
     /// The host name, lower-cased, without a port. `*.` at its beginning is any one name below the rest, `*` alone is any
     /// host. An exact name wins over `*.`, and that over `*`.
@@ -107,7 +108,7 @@ pub struct Target {
 }
 
 /// How the gateway asks a target whether it is healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Probe {
     /// Healthy is a 2xx answer to `GET` of this path. `None`: healthy is a connection that is accepted.
     pub path: Option<String>,
@@ -118,7 +119,7 @@ pub struct Probe {
 }
 
 /// What happens to requests while a service has no target that may take them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hold {
     /// How many wait at the most.
     pub requests: u32,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::names::{
     AppName, DeploymentId, Generation, InstallationId, ProjectName, ReleaseNumber, RepositoryId, RoleName, StageName,
@@ -30,7 +31,7 @@ pub const GENERATION: &str = "windlass.generation";
 pub const KIND: &str = "windlass.kind";
 
 /// What a container is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Serves, until a later deployment retires it.
@@ -57,7 +58,7 @@ impl Kind {
 }
 
 /// Whose a task is and what for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskLabels {
     /// The service that made it.
     pub installation: InstallationId,

@@ -19,6 +19,7 @@ pub mod proxies;
 pub mod quantity;
 pub mod reason;
 pub mod report;
+mod schema;
 pub mod secrets;
 pub mod sign_in;
 pub mod stage;

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema;
+
 /// Why a word was refused. `expected` completes the sentence "expected …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not a valid {kind}: expected {expected}")]
@@ -19,7 +21,7 @@ pub struct InvalidName {
 
 /// Declares a word: a string that is checked once, when it enters.
 macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, |$value:ident| $parse:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $pattern:literal, |$value:ident| $parse:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -65,12 +67,20 @@ macro_rules! word {
                 formatter.write_str(&self.0)
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                schema::word($expected, $pattern)
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
     };
 }
 
 word!(
     /// A GitHub repository, `owner/name`. Compared as written; GitHub's repository id is what identifies a project.
-    ProjectName, "project", "owner/name, as in the repository's address", |value| {
+    ProjectName, "project", "owner/name, as in the repository's address", "^(?!\\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\\.{1,2}$)[A-Za-z0-9_.-]{1,100}$", |value| {
         value.split_once('/').and_then(|(owner, name)| {
             let fits = |part: &str| {
                 !part.is_empty()
@@ -109,29 +119,29 @@ fn slug(value: &str) -> Option<String> {
 
 word!(
     /// One GitHub environment of a project: `production`, `staging`, `pr-12`.
-    StageName, "stage", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", |value| slug(value)
+    StageName, "stage", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", "^[a-z0-9][a-z0-9_-]{0,62}$", |value| slug(value)
 );
 word!(
     /// One image built from the project. An unnamed one is `default`.
-    AppName, "app", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", |value| slug(value)
+    AppName, "app", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", "^[a-z0-9][a-z0-9_-]{0,62}$", |value| slug(value)
 );
 word!(
     /// A process of an app. An unnamed one is `web`.
-    RoleName, "role", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", |value| slug(value)
+    RoleName, "role", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", "^[a-z0-9][a-z0-9_-]{0,62}$", |value| slug(value)
 );
 word!(
     /// One Docker Engine, as the server's file names it.
-    HostName, "host", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", |value| slug(value)
+    HostName, "host", "1 to 63 lower-case letters, digits, `-` or `_`, starting with a letter or digit", "^[a-z0-9][a-z0-9_-]{0,62}$", |value| slug(value)
 );
 word!(
     /// A commit's full SHA-1, 40 lower-case hex digits.
-    CommitSha, "commit", "40 hex digits, the full SHA", |value| {
+    CommitSha, "commit", "40 hex digits, the full SHA", "^[0-9a-fA-F]{40}$", |value| {
         (value.len() == 40 && value.bytes().all(|b| b.is_ascii_hexdigit())).then(|| value.to_ascii_lowercase())
     }
 );
 word!(
     /// `sha256:` and 64 hex digits: an image in a registry, or its id on an engine.
-    Digest, "digest", "`sha256:` and 64 hex digits", |value| {
+    Digest, "digest", "`sha256:` and 64 hex digits", "^sha256:[0-9a-fA-F]{64}$", |value| {
         value
             .strip_prefix("sha256:")
             .filter(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -140,15 +150,15 @@ word!(
 );
 word!(
     /// An image's name without tag or digest, lower-cased: `ghcr.io/acme/shop`.
-    ImageName, "image", "a name such as ghcr.io/acme/shop, without tag or digest", |value| image_name(value)
+    ImageName, "image", "a name such as ghcr.io/acme/shop, without tag or digest", "^([A-Za-z0-9][A-Za-z0-9_.:-]*/)*[A-Za-z0-9][A-Za-z0-9_.-]*$", |value| image_name(value)
 );
 word!(
     /// Names one deployment, in addresses too: 16 characters that cannot be guessed (80 random bits).
-    DeploymentId, "deployment", "16 lower-case letters and digits", |value| random_id(value)
+    DeploymentId, "deployment", "16 lower-case letters and digits", "^[0-9a-hjkmnp-tv-z]{16}$", |value| random_id(value)
 );
 word!(
     /// Names one one-off task.
-    TaskId, "task", "16 lower-case letters and digits", |value| random_id(value)
+    TaskId, "task", "16 lower-case letters and digits", "^[0-9a-hjkmnp-tv-z]{16}$", |value| random_id(value)
 );
 
 impl AppName {
@@ -235,7 +245,7 @@ impl TaskId {
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         #[serde(transparent)]
         pub struct $name(pub u64);
 
@@ -269,7 +279,7 @@ number!(
 );
 
 /// Tells two services on one engine apart: neither ever touches what carries the other's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct InstallationId(pub uuid::Uuid);
 

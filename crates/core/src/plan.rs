@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use desired::{
     DesiredApp, DesiredState, GENERATIONS_OF_A_PLAN, GatewayPresence, Generations, PlanHost, PreviousRelease,
@@ -31,7 +32,7 @@ use crate::names::{
 use crate::task::{HostTask, ObservedTask, TaskSpec};
 
 /// The immutable list of steps that takes a stage from what runs to what should run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// The deployment that it carries out.
     pub deployment: DeploymentId,
@@ -54,7 +55,7 @@ pub struct Plan {
 }
 
 /// What a deployment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentKind {
     /// A release becomes active.
@@ -84,7 +85,7 @@ impl fmt::Display for DeploymentKind {
 }
 
 /// One app's part in a plan. Release, settings and secrets together are what runs: all three are pinned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppChange {
     /// Becomes active.
     pub release: ReleaseNumber,
@@ -99,7 +100,7 @@ pub struct AppChange {
 }
 
 /// The way back. Which parts of it are walked depends on how far the deployment came.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Revert {
     /// What the gateways had, under the revert generation.
     pub switch: Vec<HostService>,

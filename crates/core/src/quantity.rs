@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::schema;
 
 /// A length of time, written `250ms`, `10s`, `5m`, `2h` or `3d`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,6 +67,14 @@ impl From<Duration> for String {
         value.to_string()
     }
 }
+
+impl utoipa::PartialSchema for Duration {
+    fn schema() -> RefOr<Schema> {
+        schema::word("a whole number and a unit, such as 250ms, 10s, 5m, 2h or 3d", "^[0-9]+(ms|s|m|h|d)$")
+    }
+}
+
+impl utoipa::ToSchema for Duration {}
 
 impl fmt::Display for Duration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,6 +138,14 @@ impl From<Memory> for String {
         value.to_string()
     }
 }
+
+impl utoipa::PartialSchema for Memory {
+    fn schema() -> RefOr<Schema> {
+        schema::word("a whole number and a unit, such as 64k, 512m or 1g", "^[0-9]+[bkmg]$")
+    }
+}
+
+impl utoipa::ToSchema for Memory {}
 
 impl fmt::Display for Memory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

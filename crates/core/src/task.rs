@@ -6,13 +6,14 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::{Health, Resources, Sandbox, Stop, Volume};
 use crate::labels::TaskLabels;
 use crate::names::{Digest, HostName, ImageName};
 
 /// A container by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct HostTask {
     /// Where.
     pub host: HostName,
@@ -21,7 +22,7 @@ pub struct HostTask {
 }
 
 /// The image of a release: by digest in a registry, or, without a name, by its id on the host's own engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Image {
     /// Where to pull it from. `None`: the engine has it, since it was built there.
     pub name: Option<ImageName>,
@@ -41,7 +42,7 @@ impl Image {
 }
 
 /// Everything that makes a container, but for the values of its secrets.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskSpec {
     /// The container's name, chosen by the plan so that a second try finds the first one's work.
     pub name: String,
@@ -81,7 +82,7 @@ impl TaskSpec {
 }
 
 /// Where a task is in its life, in the words of container runtimes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskStatus {
     /// Planned; nothing on the host yet.
@@ -126,7 +127,7 @@ impl TaskStatus {
 }
 
 /// Whether a task does its work, as far as is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskHealth {
     /// Its check passes.
@@ -150,7 +151,7 @@ impl TaskHealth {
 }
 
 /// A container of ours as a host has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ObservedTask {
     /// Where it was seen.
     pub host: HostName,
@@ -165,6 +166,7 @@ pub struct ObservedTask {
     /// Whether it does its work.
     pub health: TaskHealth,
     /// Its address on the installation's network, while it runs.
+    #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
     /// When its process started, if it ever did.
     pub started: Option<Timestamp>,
@@ -175,7 +177,7 @@ pub struct ObservedTask {
 }
 
 /// How a container's process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Exit {
     /// Its exit status; 128 + n after signal n.
     pub code: i64,
@@ -191,7 +193,7 @@ impl std::fmt::Display for Exit {
 }
 
 /// One line that a task wrote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     /// When Docker received it.
     pub at: Timestamp,
@@ -202,7 +204,7 @@ pub struct LogLine {
 }
 
 /// Where a line was written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     /// Standard output.

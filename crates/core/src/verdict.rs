@@ -4,6 +4,7 @@
 //! each time; where that fails there is nothing to compute, and the answer is [`Verdict::unavailable`].
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::Timestamp;
 use crate::config::server::{Checks, NoCi};
@@ -25,7 +26,7 @@ pub use facts::{
 pub const UNREAD_WORKFLOW_RUNS: &str = "workflow runs";
 
 /// The gate's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     /// In one word.
     pub verdict: VerdictKind,
@@ -36,7 +37,7 @@ pub struct Verdict {
 /// The four answers, from the best to the worst: of several items the worst decides. So what could not be read outweighs
 /// what is known to be red (it is asked again and may turn out better or worse), red outweighs what is still to come, and
 /// green is only what nothing speaks against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VerdictKind {
     /// Allowed.
@@ -50,7 +51,7 @@ pub enum VerdictKind {
 }
 
 /// One thing that the verdict looked at.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Item {
     /// The check's or status' name.
     pub name: String,

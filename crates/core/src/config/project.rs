@@ -11,6 +11,7 @@ mod sandbox;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::ConfigError;
 use crate::gateway::{Hold, Route};
@@ -218,7 +219,7 @@ pub enum HostSelector {
 }
 
 /// When a task is healthy, and how often that is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// What is asked.
     pub check: HealthCheck,
@@ -231,7 +232,7 @@ pub struct Health {
 }
 
 /// What is asked of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthCheck {
     /// A 2xx answer to `GET` of this path, through the gateway.
@@ -247,7 +248,7 @@ pub enum HealthCheck {
 }
 
 /// How a task ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stop {
     /// `SIGTERM` and its like.
     pub signal: String,
@@ -258,7 +259,7 @@ pub struct Stop {
 }
 
 /// What a task may use; `None` is no limit but the host's.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Resources {
     /// At the most.
     pub memory: Option<Memory>,
@@ -267,7 +268,7 @@ pub struct Resources {
 }
 
 /// A mount, `name:/path` or `/host/path:/path`, with `:ro` where it is read-only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Volume {
     /// A volume's name, or an absolute path on the host.
     pub source: String,

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::config::{ConfigError, HostSelector};
 use crate::names::{HostName, ProjectName, RepositoryId, StageName};
@@ -304,7 +305,7 @@ pub struct StagePolicy {
 }
 
 /// What starts a deployment by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerKind {
     /// A pull request merged into the branch.

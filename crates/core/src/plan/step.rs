@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::Health;
 use crate::deployment::FailureCode;
@@ -13,7 +14,7 @@ use crate::quantity::Duration;
 use crate::task::{HostTask, Image, TaskSpec};
 
 /// One line of the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Step {
     /// The images are on their hosts.
@@ -85,7 +86,7 @@ pub enum Step {
 }
 
 /// The steps' names, as people read them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
     /// Is this commit allowed to run here?
@@ -133,7 +134,7 @@ impl fmt::Display for StepKind {
 }
 
 /// An image that a host needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostImage {
     /// Where.
     pub host: HostName,
@@ -145,7 +146,7 @@ pub struct HostImage {
 }
 
 /// A container whose health the engine waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskHealthCheck {
     /// Which.
     pub task: HostTask,
@@ -154,7 +155,7 @@ pub struct TaskHealthCheck {
 }
 
 /// A container to retire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RetiredTask {
     /// Which.
     pub task: HostTask,
@@ -174,7 +175,7 @@ const fn should_run() -> bool {
 }
 
 /// What one gateway shall know of one app; targets by container name, since addresses are known only once they run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostService {
     /// Whose gateway.
     pub host: HostName,
@@ -222,7 +223,7 @@ impl HostService {
 }
 
 /// A service to take from a gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnroutedService {
     /// Whose gateway.
     pub host: HostName,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Volume;
 use crate::config::reader::{ConfigItem, Table, absolute_path, ulimit};
@@ -60,7 +61,7 @@ const CAPABILITIES: [&str; 41] = [
 ];
 
 /// What surrounds a process. Its default is that of a role which says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Sandbox {
     /// `name`, `1000` or `1000:1000`; `None`: the image's own.
@@ -92,7 +93,7 @@ pub struct Sandbox {
 }
 
 /// A folder in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tmpfs {
     /// An absolute path in the container.
     pub target: String,
@@ -101,7 +102,7 @@ pub struct Tmpfs {
 }
 
 /// One of the kernel's bounds of a process; -1 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ulimit {
     /// What holds at first.
     pub soft: i64,
@@ -110,7 +111,7 @@ pub struct Ulimit {
 }
 
 /// How much of a container's output the engine keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogBound {
     /// Of one file.
     pub max_size: Memory,

@@ -1,0 +1,136 @@
+//! Stages: `S`, `S/plan`, `S/hold`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::deployments::{DeploymentView, GateOverride};
+use super::hosts::SilentHost;
+use super::locks::LockView;
+use super::tasks::TaskView;
+use crate::config::TriggerKind;
+use crate::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber, StageName};
+use crate::plan::Plan;
+
+/// `GET S`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StageView {
+    /// The project.
+    pub project: ProjectName,
+    /// The stage.
+    pub stage: StageName,
+    /// What the server's file says of it.
+    #[serde(default)]
+    pub policy: PolicyView,
+    /// By app.
+    pub apps: BTreeMap<AppName, AppView>,
+    /// What a rollback that names nothing leads to: what the last deployment took the place of, of its apps only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rollback: BTreeMap<AppName, ReleaseNumber>,
+    /// What its branch wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<WantedView>,
+    /// The deployment that runs now, or waits.
+    #[serde(default)]
+    pub deployment: Option<DeploymentView>,
+    /// Who works on it.
+    #[serde(default)]
+    pub lease: Option<LeaseView>,
+    /// A person's lock.
+    #[serde(default)]
+    pub lock: Option<LockView>,
+    /// What a rollback left.
+    #[serde(default)]
+    pub hold: Option<HoldView>,
+    /// What could not be looked at, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The same for programs: who does not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent_hosts: Vec<SilentHost>,
+}
+
+/// What a stage's branch wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WantedView {
+    /// The commit.
+    pub commit: CommitSha,
+    /// Who or what made the branch want it.
+    pub requested_by: String,
+    /// Why it cannot even be asked for: of which app no release is registered, and whether a job may be building it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// What the server's file says of a stage, as far as its clients must know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyView {
+    /// The branch whose commits are deployed.
+    pub branch: String,
+    /// What starts a deployment by itself; empty: only people do.
+    pub deploy_on: Vec<TriggerKind>,
+    /// Whether it is one for users.
+    #[serde(default)]
+    pub production: bool,
+}
+
+/// An app on a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AppView {
+    /// What it serves.
+    pub active: Option<ReleaseNumber>,
+    /// The commit of it.
+    #[serde(default)]
+    pub active_commit: Option<CommitSha>,
+    /// What the branch wants.
+    #[serde(default)]
+    pub wanted_commit: Option<CommitSha>,
+    /// What a rollback of this app alone leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ReleaseNumber>,
+    /// The newest release there is.
+    #[serde(default)]
+    pub latest: Option<ReleaseNumber>,
+    /// How many tasks there should be.
+    pub desired_tasks: u32,
+    /// Where it is reached.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// What runs, and what ended not long ago.
+    pub tasks: Vec<TaskView>,
+}
+
+/// A machine's claim on a stage while it works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeaseView {
+    /// For which deployment.
+    pub deployment: DeploymentId,
+    /// Ends by itself then.
+    pub expires_at: Timestamp,
+}
+
+/// What a rollback left: automatic deployments wait until it is lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HoldView {
+    /// The rollback.
+    pub deployment: DeploymentId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// `POST S/plan`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PlanView {
+    /// The steps, for people.
+    pub lines: Vec<String>,
+    /// Who would let it pass whatever its gate would say, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate_override: Option<GateOverride>,
+    /// The same for programs.
+    pub plan: Plan,
+    /// Which hosts did not answer, and what was planned with instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
