@@ -15,6 +15,7 @@ mod data_folder;
 mod deliveries;
 mod demo;
 mod deploy;
+mod description;
 mod docker_restart;
 mod docs;
 mod events;

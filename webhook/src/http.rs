@@ -3,9 +3,11 @@
 mod act;
 pub(crate) mod audience;
 mod auth;
+mod choice;
 mod compatibility;
 mod delivery_body;
 mod deployments;
+mod description;
 mod error;
 mod extract;
 mod hosts;
@@ -27,8 +29,10 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, State};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use tower_http::trace::TraceLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::gate::Gate;
 use crate::github::oidc::Issuer;
@@ -81,30 +85,37 @@ pub(crate) fn router(http: Http) -> Router {
         .with_state(http)
 }
 
+/// The API, with its description.
 fn api() -> Router<Http> {
-    const S: &str = "/projects/{owner}/{repository}/stages/{stage}";
-    let below = |path: &str| format!("{S}{path}");
-    Router::new()
-        .route("/auth/oidc", post(sign_in::create))
-        .route("/hosts", get(hosts::list))
-        .route(S, get(stages::show))
-        .route(&below("/gate"), get(stages::gate))
-        .route(&below("/plan"), post(stages::plan))
-        .route(&below("/lock"), get(locks::show).put(locks::take).delete(locks::release))
-        .route(&below("/hold"), delete(stages::lift_hold))
-        .route(&below("/apps/{app}/releases"), get(releases::list).post(releases::create))
-        .route(&below("/deployments"), get(deployments::list).post(deployments::create))
-        .route("/deployments/{id}", get(deployments::show))
-        .route("/deployments/{id}/events", get(deployments::events))
-        .route("/deployments/{id}/log", get(deployments::log))
-        .route("/deployments/{id}/cancel", post(deployments::cancel))
-        .route(&below("/tasks"), get(tasks::list).post(tasks::create))
-        .route(&below("/stale"), get(stale::list).delete(stale::stop))
-        .route("/tasks/{id}/log", get(tasks::log))
-        .route("/tasks/{id}/stop", post(tasks::stop))
-        // Above: for clients of every version. Below: for those that understand this service.
+    let (router, description) = OpenApiRouter::with_openapi(description::begin())
+        .routes(routes!(sign_in::create))
+        .routes(routes!(hosts::list))
+        .nest("/projects/{owner}/{repository}/stages/{stage}", stage())
+        .routes(routes!(deployments::show))
+        .routes(routes!(deployments::events))
+        .routes(routes!(deployments::log))
+        .routes(routes!(deployments::cancel))
+        .routes(routes!(tasks::log))
+        .routes(routes!(tasks::stop))
+        // Below: for clients of every version. Above: for those that understand this service.
         .layer(middleware::from_fn(compatibility::check))
-        .route("/version", get(hosts::version))
+        .routes(routes!(hosts::version))
+        .split_for_parts();
+    let description = description::finish(description);
+    router.route("/openapi.json", get(async move || description::answer(description.clone())))
+}
+
+fn stage() -> OpenApiRouter<Http> {
+    OpenApiRouter::new()
+        .routes(routes!(stages::show))
+        .routes(routes!(stages::gate))
+        .routes(routes!(stages::plan))
+        .routes(routes!(locks::show, locks::take, locks::release))
+        .routes(routes!(stages::lift_hold))
+        .routes(routes!(releases::list, releases::create))
+        .routes(routes!(deployments::list, deployments::create))
+        .routes(routes!(tasks::list, tasks::create))
+        .routes(routes!(stale::list, stale::stop))
 }
 
 /// Ready to take deliveries: what is written reaches the disk.

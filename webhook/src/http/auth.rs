@@ -4,8 +4,11 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use windlass_core::api::{Scope, TokenView};
 use windlass_core::config::JobMay;
+use windlass_core::names::StageName;
 use windlass_core::stage::Stage;
 
 use super::Http;
@@ -149,6 +152,21 @@ impl FromRequestParts<Http> for Actor {
     }
 }
 
+/// How a path names a stage.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct StagePath {
+    /// The account or organisation that has the repository.
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,100}$", min_length = 1)]
+    owner: String,
+    /// The repository's own name.
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,100}$", min_length = 1)]
+    repository: String,
+    /// The stage's name.
+    #[param(value_type = StageName)]
+    stage: String,
+}
+
 /// The stage that a path names, which the server's file must know.
 #[derive(Debug)]
 pub(crate) struct NamedStage(pub(crate) Stage);
@@ -157,13 +175,7 @@ impl FromRequestParts<Http> for NamedStage {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, http: &Http) -> Result<Self, ApiError> {
-        #[derive(serde::Deserialize)]
-        struct Names {
-            owner: String,
-            repository: String,
-            stage: String,
-        }
-        let names = Path::<Names>::from_request_parts(parts, http).await.map_err(|error| bad_path(&error))?;
+        let names = Path::<StagePath>::from_request_parts(parts, http).await.map_err(|error| bad_path(&error))?;
         let parse_error = |error: windlass_core::names::InvalidName| bad_path(&error);
         let service = &http.service;
         let project = format!("{}/{}", names.owner, names.repository).parse().map_err(parse_error)?;

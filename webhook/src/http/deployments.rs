@@ -1,6 +1,5 @@
 //! Deployments: ask for one, look at it, follow it, cancel it.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -11,15 +10,15 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::Stream;
 use serde::Deserialize;
-use windlass_core::api::{DeploymentView, MessageBody, NewDeployment, Page};
-use windlass_core::names::{AppName, CommitSha, DeploymentId, ReleaseNumber};
+use utoipa::IntoParams;
+use windlass_core::api::{DeploymentMessage, DeploymentView, MessageBody, NewDeployment, Page};
+use windlass_core::names::DeploymentId;
 use windlass_core::plain::plain;
-use windlass_core::plan::DeploymentKind;
-use windlass_core::stage::Stage;
 use windlass_listen::Peer;
 
 use super::act::Act;
-use super::auth::{Actor, NamedStage};
+use super::auth::{Actor, NamedStage, StagePath};
+use super::choice::{check_reason, chosen_releases, newest_commit, nothing_to};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Events, Followed};
@@ -34,12 +33,35 @@ use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Requested;
 use crate::tell::view;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
+    /// What the page before said is `next`.
+    #[param(nullable = false)]
     cursor: Option<u64>,
+    /// As many at the most, up to 100; 30 where it is left out.
+    #[param(nullable = false)]
     limit: Option<u32>,
 }
 
+/// Asks for a deployment, a rollback or a redeploy
+#[utoipa::path(
+    post,
+    path = "/deployments",
+    tag = "deployments",
+    operation_id = "create_deployment",
+    params(StagePath),
+    request_body = NewDeployment,
+    responses(
+        (status = ACCEPTED, description = "It waits for its gate, a lock, or its turn", body = DeploymentView),
+        (status = NOT_FOUND, description = "`release_unknown`, or `stage_unknown`"),
+        (status = CONFLICT, description = "`nothing_to_deploy`: there is no such release"),
+        (
+            status = UNPROCESSABLE_ENTITY,
+            description = "`reason_required`, `reason_too_long` or `override_not_possible`: nothing is deployed",
+        ),
+    ),
+)]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     State(gate): State<Arc<Gate>>,
@@ -74,53 +96,6 @@ pub(crate) async fn create(
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
-/// As long as a reason may be, in characters: it is shown in one line.
-const LONGEST_REASON: usize = 500;
-
-/// Somebody has to answer for a gate that is not asked.
-pub(super) fn check_reason(new: &NewDeployment) -> Result<(), ApiError> {
-    let refused = |code, title: String| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, title);
-    let reason = new.reason.as_deref().unwrap_or_default();
-    if reason.chars().count() > LONGEST_REASON {
-        let title = format!("the reason is longer than {LONGEST_REASON} characters");
-        return Err(refused("reason_too_long", title).hint("say it in a sentence, and link to the rest"));
-    }
-    if !new.override_gate {
-        return Ok(());
-    }
-    if reason.trim().is_empty() {
-        let title = "overriding the gate takes a reason".to_owned();
-        return Err(
-            refused("reason_required", title).hint("say it with --reason: it is shown wherever the deployment is")
-        );
-    }
-    if new.kind != DeploymentKind::Deploy {
-        let title = format!("the gate of a {} is not overridden: what has served goes past it anyway", new.kind);
-        return Err(refused("override_not_possible", title).hint("leave it out"));
-    }
-    Ok(())
-}
-
-/// The newest of the commits that they were built from: the one that GitHub is told of.
-async fn newest_commit(
-    service: &Service,
-    gate: &Gate,
-    stage: &Stage,
-    releases: &BTreeMap<AppName, ReleaseNumber>,
-) -> Result<Option<CommitSha>, ApiError> {
-    let mut found = Vec::new();
-    for (name, number) in releases {
-        found.push(service.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?);
-    }
-    found.sort_by_key(|release| (release.created_at, release.number));
-    let mut commits: Vec<CommitSha> = Vec::new();
-    for release in found {
-        commits.retain(|commit| *commit != release.commit);
-        commits.push(release.commit);
-    }
-    Ok(gate.newest(&stage.project, &commits).await)
-}
-
 fn source_of(actor: &Actor) -> Source {
     match actor.job() {
         Some(job) if !job.session.is_by_hand() => Source::Job,
@@ -128,71 +103,15 @@ fn source_of(actor: &Actor) -> Source {
     }
 }
 
-/// The releases that were asked for; where none were, what the kind of deployment means by itself.
-pub(super) async fn chosen_releases(
-    service: &Service,
-    stage: &Stage,
-    new: &NewDeployment,
-) -> Result<BTreeMap<AppName, ReleaseNumber>, ApiError> {
-    let mut releases = new.releases.clone();
-    for (name, number) in &releases {
-        service.store.release(stage, name, *number).await?.ok_or_else(|| unknown_release(name, *number))?;
-    }
-    if releases.is_empty() {
-        releases = match (new.kind, &new.app) {
-            (DeploymentKind::Rollback, None) => service.store.way_back(stage).await?.of_all(),
-            (kind, only) => {
-                let meant = |name: &AppName| only.as_ref().is_none_or(|only| only == name);
-                let names = service.store.apps(stage).await?.into_iter().filter(meant);
-                meant_by(service, stage, kind, names).await?
-            }
-        };
-    }
-    if releases.is_empty() {
-        return Err(nothing_to(new.kind, stage));
-    }
-    Ok(releases)
-}
-
-async fn meant_by(
-    service: &Service,
-    stage: &Stage,
-    kind: DeploymentKind,
-    names: impl Iterator<Item = AppName>,
-) -> Result<BTreeMap<AppName, ReleaseNumber>, StoreError> {
-    let active = service.store.active_releases(stage).await?;
-    let back = service.store.way_back(stage).await?;
-    let mut releases = BTreeMap::new();
-    for name in names {
-        let number = match kind {
-            DeploymentKind::Deploy => {
-                service.store.releases(stage, &name, None, 1).await?.first().map(|release| release.number)
-            }
-            DeploymentKind::Rollback => back.of_app(&name),
-            DeploymentKind::Redeploy => active.iter().find(|active| active.app == name).map(|active| active.release),
-        };
-        releases.extend(number.map(|number| (name, number)));
-    }
-    Ok(releases)
-}
-
-fn nothing_to(kind: DeploymentKind, stage: &Stage) -> ApiError {
-    let (title, hint) = match kind {
-        DeploymentKind::Deploy => (format!("{stage} has no release"), "register one first: `windlass release create`"),
-        DeploymentKind::Rollback => (
-            format!("{stage} has no earlier release to go back to: what its last deployment made active was the first"),
-            "name an app with --app, or a release: `windlass release list` shows what there is",
-        ),
-        DeploymentKind::Redeploy => (format!("{stage} serves no release"), "deploy one first: `windlass deploy`"),
-    };
-    ApiError::new(StatusCode::CONFLICT, "nothing_to_deploy", title).hint(hint)
-}
-
-pub(super) fn unknown_release(app: &AppName, number: ReleaseNumber) -> ApiError {
-    ApiError::not_found("release_unknown", format!("app {app} has no release {number} on this stage"))
-        .hint("`windlass release list` shows what there is")
-}
-
+/// Lists a stage's deployments, the newest first
+#[utoipa::path(
+    get,
+    path = "/deployments",
+    tag = "deployments",
+    operation_id = "list_deployments",
+    params(StagePath, PageQuery),
+    responses((status = OK, description = "One page of them", body = Page<DeploymentView>)),
+)]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -211,6 +130,15 @@ pub(crate) async fn list(
     Ok(Json(Page { items, next }))
 }
 
+/// Shows a deployment
+#[utoipa::path(
+    get,
+    path = "/deployments/{id}",
+    tag = "deployments",
+    operation_id = "show_deployment",
+    params(("id" = DeploymentId, Path)),
+    responses((status = OK, description = "How it stands, or ended", body = DeploymentView)),
+)]
 pub(crate) async fn show(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -221,6 +149,20 @@ pub(crate) async fn show(
     Ok(Json(view::deployment_view(&service, &deployment).await?))
 }
 
+/// Follows a deployment until its end
+///
+/// Server-sent events, each a `DeploymentMessage` in JSON: what was, then what comes.
+#[utoipa::path(
+    get,
+    path = "/deployments/{id}/events",
+    tag = "deployments",
+    operation_id = "follow_deployment",
+    params(
+        ("id" = DeploymentId, Path),
+        ("last-event-id" = inline(Option<u64>), Header, description = "Only what came after the message of this `seq`"),
+    ),
+    responses((status = OK, description = "What happens", body = DeploymentMessage, content_type = "text/event-stream")),
+)]
 pub(crate) async fn events(
     State(http): State<Http>,
     actor: Actor,
@@ -256,7 +198,15 @@ pub(crate) async fn page_events(
     Ok(stream::follow(service, readings, Followed::Deployment(deployment.id), after, place))
 }
 
-/// The whole log so far, as text.
+/// Shows a deployment's whole log so far, as text
+#[utoipa::path(
+    get,
+    path = "/deployments/{id}/log",
+    tag = "deployments",
+    operation_id = "show_deployment_log",
+    params(("id" = DeploymentId, Path)),
+    responses((status = OK, description = "A line each", body = String, content_type = "text/plain; charset=utf-8")),
+)]
 pub(crate) async fn log(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -294,13 +244,28 @@ pub(crate) async fn as_text(
     Ok((headers, axum::body::Body::from_stream(pieces)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CancelQuery {
     /// `false`: what has moved its traffic stays. A job may have a person's token, and its end is no wish of theirs.
+    #[param(nullable = false)]
     back: Option<bool>,
 }
 
-/// Before the switch the deployment is undone. In its watch a person takes it back; a job's end is no reason to.
+/// Cancels a deployment
+///
+/// Before the switch it is undone. In its watch a person takes it back; a job's end is no reason to.
+#[utoipa::path(
+    post,
+    path = "/deployments/{id}/cancel",
+    tag = "deployments",
+    operation_id = "cancel_deployment",
+    params(("id" = DeploymentId, Path), CancelQuery),
+    responses(
+        (status = ACCEPTED, description = "It will end", body = DeploymentView),
+        (status = CONFLICT, description = "`already_ended` or `too_late`: it goes on, or has ended"),
+    ),
+)]
 pub(crate) async fn cancel(
     State(service): State<Arc<Service>>,
     actor: Actor,

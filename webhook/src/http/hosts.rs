@@ -12,10 +12,29 @@ use super::error::ApiError;
 use crate::service::Service;
 use crate::sight::Seen;
 
+/// Says which version the service has
+///
+/// It answers clients of every version, with a token or without.
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "hosts",
+    operation_id = "show_version",
+    security(()),
+    responses((status = OK, description = "The service's version", body = Version)),
+)]
 pub(crate) async fn version() -> Json<Version> {
     Json(Version { version: env!("CARGO_PKG_VERSION").to_owned() })
 }
 
+/// Lists the hosts, and whether they answer
+#[utoipa::path(
+    get,
+    path = "/hosts",
+    tag = "hosts",
+    operation_id = "list_hosts",
+    responses((status = OK, description = "All hosts of the server's file", body = Vec<HostView>)),
+)]
 pub(crate) async fn list(State(service): State<Arc<Service>>, actor: Actor) -> Result<Json<Vec<HostView>>, ApiError> {
     actor.may_anywhere(Scope::Read)?;
     let hosts = service.settings.server.hosts.iter().map(|(name, config)| {

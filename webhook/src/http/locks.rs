@@ -10,12 +10,24 @@ use windlass_core::api::{LockView, NewLock, ShownLock};
 use windlass_core::stage::Stage;
 
 use super::act::Act;
-use super::auth::{Actor, NamedStage};
+use super::auth::{Actor, NamedStage, StagePath};
 use super::error::ApiError;
 use super::extract::Body;
 use crate::service::Service;
 use crate::store::locks::{Condition, Refused, StoredLock};
 
+/// Shows who has locked a stage
+#[utoipa::path(
+    get,
+    path = "/lock",
+    tag = "locks",
+    operation_id = "show_lock",
+    params(StagePath),
+    responses(
+        (status = OK, description = "The lock", body = ShownLock, headers(("etag" = String, description = "By which only this lock is changed"))),
+        (status = NOT_FOUND, description = "`no_lock`: nobody has locked it, or `stage_unknown`"),
+    ),
+)]
 pub(crate) async fn show(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -28,6 +40,24 @@ pub(crate) async fn show(
     }
 }
 
+/// Locks a stage
+#[utoipa::path(
+    put,
+    path = "/lock",
+    tag = "locks",
+    operation_id = "take_lock",
+    params(
+        StagePath,
+        ("if-none-match" = inline(Option<String>), Header, description = "`*`: only if nobody has locked it"),
+        ("if-match" = inline(Option<String>), Header, description = "The `ETag` of the lock whose place it takes"),
+    ),
+    request_body = NewLock,
+    responses(
+        (status = OK, description = "The stage is locked", body = ShownLock, headers(("etag" = String, description = "By which only this lock is changed"))),
+        (status = PRECONDITION_FAILED, description = "`lock_changed`: the lock is not the one that was read"),
+        (status = PRECONDITION_REQUIRED, description = "`lock_unread`: another's lock takes `if-match`"),
+    ),
+)]
 pub(crate) async fn take(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -43,6 +73,23 @@ pub(crate) async fn take(
     }
 }
 
+/// Releases a stage's lock
+#[utoipa::path(
+    delete,
+    path = "/lock",
+    tag = "locks",
+    operation_id = "release_lock",
+    params(
+        StagePath,
+        ("if-match" = inline(Option<String>), Header, description = "The `ETag` of the lock that is meant"),
+    ),
+    responses(
+        (status = NO_CONTENT, description = "The stage is not locked any more"),
+        (status = NOT_FOUND, description = "`no_lock`: nobody has locked it, or `stage_unknown`"),
+        (status = PRECONDITION_FAILED, description = "`lock_changed`: the lock is not the one that was read"),
+        (status = PRECONDITION_REQUIRED, description = "`lock_unread`: another's lock takes `if-match`"),
+    ),
+)]
 pub(crate) async fn release(
     State(service): State<Arc<Service>>,
     actor: Actor,

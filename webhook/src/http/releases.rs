@@ -7,32 +7,61 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use utoipa::IntoParams;
 use windlass_core::api::{NewRelease, Page, Release};
 use windlass_core::config::{ProjectFile, located};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 use windlass_core::stage::Stage;
 
 use super::act::Act;
-use super::auth::{Actor, NamedStage};
+use super::auth::{Actor, NamedStage, StagePath};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use crate::service::Service;
 use crate::store::releases::Registration;
 use crate::store::sessions::Session;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(crate) struct AppPath {
+    /// The app's name; `default` where the project has one without a name.
     app: AppName,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ReleasesQuery {
+    /// What the page before said is `next`.
+    #[param(nullable = false)]
     cursor: Option<ReleaseNumber>,
+    /// As many at the most, up to 100; 30 where it is left out.
+    #[param(nullable = false)]
     limit: Option<u32>,
+    #[param(nullable = false)]
     /// Only the newest release of this commit.
     commit: Option<CommitSha>,
 }
 
+/// Registers a release
+///
+/// The same commit again is the same release, unless `rebuild` asks for a new number.
+#[utoipa::path(
+    post,
+    path = "/apps/{app}/releases",
+    tag = "releases",
+    operation_id = "create_release",
+    params(StagePath, AppPath),
+    request_body = NewRelease,
+    responses(
+        (status = CREATED, description = "It is registered", body = Release),
+        (status = OK, description = "It was registered before", body = Release),
+        (status = CONFLICT, description = "`digest_conflict`: the commit is registered with another image"),
+        (
+            status = UNPROCESSABLE_ENTITY,
+            description = "`config_invalid`, `policy_refused` or `uncommitted_changes`: nothing is registered",
+        ),
+    ),
+)]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -120,6 +149,15 @@ fn check_file(service: &Service, stage: &Stage, name: &AppName, new: &NewRelease
     Ok(())
 }
 
+/// Lists an app's releases, the newest first
+#[utoipa::path(
+    get,
+    path = "/apps/{app}/releases",
+    tag = "releases",
+    operation_id = "list_releases",
+    params(StagePath, AppPath, ReleasesQuery),
+    responses((status = OK, description = "One page of them", body = Page<Release>)),
+)]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     actor: Actor,

@@ -24,6 +24,24 @@ use crate::store::sessions::{Exchange, Session};
 /// As long as a job on a runner of GitHub's may take.
 const LASTS: SignedDuration = SignedDuration::from_hours(6);
 
+/// Signs a job in
+///
+/// Exchanges the token that GitHub gives to a job, once, for one that is good for one stage until the job must have ended.
+#[utoipa::path(
+    post,
+    path = "/auth/oidc",
+    tag = "sign-in",
+    operation_id = "sign_in",
+    security(()),
+    request_body = SignIn,
+    responses(
+        (status = OK, description = "The job has signed in", body = SignedIn),
+        (status = UNAUTHORIZED, description = "`unauthenticated`: GitHub's token is not accepted, or was exchanged before"),
+        (status = FORBIDDEN, description = "`policy_refused`: the stage's policy does not let this job in"),
+        (status = NOT_FOUND, description = "`stage_unknown`: the server has no such stage"),
+        (status = SERVICE_UNAVAILABLE, description = "`oidc_unavailable` or `repository_unknown`: GitHub does not answer"),
+    ),
+)]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     State(issuer): State<Arc<Issuer>>,

@@ -6,14 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 use windlass_core::api::{GateOverride, NewDeployment, PlanView, StageView};
 use windlass_core::names::{CommitSha, DeploymentId};
 use windlass_core::plan::StepKind;
 use windlass_core::verdict::Verdict;
 
 use super::act::Act;
-use super::auth::{Actor, NamedStage};
-use super::deployments::{check_reason, chosen_releases};
+use super::auth::{Actor, NamedStage, StagePath};
+use super::choice::{check_reason, chosen_releases};
 use super::error::ApiError;
 use super::extract::{Body, Query};
 use crate::deploy::planning::{self, Intent};
@@ -21,11 +22,22 @@ use crate::gate::Gate;
 use crate::http::views;
 use crate::service::Service;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct GateQuery {
+    /// The whole SHA.
     commit: CommitSha,
 }
 
+/// Shows what a stage serves, and what is under way
+#[utoipa::path(
+    get,
+    path = "",
+    tag = "stages",
+    operation_id = "show_stage",
+    params(StagePath),
+    responses((status = OK, description = "How it stands", body = StageView)),
+)]
 pub(crate) async fn show(
     State(service): State<Arc<Service>>,
     State(gate): State<Arc<Gate>>,
@@ -36,6 +48,15 @@ pub(crate) async fn show(
     Ok(Json(views::stage_view(&service, &gate, &stage).await?))
 }
 
+/// Asks whether a commit may run on the stage
+#[utoipa::path(
+    get,
+    path = "/gate",
+    tag = "stages",
+    operation_id = "show_verdict",
+    params(StagePath, GateQuery),
+    responses((status = OK, description = "The verdict, with all that it looked at", body = Verdict)),
+)]
 pub(crate) async fn gate(
     State(gate): State<Arc<Gate>>,
     actor: Actor,
@@ -46,7 +67,23 @@ pub(crate) async fn gate(
     Ok(Json(gate.verdict_for_people(&stage, &query.commit).await?))
 }
 
-/// Nothing of it is stored: the next deployment plans afresh.
+/// Shows what a deployment would do
+///
+/// Nothing of it is stored: the deployment itself plans afresh.
+#[utoipa::path(
+    post,
+    path = "/plan",
+    tag = "stages",
+    operation_id = "plan_deployment",
+    params(StagePath),
+    request_body = NewDeployment,
+    responses(
+        (status = OK, description = "The steps", body = PlanView),
+        (status = NOT_FOUND, description = "`release_unknown`, or `stage_unknown`"),
+        (status = CONFLICT, description = "`nothing_to_deploy`: there is no such release"),
+        (status = UNPROCESSABLE_ENTITY, description = "It cannot be planned: the code is that of the failure it would have"),
+    ),
+)]
 pub(crate) async fn plan(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -71,6 +108,18 @@ pub(crate) async fn plan(
     Ok(Json(PlanView { lines, gate_override, plan, warnings }))
 }
 
+/// Lets commits deploy by themselves again after a rollback
+#[utoipa::path(
+    delete,
+    path = "/hold",
+    tag = "stages",
+    operation_id = "lift_hold",
+    params(StagePath),
+    responses(
+        (status = NO_CONTENT, description = "The hold is lifted"),
+        (status = NOT_FOUND, description = "`no_hold`: nothing holds the stage, or `stage_unknown`"),
+    ),
+)]
 pub(crate) async fn lift_hold(
     State(service): State<Arc<Service>>,
     actor: Actor,

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use utoipa::IntoParams;
 use windlass_core::api::StaleTasks;
 use windlass_core::deployment::DeploymentState;
 use windlass_core::labels::Kind;
@@ -15,7 +16,7 @@ use windlass_core::names::AppName;
 use windlass_core::stage::Stage;
 
 use super::act::Act;
-use super::auth::{Actor, NamedStage};
+use super::auth::{Actor, NamedStage, StagePath};
 use super::error::ApiError;
 use super::extract::Query;
 use crate::at_work::{Claim, Piece};
@@ -30,12 +31,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries to claim it.
 const AGAIN: Duration = Duration::from_millis(100);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct StaleQuery {
     /// Only of this app.
+    #[param(nullable = false)]
     app: Option<AppName>,
 }
 
+/// Lists containers that no deployment accounts for
+#[utoipa::path(
+    get,
+    path = "/stale",
+    tag = "tasks",
+    operation_id = "list_stale_tasks",
+    params(StagePath, StaleQuery),
+    responses((status = OK, description = "Them", body = StaleTasks)),
+)]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -47,7 +59,18 @@ pub(crate) async fn list(
     Ok(Json(shown(&service, &stage, found).await?))
 }
 
-/// Answers what is gone now.
+/// Stops and removes containers that no deployment accounts for
+#[utoipa::path(
+    delete,
+    path = "/stale",
+    tag = "tasks",
+    operation_id = "stop_stale_tasks",
+    params(StagePath, StaleQuery),
+    responses(
+        (status = OK, description = "Those that are gone", body = StaleTasks),
+        (status = CONFLICT, description = "`stage_busy`: a deployment works on the stage at this moment"),
+    ),
+)]
 pub(crate) async fn stop(
     State(service): State<Arc<Service>>,
     actor: Actor,

@@ -24,7 +24,7 @@ use windlass_engine::LogOptions;
 
 use super::KEEP_ALIVE;
 use super::act::Act;
-use super::auth::{Actor, NamedStage};
+use super::auth::{Actor, NamedStage, StagePath};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Followed};
@@ -40,6 +40,22 @@ use crate::sight::PATIENCE;
 use crate::store::audit::Deed;
 use crate::store::tasks::OneOffTask;
 
+/// Runs a command in a release's image, once
+#[utoipa::path(
+    post,
+    path = "/tasks",
+    tag = "tasks",
+    operation_id = "create_task",
+    params(StagePath),
+    request_body = NewTask,
+    responses(
+        (status = ACCEPTED, description = "It starts", body = StartedTask),
+        (status = NOT_FOUND, description = "`release_unknown`, `app_unknown` or `stage_unknown`"),
+        (status = CONFLICT, description = "`no_release`: the app serves none, and none is named"),
+        (status = UNPROCESSABLE_ENTITY, description = "`no_command`, `invalid_request` or `policy_refused`: nothing is run"),
+        (status = SERVICE_UNAVAILABLE, description = "`host_unreachable`, or `store_unavailable`"),
+    ),
+)]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
     State(gate): State<Arc<Gate>>,
@@ -56,7 +72,7 @@ pub(crate) async fn create(
     })?;
     if let Some(job) = actor.job() {
         let known = service.store.release(&stage, &new.app, release).await?;
-        let commit = known.ok_or_else(|| super::deployments::unknown_release(&new.app, release))?.commit;
+        let commit = known.ok_or_else(|| super::choice::unknown_release(&new.app, release))?.commit;
         if let Some(why) = gate.keeps_job_from(&stage, &commit, &job.session).await? {
             let title = format!("a job may not run a task of release {release}: {why}");
             return Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title)
@@ -121,6 +137,20 @@ fn check_command(command: &[String]) -> Result<(), ApiError> {
     wrong.map_or(Ok(()), |why| Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", why)))
 }
 
+/// Lists what runs on a stage, and what ended not long ago
+#[utoipa::path(
+    get,
+    path = "/tasks",
+    tag = "tasks",
+    operation_id = "list_tasks",
+    params(StagePath),
+    responses((
+        status = OK,
+        description = "Its tasks",
+        body = Vec<TaskView>,
+        headers(("windlass-silent-hosts" = String, description = "A host that does not answer; once for each")),
+    )),
+)]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     actor: Actor,
@@ -211,6 +241,24 @@ fn check_own(actor: &Actor, found: &FoundTask) -> Result<(), ApiError> {
     }
 }
 
+/// Shows what a task wrote, and follows it
+///
+/// Server-sent events, each a `TaskMessage` in JSON.
+#[utoipa::path(
+    get,
+    path = "/tasks/{id}/log",
+    tag = "tasks",
+    operation_id = "follow_task",
+    params(
+        ("id" = String, Path, description = "A one-off task's id, a container's name, or the beginning of its id"),
+        LogQuery,
+        ("last-event-id" = inline(Option<u64>), Header, description = "Only what came after this event; one-off tasks only"),
+    ),
+    responses(
+        (status = OK, description = "What it wrote", body = TaskMessage, content_type = "text/event-stream"),
+        (status = SERVICE_UNAVAILABLE, description = "`host_unreachable`, `too_many_readers` or `store_unavailable`"),
+    ),
+)]
 pub(crate) async fn log(
     State(http): State<Http>,
     actor: Actor,
@@ -258,6 +306,19 @@ fn container_log(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
+/// Stops a one-off task
+#[utoipa::path(
+    post,
+    path = "/tasks/{id}/stop",
+    tag = "tasks",
+    operation_id = "stop_task",
+    params(("id" = String, Path, description = "The one-off task's id")),
+    responses(
+        (status = ACCEPTED, description = "It is asked to end"),
+        (status = CONFLICT, description = "`not_one_off`: it serves"),
+        (status = SERVICE_UNAVAILABLE, description = "`host_unreachable`, or `store_unavailable`"),
+    ),
+)]
 pub(crate) async fn stop(
     State(service): State<Arc<Service>>,
     actor: Actor,

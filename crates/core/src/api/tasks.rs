@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::deployment::Failure;
 use crate::names::{AppName, HostName, ReleaseNumber, RoleName, TaskId};
@@ -96,15 +96,18 @@ pub enum TaskMessage {
 }
 
 /// The query of `GET /tasks/{id}/log`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LogQuery {
     /// Keep the stream open for what is still to come.
     #[serde(default)]
     pub follow: bool,
     /// Only the last so many lines of what there is.
     #[serde(default)]
+    #[param(nullable = false)]
     pub lines: Option<u32>,
     /// Only what was written since.
     #[serde(default)]
+    #[param(nullable = false)]
     pub since: Option<Timestamp>,
 }
