@@ -10,7 +10,7 @@ use windlass_core::labels::Kind;
 use windlass_core::names::CommitSha;
 use windlass_core::report;
 use windlass_core::task::{TaskHealth, TaskStatus};
-use windlass_core::verdict::{Verdict, VerdictKind};
+use windlass_core::verdict::Verdict;
 
 use crate::cli::StatusArguments;
 use crate::error::{CommandError, Status};
@@ -181,18 +181,9 @@ fn show_verdict(verdict: &Verdict) -> Result<(), CommandError> {
     output::result(&format!("\n{BOLD}gate{BOLD:#} {}", theirs(&verdict.summary())))?;
     let mut table = Table::new(&["", "CHECK", "WHY"]);
     for item in &verdict.items {
-        table.row([word(item.state).to_owned(), item.title(), item.why.clone()]);
+        table.row([item.state.to_string(), item.title(), item.why.clone()]);
     }
     if table.is_empty() { Ok(()) } else { output::result(&table.to_string()) }
-}
-
-const fn word(state: VerdictKind) -> &'static str {
-    match state {
-        VerdictKind::Green => "green",
-        VerdictKind::Waiting => "waiting",
-        VerdictKind::Blocked => "blocked",
-        VerdictKind::Unavailable => "unavailable",
-    }
 }
 
 /// Who claims the stage, each with the way out.

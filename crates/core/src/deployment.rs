@@ -85,20 +85,21 @@ pub enum Event {
     },
 }
 
-/// What a deployment waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Wait {
-    /// CI has not said its last word, or GitHub cannot be asked.
-    Gate,
-    /// Another deployment of the stage runs.
-    Queue,
-    /// A person has locked the stage.
-    Lock,
-    /// A rollback holds the stage against automatic deployments.
-    Hold,
-    /// A host does not answer.
-    Host,
+crate::spelled! {
+    "snake_case",
+    /// What a deployment waits for.
+    pub enum Wait {
+        /// CI has not said its last word, or GitHub cannot be asked.
+        Gate,
+        /// Another deployment of the stage runs.
+        Queue,
+        /// A person has locked the stage.
+        Lock,
+        /// A rollback holds the stage against automatic deployments.
+        Hold,
+        /// A host does not answer.
+        Host,
+    }
 }
 
 /// Where a deployment stands. Only [`Deployment::apply`] changes it.

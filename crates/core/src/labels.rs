@@ -30,30 +30,18 @@ pub const GENERATION: &str = "windlass.generation";
 /// What it is for: see [`Kind`].
 pub const KIND: &str = "windlass.kind";
 
-/// What a container is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Serves, until a later deployment retires it.
-    Service,
-    /// Runs once and ends.
-    Task,
-    /// The HTTP front of a host.
-    Gateway,
-    /// What an app needs beside it.
-    Accessory,
-}
-
-impl Kind {
-    /// The label's value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Task => "task",
-            Self::Gateway => "gateway",
-            Self::Accessory => "accessory",
-        }
+crate::spelled! {
+    "lowercase",
+    /// What a container is for.
+    pub enum Kind {
+        /// Serves, until a later deployment retires it.
+        Service,
+        /// Runs once and ends.
+        Task,
+        /// The HTTP front of a host.
+        Gateway,
+        /// What an app needs beside it.
+        Accessory,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod report;
 mod schema;
 pub mod secrets;
 pub mod sign_in;
+pub mod spelling;
 pub mod stage;
 pub mod subnet;
 pub mod task;

@@ -10,36 +10,22 @@ use crate::names::{AppName, ReleaseNumber};
 use crate::plan::{DeploymentKind, Plan};
 use crate::report;
 
-/// GitHub's words for how a deployment stands: the `state` of a deployment status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GitHubState {
-    /// It waits.
-    Queued,
-    /// It runs.
-    InProgress,
-    /// It did what it should.
-    Success,
-    /// It did not.
-    Failure,
-    /// It was ended, by somebody or for lack of time.
-    Error,
-    /// It was followed by another, or superseded before it ran.
-    Inactive,
-}
-
-impl GitHubState {
-    /// As GitHub writes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::InProgress => "in_progress",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-            Self::Inactive => "inactive",
-        }
+crate::spelled! {
+    "snake_case",
+    /// GitHub's words for how a deployment stands: the `state` of a deployment status.
+    pub enum GitHubState {
+        /// It waits.
+        Queued,
+        /// It runs.
+        InProgress,
+        /// It did what it should.
+        Success,
+        /// It did not.
+        Failure,
+        /// It was ended, by somebody or for lack of time.
+        Error,
+        /// It was followed by another, or superseded before it ran.
+        Inactive,
     }
 }
 

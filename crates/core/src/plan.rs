@@ -11,10 +11,8 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 pub use desired::{
@@ -54,33 +52,16 @@ pub struct Plan {
     pub revert: Revert,
 }
 
-/// What a deployment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeploymentKind {
-    /// A release becomes active.
-    Deploy,
-    /// An older one does again: no migration, no verdict, and a hold after it.
-    Rollback,
-    /// The active one's tasks are replaced.
-    Redeploy,
-}
-
-impl DeploymentKind {
-    /// As written in the API and as GitHub's `task`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deploy => "deploy",
-            Self::Rollback => "rollback",
-            Self::Redeploy => "redeploy",
-        }
-    }
-}
-
-impl fmt::Display for DeploymentKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+crate::spelled! {
+    "snake_case",
+    /// What a deployment is.
+    pub enum DeploymentKind {
+        /// A release becomes active.
+        Deploy,
+        /// An older one does again: no migration, no verdict, and a hold after it.
+        Rollback,
+        /// The active one's tasks are replaced.
+        Redeploy,
     }
 }
 

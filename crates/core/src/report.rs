@@ -89,9 +89,9 @@ pub fn ended(
     failure: Option<&Failure>,
 ) -> String {
     match failure {
-        Some(failure) => format!("{} {}: {failure}", title(kind, numbers), outcome_word(outcome)),
+        Some(failure) => format!("{} {outcome}: {failure}", title(kind, numbers)),
         None if outcome == Outcome::Succeeded => format!("{}: done", title(kind, numbers)),
-        None => format!("{} {}", title(kind, numbers), outcome_word(outcome)),
+        None => format!("{} {outcome}", title(kind, numbers)),
     }
 }
 
@@ -145,8 +145,7 @@ pub fn event(event: &Event, plan: Option<&Plan>) -> String {
         Event::RevertStarted { failure } => format!("putting everything back: {failure}"),
         Event::RevertBlocked { why } => format!("the way back is blocked, and tried again: {why}"),
         Event::Ended { outcome, failure } => {
-            let outcome = outcome_word(*outcome);
-            failure.as_ref().map_or_else(|| outcome.to_owned(), |failure| format!("{outcome}: {failure}"))
+            failure.as_ref().map_or_else(|| outcome.to_string(), |failure| format!("{outcome}: {failure}"))
         }
     }
 }
@@ -158,15 +157,5 @@ const fn waiting_for(on: Wait) -> &'static str {
         Wait::Lock => "for a lock",
         Wait::Hold => "for a hold to be lifted",
         Wait::Host => "for a host",
-    }
-}
-
-const fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-        Outcome::Refused => "refused",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Superseded => "superseded",
     }
 }

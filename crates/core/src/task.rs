@@ -81,44 +81,30 @@ impl TaskSpec {
     }
 }
 
-/// Where a task is in its life, in the words of container runtimes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum TaskStatus {
-    /// Planned; nothing on the host yet.
-    Provisioning,
-    /// Created, not started.
-    Pending,
-    /// Started; not known to be healthy yet.
-    Activating,
-    /// Started and healthy as far as is known.
-    Running,
-    /// Takes no new requests; finishes the ones it has.
-    Deactivating,
-    /// Asked to stop.
-    Stopping,
-    /// Being removed.
-    Deprovisioning,
-    /// Ended.
-    Stopped,
+crate::spelled! {
+    "UPPERCASE",
+    /// Where a task is in its life, in the words of container runtimes.
+    pub enum TaskStatus {
+        /// Planned; nothing on the host yet.
+        Provisioning,
+        /// Created, not started.
+        Pending,
+        /// Started; not known to be healthy yet.
+        Activating,
+        /// Started and healthy as far as is known.
+        Running,
+        /// Takes no new requests; finishes the ones it has.
+        Deactivating,
+        /// Asked to stop.
+        Stopping,
+        /// Being removed.
+        Deprovisioning,
+        /// Ended.
+        Stopped,
+    }
 }
 
 impl TaskStatus {
-    /// As tables show it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provisioning => "PROVISIONING",
-            Self::Pending => "PENDING",
-            Self::Activating => "ACTIVATING",
-            Self::Running => "RUNNING",
-            Self::Deactivating => "DEACTIVATING",
-            Self::Stopping => "STOPPING",
-            Self::Deprovisioning => "DEPROVISIONING",
-            Self::Stopped => "STOPPED",
-        }
-    }
-
     /// Whether its process runs.
     #[must_use]
     pub const fn is_alive(self) -> bool {
@@ -126,27 +112,16 @@ impl TaskStatus {
     }
 }
 
-/// Whether a task does its work, as far as is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum TaskHealth {
-    /// Its check passes.
-    Healthy,
-    /// Its check fails.
-    Unhealthy,
-    /// It has no check, or none has ended yet.
-    Unknown,
-}
-
-impl TaskHealth {
-    /// As tables show it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Healthy => "HEALTHY",
-            Self::Unhealthy => "UNHEALTHY",
-            Self::Unknown => "UNKNOWN",
-        }
+crate::spelled! {
+    "UPPERCASE",
+    /// Whether a task does its work, as far as is known.
+    pub enum TaskHealth {
+        /// Its check passes.
+        Healthy,
+        /// Its check fails.
+        Unhealthy,
+        /// It has no check, or none has ended yet.
+        Unknown,
     }
 }
 
@@ -203,12 +178,13 @@ pub struct LogLine {
     pub line: String,
 }
 
-/// Where a line was written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
+crate::spelled! {
+    "lowercase",
+    /// Where a line was written to.
+    pub enum Stream {
+        /// Standard output.
+        Stdout,
+        /// Standard error.
+        Stderr,
+    }
 }

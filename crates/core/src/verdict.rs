@@ -34,20 +34,22 @@ pub struct Verdict {
     pub items: Vec<Item>,
 }
 
-/// The four answers, from the best to the worst: of several items the worst decides. So what could not be read outweighs
-/// what is known to be red (it is asked again and may turn out better or worse), red outweighs what is still to come, and
-/// green is only what nothing speaks against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VerdictKind {
-    /// Allowed.
-    Green,
-    /// Not yet known.
-    Waiting,
-    /// Not allowed.
-    Blocked,
-    /// GitHub could not be asked, or did not answer in full. Never green.
-    Unavailable,
+crate::spelled! {
+    "snake_case",
+    /// The four answers, from the best to the worst: of several items the worst decides. So what could not be read
+    /// outweighs what is known to be red (it is asked again and may turn out better or worse), red outweighs what is
+    /// still to come, and green is only what nothing speaks against.
+    #[derive(PartialOrd, Ord)]
+    pub enum VerdictKind {
+        /// Allowed.
+        Green,
+        /// Not yet known.
+        Waiting,
+        /// Not allowed.
+        Blocked,
+        /// GitHub could not be asked, or did not answer in full. Never green.
+        Unavailable,
+    }
 }
 
 /// One thing that the verdict looked at.

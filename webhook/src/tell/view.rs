@@ -23,7 +23,7 @@ pub(crate) async fn deployment_view(
     let plan = service.store.plan(&deployment.id).await?;
     let state = standing.state();
     let waits = events.iter().rev().find_map(|(_, event)| match event {
-        Event::Waiting { on, why, .. } if state == DeploymentState::Waiting => Some((wait_code(*on), why.clone())),
+        Event::Waiting { on, why, .. } if state == DeploymentState::Waiting => Some((on.as_str(), why.clone())),
         _ => None,
     });
     let mixed = standing.mixed().map(|why| ("mixed", report::mixed(why)));
@@ -31,7 +31,7 @@ pub(crate) async fn deployment_view(
     let lease = service.store.lease(&deployment.stage).await?;
     let queued = lease
         .filter(|lease| state == DeploymentState::Waiting && lease.deployment != deployment.id)
-        .map(|lease| (wait_code(Wait::Queue), format!("deployment {} runs", lease.deployment)));
+        .map(|lease| (Wait::Queue.as_str(), format!("deployment {} runs", lease.deployment)));
     let (reason, why) = mixed.or(failed).or(queued).or(waits).unzip();
     let untold = service.store.untold(&deployment.id).await?;
     Ok(DeploymentView {
@@ -79,16 +79,6 @@ async fn migrations_kept(
         }
     }
     Ok(kept)
-}
-
-const fn wait_code(on: Wait) -> &'static str {
-    match on {
-        Wait::Gate => "gate",
-        Wait::Queue => "queue",
-        Wait::Lock => "lock",
-        Wait::Hold => "hold",
-        Wait::Host => "host",
-    }
 }
 
 /// The gate, the plan's steps, and the way back if it was walked.

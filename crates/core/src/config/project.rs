@@ -194,18 +194,19 @@ pub struct RoleConfig {
     pub sandbox: Sandbox,
 }
 
-/// How new tasks replace old ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// New beside old, then switch.
-    StartFirst,
-    /// Old out, then new.
-    StopFirst,
-    /// Never two at once.
-    Singleton,
-    /// All old out before the first new.
-    Safe,
+crate::spelled! {
+    "kebab-case",
+    /// How new tasks replace old ones.
+    pub enum Strategy {
+        /// New beside old, then switch.
+        StartFirst,
+        /// Old out, then new.
+        StopFirst,
+        /// Never two at once.
+        Singleton,
+        /// All old out before the first new.
+        Safe,
+    }
 }
 
 /// A host by name, or all with a label.
@@ -302,16 +303,5 @@ impl BootLimit {
 impl Default for Stop {
     fn default() -> Self {
         Self { signal: "SIGTERM".to_owned(), grace: Duration::from_secs(30), drain: Duration::from_secs(30) }
-    }
-}
-
-impl std::fmt::Display for Strategy {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::StartFirst => "start-first",
-            Self::StopFirst => "stop-first",
-            Self::Singleton => "singleton",
-            Self::Safe => "safe",
-        })
     }
 }

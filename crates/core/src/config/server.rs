@@ -13,9 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
 use url::Url;
-use utoipa::ToSchema;
 
 use crate::config::{ConfigError, HostSelector};
 use crate::names::{HostName, ProjectName, RepositoryId, StageName};
@@ -304,14 +302,15 @@ pub struct StagePolicy {
     pub comment: bool,
 }
 
-/// What starts a deployment by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TriggerKind {
-    /// A pull request merged into the branch.
-    Merge,
-    /// Any push to the branch.
-    Push,
+crate::spelled! {
+    "snake_case",
+    /// What starts a deployment by itself.
+    pub enum TriggerKind {
+        /// A pull request merged into the branch.
+        Merge,
+        /// Any push to the branch.
+        Push,
+    }
 }
 
 /// What the verdict asks for.
@@ -358,28 +357,15 @@ pub struct OidcPolicy {
     pub may: Vec<JobMay>,
 }
 
-/// What people do, and jobs where their stage's policy names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobMay {
-    /// Run one-off tasks.
-    Task,
-    /// Lock the stage, and release that lock.
-    Lock,
-    /// Lift a hold.
-    Hold,
-}
-
-impl JobMay {
-    /// All there are.
-    pub const ALL: [Self; 3] = [Self::Task, Self::Lock, Self::Hold];
-
-    /// As written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Task => "task",
-            Self::Lock => "lock",
-            Self::Hold => "hold",
-        }
+crate::spelled! {
+    "snake_case",
+    /// What people do, and jobs where their stage's policy names it.
+    pub enum JobMay {
+        /// Run one-off tasks.
+        Task,
+        /// Lock the stage, and release that lock.
+        Lock,
+        /// Lift a hold.
+        Hold,
     }
 }

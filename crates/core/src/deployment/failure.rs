@@ -50,68 +50,43 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The stable codes of a deployment's end, also the action's output `reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureCode {
-    /// CI is red.
-    GateBlocked,
-    /// CI said nothing in time.
-    GateTimeout,
-    /// The server's file does not allow what the release asks for, or the hosts cannot carry it.
-    PolicyRefused,
-    /// The commit is older than what is active.
-    NotNewer,
-    /// A newer commit or deployment took its place.
-    Superseded,
-    /// Somebody asked for its end.
-    Cancelled,
-    /// The image is neither on the host nor in the registry.
-    ImageMissing,
-    /// The registry did not give the image.
-    PullFailed,
-    /// The migration ended with another status than 0.
-    MigrationFailed,
-    /// The migration took too long.
-    MigrationTimeout,
-    /// A container could not be created or started.
-    BootFailed,
-    /// A container ended while it should serve.
-    TaskExited,
-    /// A container did not become healthy in time.
-    Unhealthy,
-    /// A gateway did not take the new targets.
-    SwitchFailed,
-    /// A secret that the release needs has no value on the server.
-    SecretMissing,
-    /// An engine or a gateway does not answer.
-    HostUnreachable,
-    /// Windlass itself failed.
-    Internal,
-}
-
-impl FailureCode {
-    /// As written everywhere.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::GateBlocked => "gate_blocked",
-            Self::GateTimeout => "gate_timeout",
-            Self::PolicyRefused => "policy_refused",
-            Self::NotNewer => "not_newer",
-            Self::Superseded => "superseded",
-            Self::Cancelled => "cancelled",
-            Self::ImageMissing => "image_missing",
-            Self::PullFailed => "pull_failed",
-            Self::MigrationFailed => "migration_failed",
-            Self::MigrationTimeout => "migration_timeout",
-            Self::BootFailed => "boot_failed",
-            Self::TaskExited => "task_exited",
-            Self::Unhealthy => "unhealthy",
-            Self::SwitchFailed => "switch_failed",
-            Self::SecretMissing => "secret_missing",
-            Self::HostUnreachable => "host_unreachable",
-            Self::Internal => "internal",
-        }
+crate::spelled! {
+    "snake_case",
+    /// The stable codes of a deployment's end, also the action's output `reason`.
+    pub enum FailureCode {
+        /// CI is red.
+        GateBlocked,
+        /// CI said nothing in time.
+        GateTimeout,
+        /// The server's file does not allow what the release asks for, or the hosts cannot carry it.
+        PolicyRefused,
+        /// The commit is older than what is active.
+        NotNewer,
+        /// A newer commit or deployment took its place.
+        Superseded,
+        /// Somebody asked for its end.
+        Cancelled,
+        /// The image is neither on the host nor in the registry.
+        ImageMissing,
+        /// The registry did not give the image.
+        PullFailed,
+        /// The migration ended with another status than 0.
+        MigrationFailed,
+        /// The migration took too long.
+        MigrationTimeout,
+        /// A container could not be created or started.
+        BootFailed,
+        /// A container ended while it should serve.
+        TaskExited,
+        /// A container did not become healthy in time.
+        Unhealthy,
+        /// A gateway did not take the new targets.
+        SwitchFailed,
+        /// A secret that the release needs has no value on the server.
+        SecretMissing,
+        /// An engine or a gateway does not answer.
+        HostUnreachable,
+        /// Windlass itself failed.
+        Internal,
     }
 }

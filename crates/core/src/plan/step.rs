@@ -85,51 +85,28 @@ pub enum Step {
     },
 }
 
-/// The steps' names, as people read them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StepKind {
-    /// Is this commit allowed to run here?
-    Gate,
-    /// See [`Step::Prepare`].
-    Prepare,
-    /// See [`Step::Migrate`].
-    Migrate,
-    /// See [`Step::Boot`].
-    Boot,
-    /// See [`Step::Verify`].
-    Verify,
-    /// See [`Step::Switch`].
-    Switch,
-    /// See [`Step::Watch`].
-    Watch,
-    /// See [`Step::Retire`].
-    Retire,
-    /// Everything is put back as it was.
-    Revert,
-}
-
-impl StepKind {
-    /// As people read it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gate => "gate",
-            Self::Prepare => "prepare",
-            Self::Migrate => "migrate",
-            Self::Boot => "boot",
-            Self::Verify => "verify",
-            Self::Switch => "switch",
-            Self::Watch => "watch",
-            Self::Retire => "retire",
-            Self::Revert => "revert",
-        }
-    }
-}
-
-impl fmt::Display for StepKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+crate::spelled! {
+    "snake_case",
+    /// The steps' names, as people read them.
+    pub enum StepKind {
+        /// Is this commit allowed to run here?
+        Gate,
+        /// See [`Step::Prepare`].
+        Prepare,
+        /// See [`Step::Migrate`].
+        Migrate,
+        /// See [`Step::Boot`].
+        Boot,
+        /// See [`Step::Verify`].
+        Verify,
+        /// See [`Step::Switch`].
+        Switch,
+        /// See [`Step::Watch`].
+        Watch,
+        /// See [`Step::Retire`].
+        Retire,
+        /// Everything is put back as it was.
+        Revert,
     }
 }
 

@@ -45,13 +45,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where an app listens that has an address and says nothing else.
 pub(super) const DEFAULT_PORT: u16 = 3000;
 
-const STRATEGIES: [(&str, Strategy); 4] = [
-    ("start-first", Strategy::StartFirst),
-    ("stop-first", Strategy::StopFirst),
-    ("singleton", Strategy::Singleton),
-    ("safe", Strategy::Safe),
-];
-
 /// POSIX's that end or tell a process something, and the one that web servers end gracefully on.
 const SIGNALS: [&str; 13] = [
     "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGABRT", "SIGALRM", "SIGCONT",
@@ -70,8 +63,7 @@ pub(super) fn read_role(role: &Table<'_>, env: BTreeMap<String, String>, default
             "add `port = 3000`, or check it by `command`, `docker = true` or `stable = \"5s\"`",
         );
     }
-    let strategy =
-        role.get("strategy").and_then(|item| item.choice("strategy", &STRATEGIES)).unwrap_or(Strategy::StartFirst);
+    let strategy = role.get("strategy").and_then(|item| item.spelled("strategy")).unwrap_or(Strategy::StartFirst);
     let (resources, pids) = read_resources(role);
     let volumes = role.get("volumes").map(read_volumes).unwrap_or_default();
     RoleConfig {

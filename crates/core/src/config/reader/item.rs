@@ -10,6 +10,7 @@ use super::tree::{Node, Value};
 use super::{About, Reader};
 use crate::exec;
 use crate::quantity::{Duration, Memory};
+use crate::spelling::Spelled;
 
 /// Of one list. Items are compared with one another.
 const MOST_ITEMS: usize = 5_000;
@@ -175,6 +176,12 @@ impl<'a> ConfigItem<'a> {
             self.refuse(format!("`{text}` is not a {kind}"), suggest(text, names(), "it is one of"));
         }
         chosen
+    }
+
+    /// One of an enum's own words.
+    pub(in crate::config) fn spelled<T: Spelled>(&self, kind: &str) -> Option<T> {
+        let words: Vec<(&str, T)> = T::VARIANTS.iter().map(|value| ((*value).into(), *value)).collect();
+        self.choice(kind, &words)
     }
 
     pub(in crate::config) fn boolean(&self) -> Option<bool> {

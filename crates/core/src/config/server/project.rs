@@ -163,7 +163,6 @@ fn read_stage(name: &StageName, item: ConfigItem<'_>, known: &Known) -> Option<S
     let stage = item.table(&[STAGE])?;
     let flag = |key| stage.get(key).and_then(|item| item.boolean());
     let branch = stage.get("branch").and_then(branch_name).unwrap_or_else(|| "main".to_owned());
-    let triggers = [("merge", TriggerKind::Merge), ("push", TriggerKind::Push)];
     let hosts = stage.get("hosts").and_then(|hosts| {
         hosts.list(|item| {
             let selector = host_selector(item)?;
@@ -174,7 +173,7 @@ fn read_stage(name: &StageName, item: ConfigItem<'_>, known: &Known) -> Option<S
     Some(StagePolicy {
         deploy_on: stage
             .get("deploy-on")
-            .and_then(|list| list.list(|item| item.choice("trigger", &triggers)))
+            .and_then(|list| list.list(|item| item.spelled("trigger")))
             .unwrap_or_else(|| vec![TriggerKind::Merge]),
         hosts: hosts.unwrap_or_default(),
         checks: stage.get("checks").and_then(read_checks).unwrap_or(Checks::Required),
@@ -274,7 +273,7 @@ fn read_oidc(item: Option<ConfigItem<'_>>, branch: &str) -> OidcPolicy {
 }
 
 fn job_may(item: ConfigItem<'_>) -> Option<JobMay> {
-    item.choice("thing that jobs may do", &JobMay::ALL.map(|may| (may.as_str(), may)))
+    item.spelled("thing that jobs may do")
 }
 
 fn read_secrets(item: ConfigItem<'_>) -> BTreeMap<String, super::SecretSource> {
