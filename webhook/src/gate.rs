@@ -21,7 +21,7 @@ use windlass_core::verdict::{Item, Verdict, VerdictKind};
 
 use crate::service::Service;
 use crate::store::StoreError;
-use crate::store::deployments::{Source, StoredDeployment};
+use crate::store::deployments::StoredDeployment;
 use crate::store::locks::StoredLock;
 use crate::store::stages::ActiveRelease;
 
@@ -208,16 +208,4 @@ impl Gate {
 
 fn wait(on: Wait, why: String) -> Decision {
     Decision::Wait { on, why, items: Vec::new() }
-}
-
-impl Source {
-    /// What asked, for people.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Merge => "merge",
-            Self::Push => "push",
-            Self::Job => "job",
-            Self::Person => "person",
-        }
-    }
 }

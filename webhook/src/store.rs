@@ -3,8 +3,11 @@
 //! No transaction is held while GitHub, Docker or a gateway is asked: claim, commit, work, commit.
 
 pub(crate) mod audit;
+#[cfg(test)]
+mod before;
 pub(crate) mod cancel;
 pub(crate) mod claims;
+mod columns;
 pub(crate) mod comments;
 pub(crate) mod deliveries;
 pub(crate) mod deployments;
@@ -21,6 +24,8 @@ pub(crate) mod sessions;
 pub(crate) mod stages;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
+#[cfg(test)]
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -99,6 +104,16 @@ pub enum StoreError {
         what: &'static str,
         /// What is wrong with it.
         why: String,
+    },
+    /// A word that none of this version's enums has.
+    #[error("the store has `{word}` in {table}.{column}, and this version of Windlass has no such word")]
+    UnknownWord {
+        /// Of which table.
+        table: &'static str,
+        /// Of which of its columns.
+        column: &'static str,
+        /// What stands there.
+        word: String,
     },
     /// An event that cannot follow what happened before it.
     #[error(transparent)]

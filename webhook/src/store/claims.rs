@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::config::Claim;
+use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{AppName, DeploymentId, ProjectName, ReleaseNumber};
 use windlass_core::stage::Stage;
 
@@ -41,12 +42,13 @@ impl Store {
             "SELECT project, stage, app, release_number, since FROM active_releases
              UNION ALL
              SELECT a.project, a.stage, a.app, a.previous_release, a.previous_since FROM active_releases a
-             JOIN deployments d ON d.id = a.deployment WHERE d.state = 'running' AND a.previous_release IS NOT NULL
+             JOIN deployments d ON d.id = a.deployment WHERE d.state = ?1 AND a.previous_release IS NOT NULL
              UNION ALL
              SELECT d.project, d.stage, r.app, r.release_number, d.created_at FROM deployments d
-             JOIN deployment_releases r ON r.deployment = d.id WHERE d.state = 'running'
+             JOIN deployment_releases r ON r.deployment = d.id WHERE d.state = ?1
              ORDER BY since",
         )
+        .bind(DeploymentState::Running.as_str())
         .fetch_all(&self.reader)
         .await?;
         let serving = |row: &SqliteRow| {

@@ -23,15 +23,17 @@ pub(crate) struct Comment {
     pub(crate) ended: bool,
 }
 
-/// The states that a comment tells: a deployment that waits has not begun.
-const TOLD: &str = "d.state <> 'waiting' AND NOT EXISTS
+/// The states that a comment tells: not the first parameter's, [`UNTOLD`].
+const TOLD: &str = "d.state <> ?1 AND NOT EXISTS
      (SELECT 1 FROM commented c WHERE c.deployment = d.id AND c.state = d.state)";
+/// A deployment that waits has not begun.
+const UNTOLD: DeploymentState = DeploymentState::Waiting;
 
 impl Store {
     /// Projects of which a comment tells less than there is.
     pub(crate) async fn projects_to_comment(&self) -> Result<Vec<ProjectName>, StoreError> {
         let sql = format!("SELECT DISTINCT d.project FROM deployments d WHERE {TOLD}");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&self.reader).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(UNTOLD.as_str()).fetch_all(&self.reader).await?;
         rows.iter().map(|row| word("a project", row.get("project"))).collect()
     }
 
@@ -39,17 +41,21 @@ impl Store {
     pub(crate) async fn commits_to_comment(&self, project: &ProjectName) -> Result<Vec<CommitSha>, StoreError> {
         let sql = format!(
             "SELECT r.commit_sha, MIN(d.number) AS first FROM deployments d
-             JOIN deployment_releases r ON r.deployment = d.id WHERE d.project = ? AND {TOLD}
+             JOIN deployment_releases r ON r.deployment = d.id WHERE d.project = ?2 AND {TOLD}
              GROUP BY r.commit_sha ORDER BY first"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(project.as_str()).fetch_all(&self.reader).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(UNTOLD.as_str())
+            .bind(project.as_str())
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(|row| word("a commit", row.get("commit_sha"))).collect()
     }
 
     /// What the comment tells from now on of these deployments, or need not tell.
     pub(crate) async fn commented(&self, deployments: &[StoredDeployment]) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
-        for deployment in deployments.iter().filter(|it| it.state != DeploymentState::Waiting) {
+        for deployment in deployments.iter().filter(|it| it.state != UNTOLD) {
             sqlx::query(
                 "INSERT INTO commented (deployment, state) VALUES (?, ?)
                  ON CONFLICT (deployment) DO UPDATE SET state = excluded.state",

@@ -4,8 +4,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::columns::DELIVERY_STATE;
 use super::{Store, StoreError, optional_time, text, time, unsigned};
 
 /// A delivery that is to be stored.
@@ -17,6 +20,19 @@ pub(crate) struct NewDelivery {
     pub(crate) body: Arc<str>,
     /// What came of it, where that is clear without any work.
     pub(crate) outcome: Option<String>,
+}
+
+windlass_core::spelled! {
+    "snake_case",
+    /// How far a delivery has come.
+    pub(crate) enum DeliveryState {
+        /// It is stored, and to be worked on.
+        Received,
+        /// It was worked on.
+        Processed,
+        /// It could not be; it may be sent again.
+        Failed,
+    }
 }
 
 /// Whether a delivery was new.
@@ -68,8 +84,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Stored>, StoreError> {
         let mut write = self.begin().await?;
-        let mut known =
-            QueryBuilder::<Sqlite>::new("SELECT guid FROM deliveries WHERE state <> 'failed' AND guid IN (");
+        let mut known = QueryBuilder::<Sqlite>::new("SELECT guid FROM deliveries WHERE state <> ");
+        known.push_bind(DeliveryState::Failed.as_str()).push(" AND guid IN (");
         let mut guids = known.separated(", ");
         for delivery in deliveries {
             guids.push_bind(Arc::clone(&delivery.guid));
@@ -91,14 +107,12 @@ impl Store {
 
     /// Deliveries whose time has come, those that have waited longest first.
     pub(crate) async fn due_deliveries(&self, now: Timestamp, most: u32) -> Result<Vec<DueDelivery>, StoreError> {
-        let rows = sqlx::query(
+        let sql = format!(
             "SELECT guid, event, received_at, attempts FROM deliveries
-             WHERE state = 'received' AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
-        )
-        .bind(text(now))
-        .bind(most)
-        .fetch_all(&self.reader)
-        .await?;
+             WHERE {} AND next_attempt_at <= ? ORDER BY next_attempt_at LIMIT ?",
+            is_open()
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(text(now)).bind(most).fetch_all(&self.reader).await?;
         rows.iter()
             .map(|row| {
                 Ok(DueDelivery {
@@ -113,9 +127,8 @@ impl Store {
 
     /// When the next delivery's time comes.
     pub(crate) async fn next_due_delivery(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query("SELECT MIN(next_attempt_at) AS at FROM deliveries WHERE state = 'received'")
-            .fetch_one(&self.reader)
-            .await?;
+        let sql = format!("SELECT MIN(next_attempt_at) AS at FROM deliveries WHERE {}", is_open());
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&self.reader).await?;
         optional_time(row.get("at"))
     }
 
@@ -137,13 +150,8 @@ impl Store {
         let mut write = self.begin().await?;
         for (guid, progress) in went {
             let query = match progress {
-                DeliveryProgress::Done(outcome) | DeliveryProgress::Failed(outcome) => sqlx::query(
-                    "UPDATE deliveries SET state = ?, outcome = ?, attempts = attempts + 1, processed_at = ?
-                     WHERE guid = ?",
-                )
-                .bind(if matches!(progress, DeliveryProgress::Done(_)) { "processed" } else { "failed" })
-                .bind(outcome)
-                .bind(text(now)),
+                DeliveryProgress::Done(outcome) => ended(DeliveryState::Processed, outcome, now),
+                DeliveryProgress::Failed(why) => ended(DeliveryState::Failed, why, now),
                 DeliveryProgress::Taken { until } => {
                     sqlx::query("UPDATE deliveries SET next_attempt_at = ? WHERE guid = ?").bind(text(*until))
                 }
@@ -168,9 +176,9 @@ impl Store {
         .bind(guid)
         .fetch_one(&self.reader)
         .await?;
-        let state: Option<&str> = row.get("state");
+        let state = DELIVERY_STATE.read_optional(&row)?;
         Ok(MissedDelivery {
-            stored: state.is_some_and(|state| state != "failed"),
+            stored: state.is_some_and(|state| state != DeliveryState::Failed),
             asked_at: optional_time(row.get("asked_at"))?,
         })
     }
@@ -193,9 +201,10 @@ impl Store {
     pub(crate) async fn empty_deliveries(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.forget(
             "UPDATE deliveries SET body = '' WHERE guid IN (SELECT guid FROM deliveries
-             WHERE received_at < ? AND state = 'processed' AND body <> '' LIMIT ?)",
+             WHERE received_at < ?1 AND state = ?3 AND body <> '' LIMIT ?2)",
             before,
             most,
+            Some(DeliveryState::Processed),
         )
         .await
     }
@@ -204,9 +213,10 @@ impl Store {
     pub(crate) async fn forget_deliveries(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.forget(
             "DELETE FROM deliveries WHERE guid IN (SELECT guid FROM deliveries
-             WHERE received_at < ? AND state <> 'received' LIMIT ?)",
+             WHERE received_at < ?1 AND state <> ?3 LIMIT ?2)",
             before,
             most,
+            Some(DeliveryState::Received),
         )
         .await
     }
@@ -214,19 +224,45 @@ impl Store {
     /// Removes some memories of what GitHub was asked for before then, and says how many.
     pub(crate) async fn forget_redeliveries(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         self.forget(
-            "DELETE FROM redeliveries WHERE guid IN (SELECT guid FROM redeliveries WHERE asked_at < ? LIMIT ?)",
+            "DELETE FROM redeliveries WHERE guid IN (SELECT guid FROM redeliveries WHERE asked_at < ?1 LIMIT ?2)",
             before,
             most,
+            None,
         )
         .await
     }
 
-    async fn forget(&self, sql: &'static str, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+    async fn forget(
+        &self,
+        sql: &'static str,
+        before: Timestamp,
+        most: u32,
+        state: Option<DeliveryState>,
+    ) -> Result<u64, StoreError> {
         let mut write = self.begin().await?;
-        let forgotten = sqlx::query(sql).bind(text(before)).bind(most).execute(&mut *write).await?.rows_affected();
+        let mut query = sqlx::query(sql).bind(text(before)).bind(most);
+        if let Some(state) = state {
+            query = query.bind(state.as_str());
+        }
+        let forgotten = query.execute(&mut *write).await?.rows_affected();
         self.commit(write).await?;
         Ok(forgotten)
     }
+}
+
+/// A literal, for the index of these: it is not used for what is bound.
+fn is_open() -> String {
+    format!("state = '{}'", DeliveryState::Received)
+}
+
+fn ended(state: DeliveryState, outcome: &str, now: Timestamp) -> Query<'_, Sqlite, SqliteArguments> {
+    sqlx::query(
+        "UPDATE deliveries SET state = ?, outcome = ?, attempts = attempts + 1, processed_at = ?
+         WHERE guid = ?",
+    )
+    .bind(state.as_str())
+    .bind(outcome)
+    .bind(text(now))
 }
 
 /// What means nothing here is known by its GUID and by what came of it. GitHub shows its body for three days.
@@ -243,7 +279,7 @@ fn insert<'a>(deliveries: impl Iterator<Item = &'a NewDelivery>, now: Timestamp)
         row.push_bind(Arc::clone(&delivery.guid))
             .push_bind(Arc::clone(&delivery.event))
             .push_bind(Arc::clone(&now))
-            .push_bind(if done { "processed" } else { "received" })
+            .push_bind(if done { DeliveryState::Processed } else { DeliveryState::Received }.as_str())
             .push_bind(Arc::clone(&now))
             .push_bind(delivery.outcome.clone())
             .push_bind(done.then(|| Arc::clone(&now)))
@@ -252,8 +288,9 @@ fn insert<'a>(deliveries: impl Iterator<Item = &'a NewDelivery>, now: Timestamp)
     insert.push(
         " ON CONFLICT (guid) DO UPDATE SET received_at = excluded.received_at, state = excluded.state, attempts = 0,
          next_attempt_at = excluded.next_attempt_at, outcome = excluded.outcome, processed_at = excluded.processed_at,
-         body = excluded.body WHERE deliveries.state = 'failed'",
+         body = excluded.body WHERE deliveries.state = ",
     );
+    insert.push_bind(DeliveryState::Failed.as_str());
     insert
 }
 

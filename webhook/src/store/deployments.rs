@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::GateOverride;
@@ -13,23 +12,25 @@ use windlass_core::notice::Subject;
 use windlass_core::plan::{DeploymentKind, Plan};
 use windlass_core::stage::Stage;
 
+use super::columns::{DEPLOYMENT_KIND, DEPLOYMENT_SOURCE, DEPLOYMENT_STATE};
 use super::outbox::enqueue;
 use super::{
-    Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
+    Progress, Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, unsigned, word,
 };
 
-/// What asked for a deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Source {
-    /// A pull request merged into the stage's branch.
-    Merge,
-    /// A push to the stage's branch.
-    Push,
-    /// A job of GitHub Actions that nobody in particular started.
-    Job,
-    /// Somebody, through the API or by a workflow that they started.
-    Person,
+windlass_core::spelled! {
+    "snake_case",
+    /// What asked for a deployment.
+    pub(crate) enum Source {
+        /// A pull request merged into the stage's branch.
+        Merge,
+        /// A push to the stage's branch.
+        Push,
+        /// A job of GitHub Actions that nobody in particular started.
+        Job,
+        /// Somebody, through the API or by a workflow that they started.
+        Person,
+    }
 }
 
 impl Source {
@@ -148,18 +149,23 @@ impl Store {
     /// Deployments that have not said their last word, of all stages, newest first. All of them: one that is left out would
     /// never be resumed.
     pub(crate) async fn open_deployments(&self) -> Result<Vec<StoredDeployment>, StoreError> {
-        self.find_deployments("state IN ('waiting', 'running')", &[], None).await
+        self.find_deployments("state IN (?, ?)", &open_states(), None).await
     }
 
     /// The same of one stage.
     pub(crate) async fn open_deployments_of(&self, stage: &Stage) -> Result<Vec<StoredDeployment>, StoreError> {
-        let found = "state IN ('waiting', 'running') AND project = ? AND stage = ?";
-        self.find_deployments(found, &[stage.project.as_str(), stage.name.as_str()], None).await
+        let found = "state IN (?, ?) AND project = ? AND stage = ?";
+        let [waiting, running] = open_states();
+        let arguments = [waiting, running, stage.project.as_str(), stage.name.as_str()];
+        self.find_deployments(found, &arguments, None).await
     }
 
     /// The stages that have any.
     pub(crate) async fn stages_with_open_deployments(&self) -> Result<Vec<Stage>, StoreError> {
-        let rows = sqlx::query("SELECT DISTINCT project, stage FROM deployments WHERE state IN ('waiting', 'running')")
+        let [waiting, running] = open_states();
+        let rows = sqlx::query("SELECT DISTINCT project, stage FROM deployments WHERE state IN (?, ?)")
+            .bind(waiting)
+            .bind(running)
             .fetch_all(&self.reader)
             .await?;
         let key = |row: &SqliteRow| {
@@ -170,7 +176,7 @@ impl Store {
 
     /// Deployments that succeeded and whose predecessors' tasks are not retired yet.
     pub(crate) async fn unretired_deployments(&self) -> Result<Vec<StoredDeployment>, StoreError> {
-        self.find_deployments("state = 'succeeded' AND retired = 0", &[], None).await
+        self.find_deployments("state = ? AND retired = 0", &[DeploymentState::Succeeded.as_str()], None).await
     }
 
     /// The newest deployment of a commit that nobody in particular asked for. One that a job asked for counts where it is
@@ -181,9 +187,10 @@ impl Store {
         commit: &CommitSha,
         releases: &BTreeMap<AppName, ReleaseNumber>,
     ) -> Result<Option<StoredDeployment>, StoreError> {
-        let found = "project = ? AND stage = ? AND commit_sha = ? AND source IN ('\"merge\"', '\"push\"', '\"job\"')";
+        let found = "project = ? AND stage = ? AND commit_sha = ?";
         let arguments = [stage.project.as_str(), stage.name.as_str(), commit.as_str()];
-        let counts = |it: &StoredDeployment| it.source != Source::Job || it.releases == *releases;
+        let counts =
+            |it: &StoredDeployment| it.source.is_automatic() && (it.source != Source::Job || it.releases == *releases);
         Ok(self.find_deployments(found, &arguments, None).await?.into_iter().find(counts))
     }
 
@@ -206,13 +213,14 @@ impl Store {
         const LAST: i64 = 3;
         let rows = sqlx::query(
             "SELECT d.id FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
-             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = 'succeeded'
+             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = ?
              ORDER BY d.number DESC LIMIT ?",
         )
         .bind(stage.project.as_str())
         .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(release.0))
+        .bind(DeploymentState::Succeeded.as_str())
         .bind(LAST)
         .fetch_all(&self.reader)
         .await?;
@@ -276,20 +284,21 @@ pub(super) async fn insert_deployment(
     sqlx::query(
         "INSERT INTO deployments (id, number, project, stage, kind, source, requested_by, reason, commit_sha,
              environment_url, created_at, gate_overridden, state)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(deployment.id.as_str())
     .bind(number)
     .bind(deployment.stage.project.as_str())
     .bind(deployment.stage.name.as_str())
-    .bind(to_json("a kind", &deployment.kind)?)
-    .bind(to_json("a source", &deployment.source)?)
+    .bind(deployment.kind.as_str())
+    .bind(deployment.source.as_str())
     .bind(&deployment.requested_by)
     .bind(&deployment.reason)
     .bind(deployment.commit.as_str())
     .bind(&deployment.environment_url)
     .bind(text(now))
     .bind(i64::from(request.override_gate))
+    .bind(deployment.state.as_str())
     .execute(&mut **write)
     .await?;
     for (app, release) in &deployment.releases {
@@ -320,6 +329,11 @@ pub(super) async fn insert_deployment(
     Ok(deployment)
 }
 
+/// Of those that have not said their last word.
+pub(super) fn open_states() -> [&'static str; 2] {
+    [DeploymentState::Waiting, DeploymentState::Running].map(DeploymentState::as_str)
+}
+
 fn gate_override(overridden: bool, by: &str, reason: Option<&str>) -> Option<GateOverride> {
     let reason = reason.unwrap_or_default();
     overridden.then(|| GateOverride { by: by.to_owned(), reason: reason.to_owned() })
@@ -330,14 +344,14 @@ fn deployment(row: &SqliteRow) -> Result<StoredDeployment, StoreError> {
         id: word("a deployment's id", row.get("id"))?,
         number: unsigned(row.get("number")),
         stage: Stage { project: word("a project", row.get("project"))?, name: word("a stage", row.get("stage"))? },
-        kind: from_json("a kind", row.get("kind"))?,
-        source: from_json("a source", row.get("source"))?,
+        kind: DEPLOYMENT_KIND.read(row)?,
+        source: DEPLOYMENT_SOURCE.read(row)?,
         requested_by: row.get("requested_by"),
         reason: row.get("reason"),
         commit: word("a commit", row.get("commit_sha"))?,
         environment_url: row.get("environment_url"),
         created_at: time(row.get("created_at"))?,
-        state: from_json("a state", &format!("\"{}\"", row.get::<&str, _>("state")))?,
+        state: DEPLOYMENT_STATE.read(row)?,
         ended_at: optional_time(row.get("ended_at"))?,
         releases: BTreeMap::new(),
         commits: BTreeMap::new(),

@@ -2,10 +2,12 @@
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{AppName, ReleaseNumber};
 use windlass_core::stage::Stage;
 use windlass_core::task::Image;
 
+use super::deployments::open_states;
 use super::{Store, StoreError, unsigned, word};
 
 /// Which release of which app on which stage.
@@ -27,14 +29,18 @@ impl Store {
 
     /// What stages serve, and served before that; what deployments that are not over deploy, or have still to retire.
     pub(crate) async fn needed_releases(&self) -> Result<Vec<ReleaseKey>, StoreError> {
+        let [waiting, running] = open_states();
         let rows = sqlx::query(
             "SELECT project, stage, app, release_number AS number FROM active_releases
              UNION SELECT project, stage, app, previous_release AS number FROM active_releases
              WHERE previous_release IS NOT NULL
              UNION SELECT d.project, d.stage, r.app, r.release_number AS number FROM deployments d
              JOIN deployment_releases r ON r.deployment = d.id
-             WHERE d.state IN ('waiting', 'running') OR (d.state = 'succeeded' AND d.retired = 0)",
+             WHERE d.state IN (?, ?) OR (d.state = ? AND d.retired = 0)",
         )
+        .bind(waiting)
+        .bind(running)
+        .bind(DeploymentState::Succeeded.as_str())
         .fetch_all(&self.reader)
         .await?;
         rows.iter().map(key).collect()

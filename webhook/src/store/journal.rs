@@ -8,16 +8,29 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{DeploymentMessage, MessageBody};
 use windlass_core::config::{AskedHosts, Refusal};
-use windlass_core::deployment::{Deployment, EVENT_VERSION, Event, Outcome, Phase};
+use windlass_core::deployment::{Deployment, DeploymentState, EVENT_VERSION, Event, Outcome, Phase};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber};
+use windlass_core::notice::GitHubState;
 use windlass_core::plan::Plan;
 use windlass_core::report;
 
 use super::claims;
+use super::columns::ENTRY_KIND;
 use super::deployments::StoredDeployment;
 use super::leases::hold;
 use super::outbox::enqueue;
 use super::{Store, StoreError, Write, from_json, signed, text, time, to_json, unsigned, word};
+
+windlass_core::spelled! {
+    "snake_case",
+    /// What a line of the journal is.
+    pub(super) enum EntryKind {
+        /// Something happened.
+        Event,
+        /// Something was said about it.
+        Log,
+    }
+}
 
 /// What follows from an event beside the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +73,7 @@ impl Store {
     ) -> Result<Deployment, StoreError> {
         let before = replay(write, &deployment.id).await?;
         let after = before.apply(&deployment.id, event)?;
-        insert(write, &deployment.id, &[("event", to_json("an event", event)?)], now).await?;
+        insert(write, &deployment.id, &[(EntryKind::Event, to_json("an event", event)?)], now).await?;
         self.apply_effect(write, deployment, effect, now).await?;
         if let Some(notice) = deployment.subject().after(event) {
             enqueue(write, &deployment.id, &notice, now).await?;
@@ -121,7 +134,7 @@ impl Store {
         let event =
             Event::Planned { steps: plan.steps.len(), switch: plan.switch_index(), retire: plan.retire_index() };
         let after = replay(&mut write, &deployment.id).await?.apply(&deployment.id, &event)?;
-        insert(&mut write, &deployment.id, &[("event", to_json("an event", &event)?)], now).await?;
+        insert(&mut write, &deployment.id, &[(EntryKind::Event, to_json("an event", &event)?)], now).await?;
         enqueue(&mut write, &deployment.id, &deployment.subject().begins(plan), now).await?;
         sqlx::query("UPDATE deployments SET state = ?, generation = ? WHERE id = ?")
             .bind(after.state().as_str())
@@ -145,7 +158,7 @@ impl Store {
             .iter()
             .map(|(source, line)| {
                 let body = MessageBody::Log { source: source.clone(), line: line.clone() };
-                Ok(("log", to_json("a log line", &body)?))
+                Ok((EntryKind::Log, to_json("a log line", &body)?))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
         let mut write = self.begin().await?;
@@ -181,11 +194,11 @@ impl Store {
 
     /// All that happened, with its time.
     pub(crate) async fn events(&self, id: &DeploymentId) -> Result<Vec<(Timestamp, Event)>, StoreError> {
-        let rows =
-            sqlx::query("SELECT at, body FROM deployment_events WHERE deployment = ? AND kind = 'event' ORDER BY seq")
-                .bind(id.as_str())
-                .fetch_all(&self.reader)
-                .await?;
+        let rows = sqlx::query("SELECT at, body FROM deployment_events WHERE deployment = ? AND kind = ? ORDER BY seq")
+            .bind(id.as_str())
+            .bind(EntryKind::Event.as_str())
+            .fetch_all(&self.reader)
+            .await?;
         rows.iter().map(|row| Ok((time(row.get("at"))?, from_json("an event", row.get("body"))?))).collect()
     }
 
@@ -297,8 +310,9 @@ impl Store {
 }
 
 async fn replay(write: &mut Write, id: &DeploymentId) -> Result<Deployment, StoreError> {
-    let rows = sqlx::query("SELECT body FROM deployment_events WHERE deployment = ? AND kind = 'event' ORDER BY seq")
+    let rows = sqlx::query("SELECT body FROM deployment_events WHERE deployment = ? AND kind = ? ORDER BY seq")
         .bind(id.as_str())
+        .bind(EntryKind::Event.as_str())
         .fetch_all(&mut **write)
         .await?;
     let events =
@@ -309,7 +323,7 @@ async fn replay(write: &mut Write, id: &DeploymentId) -> Result<Deployment, Stor
 async fn insert(
     write: &mut Write,
     id: &DeploymentId,
-    bodies: &[(&str, String)],
+    bodies: &[(EntryKind, String)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let row = sqlx::query("SELECT COALESCE(MAX(seq), 0) AS last FROM deployment_events WHERE deployment = ?")
@@ -324,7 +338,7 @@ async fn insert(
         .bind(seq)
         .bind(text(now))
         .bind(EVENT_VERSION)
-        .bind(*kind)
+        .bind(kind.as_str())
         .bind(body)
         .execute(&mut **write)
         .await?;
@@ -336,26 +350,29 @@ async fn insert(
 /// several apps stays as long as one of them is still what it made it.
 async fn predecessors(write: &mut Write, deployment: &StoredDeployment) -> Result<Vec<DeploymentId>, StoreError> {
     let rows = sqlx::query(
-        "SELECT id FROM deployments d WHERE project = ? AND stage = ? AND state = 'succeeded' AND id <> ?
+        "SELECT id FROM deployments d WHERE project = ? AND stage = ? AND state = ? AND id <> ?
          AND NOT EXISTS (SELECT 1 FROM active_releases a WHERE a.deployment = d.id)
-         AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.deployment = d.id AND o.message LIKE '{\"state\":\"inactive\"%')
+         AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.deployment = d.id AND json_extract(o.message, '$.state') = ?)
          ORDER BY number",
     )
     .bind(deployment.stage.project.as_str())
     .bind(deployment.stage.name.as_str())
+    .bind(DeploymentState::Succeeded.as_str())
     .bind(deployment.id.as_str())
+    .bind(GitHubState::Inactive.as_str())
     .fetch_all(&mut **write)
     .await?;
     rows.iter().map(|row| word("a deployment's id", row.get("id"))).collect()
 }
 
 fn message(row: &SqliteRow, plan: Option<&Plan>) -> Result<DeploymentMessage, StoreError> {
-    let body = if row.get::<&str, _>("kind") == "log" {
-        from_json("a log line", row.get("body"))?
-    } else {
-        let event: Event = from_json("an event", row.get("body"))?;
-        let text = report::event(&event, plan);
-        MessageBody::Event { body: event, text }
+    let body = match ENTRY_KIND.read(row)? {
+        EntryKind::Log => from_json("a log line", row.get("body"))?,
+        EntryKind::Event => {
+            let event: Event = from_json("an event", row.get("body"))?;
+            let text = report::event(&event, plan);
+            MessageBody::Event { body: event, text }
+        }
     };
     Ok(DeploymentMessage { seq: unsigned(row.get("seq")), at: time(row.get("at"))?, body })
 }

@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use windlass_core::deployment::DeploymentState;
 
+use super::deployments::open_states;
+use super::journal::EntryKind;
 use super::{Store, StoreError, Write, text};
 
 #[cfg(test)]
@@ -13,8 +16,8 @@ mod tests;
 /// Deployments that have ended before then, and that nothing needs: not what is served, nor what was before it; not the
 /// last 100 of their stage, nor the last one of each of the last 10 releases of an app; none of a commit that is wanted, or that
 /// GitHub has to hear of.
-const OVER: &str = "SELECT d.id FROM deployments d WHERE d.ended_at < ? AND d.state NOT IN ('waiting', 'running')
-    AND NOT (d.state = 'succeeded' AND d.retired = 0)
+const OVER: &str = "SELECT d.id FROM deployments d WHERE d.ended_at < ?1 AND d.state NOT IN (?3, ?4)
+    AND NOT (d.state = ?5 AND d.retired = 0)
     AND d.number <= (SELECT n.number FROM deployments n WHERE n.project = d.project AND n.stage = d.stage
         ORDER BY n.number DESC LIMIT 1 OFFSET 100)
     AND NOT EXISTS (SELECT 1 FROM active_releases a WHERE a.deployment = d.id OR a.previous_deployment = d.id)
@@ -23,15 +26,15 @@ const OVER: &str = "SELECT d.id FROM deployments d WHERE d.ended_at < ? AND d.st
     AND NOT EXISTS (SELECT 1 FROM wanted_commits w
         WHERE w.project = d.project AND w.stage = d.stage AND (w.commit_sha = d.commit_sha OR EXISTS (
             SELECT 1 FROM deployment_releases r WHERE r.deployment = d.id AND r.commit_sha = w.commit_sha)))
-    AND NOT (d.state = 'succeeded' AND EXISTS (SELECT 1 FROM deployment_releases r WHERE r.deployment = d.id
+    AND NOT (d.state = ?5 AND EXISTS (SELECT 1 FROM deployment_releases r WHERE r.deployment = d.id
         AND NOT EXISTS (SELECT 1 FROM deployments m JOIN deployment_releases s ON s.deployment = m.id
-            WHERE m.project = d.project AND m.stage = d.stage AND s.app = r.app AND m.state = 'succeeded'
+            WHERE m.project = d.project AND m.stage = d.stage AND s.app = r.app AND m.state = ?5
             AND s.release_number = r.release_number AND m.number > d.number)
         AND 10 > (SELECT COUNT(DISTINCT s.release_number) FROM deployments m
             JOIN deployment_releases s ON s.deployment = m.id
-            WHERE m.project = d.project AND m.stage = d.stage AND s.app = r.app AND m.state = 'succeeded'
+            WHERE m.project = d.project AND m.stage = d.stage AND s.app = r.app AND m.state = ?5
             AND m.number > d.number)))
-    LIMIT ?";
+    LIMIT ?2";
 
 /// Everything that is a deployment's.
 const OF_A_DEPLOYMENT: [&str; 8] = [
@@ -55,16 +58,37 @@ const OF_A_COMMIT: [&str; 3] = [
 impl Store {
     /// Removes some lines that were written for deployments which ended before then, and says how many.
     pub(crate) async fn forget_logs(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM deployment_events WHERE rowid IN (SELECT e.rowid FROM deployments d
-            JOIN deployment_events e ON e.deployment = d.id AND e.kind = 'log'
-            WHERE d.ended_at < ? AND d.state NOT IN ('waiting', 'running') LIMIT ?)";
-        self.forget_rows(sql, before, most).await
+        let [waiting, running] = open_states();
+        let mut write = self.begin().await?;
+        let forgotten = sqlx::query(
+            "DELETE FROM deployment_events WHERE rowid IN (SELECT e.rowid FROM deployments d
+             JOIN deployment_events e ON e.deployment = d.id AND e.kind = ?
+             WHERE d.ended_at < ? AND d.state NOT IN (?, ?) LIMIT ?)",
+        )
+        .bind(EntryKind::Log.as_str())
+        .bind(text(before))
+        .bind(waiting)
+        .bind(running)
+        .bind(most)
+        .execute(&mut *write)
+        .await?
+        .rows_affected();
+        self.commit_in_silence(write).await?;
+        Ok(forgotten)
     }
 
     /// Removes some deployments with all that belongs to them, and says how many.
     pub(crate) async fn forget_deployments(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let mut write = self.begin().await?;
-        let over = sqlx::query(OVER).bind(text(before)).bind(most).fetch_all(&mut *write).await?;
+        let [waiting, running] = open_states();
+        let over = sqlx::query(OVER)
+            .bind(text(before))
+            .bind(most)
+            .bind(waiting)
+            .bind(running)
+            .bind(DeploymentState::Succeeded.as_str())
+            .fetch_all(&mut *write)
+            .await?;
         for row in &over {
             let id: &str = row.get("id");
             for sql in OF_A_DEPLOYMENT.into_iter().chain(["DELETE FROM deployments WHERE id = ?"]) {

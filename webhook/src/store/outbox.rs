@@ -208,7 +208,7 @@ fn due_notice(row: &SqliteRow) -> Result<StoredNotice, StoreError> {
         notice: from_json("a notice", row.get("message"))?,
         created_at: time(row.get("created_at"))?,
         attempts: unsigned(row.get("attempts")),
-        urgency: from_number(row.get("most_urgent")),
+        urgency: from_number(row.get("most_urgent"))?,
         on_github,
     })
 }
@@ -231,11 +231,8 @@ const fn number(urgency: Urgency) -> i64 {
     }
 }
 
-const fn from_number(number: i64) -> Urgency {
-    match number {
-        0 => Urgency::LastWord,
-        1 => Urgency::Progress,
-        2 => Urgency::Replaced,
-        _ => Urgency::Comment,
-    }
+fn from_number(stored: i64) -> Result<Urgency, StoreError> {
+    let all = [Urgency::LastWord, Urgency::Progress, Urgency::Replaced, Urgency::Comment];
+    let unknown = || StoreError::Corrupt { what: "an urgency", why: format!("there is none of number {stored}") };
+    all.into_iter().find(|urgency| number(*urgency) == stored).ok_or_else(unknown)
 }

@@ -8,10 +8,11 @@ use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 use windlass_core::stage::Stage;
 
 use super::audit::{Deed, record};
+use super::columns::{DEPLOYMENT_KIND, DEPLOYMENT_STATE};
 use super::jobs::remember_registering_job;
 use super::sessions::StoredSession;
 use super::stages::saw_commit;
-use super::{Store, StoreError, count_up, from_json, optional_time, signed, text, time, unsigned, word};
+use super::{Store, StoreError, count_up, optional_time, signed, text, time, unsigned, word};
 
 const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
      r.uncommitted, \
@@ -213,8 +214,8 @@ impl Store {
             if let Some(release) = releases.iter_mut().find(|release| release.number == number) {
                 release.last_deployment = Some(LastDeployment {
                     id: word("a deployment's id", row.get("id"))?,
-                    kind: from_json("a kind", row.get("kind"))?,
-                    state: from_json("a state", &format!("\"{}\"", row.get::<&str, _>("state")))?,
+                    kind: DEPLOYMENT_KIND.read(&row)?,
+                    state: DEPLOYMENT_STATE.read(&row)?,
                     ended_at: optional_time(row.get("ended_at"))?,
                 });
             }

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqlitePool;
 use super::StoreError;
 use crate::data_folder;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// The database only says that it could not; the system says why.
 pub(super) fn cannot_open(file: &Path, error: &sqlx::Error) -> StoreError {
@@ -77,3 +77,6 @@ async fn remove(file: &Path) -> Result<(), StoreError> {
         Ok(()) | Err(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

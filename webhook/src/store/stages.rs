@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use windlass_core::deployment::DeploymentState;
 use windlass_core::names::{AppName, CommitSha, DeploymentId, Generation, ProjectName, ReleaseNumber, RepositoryId};
 use windlass_core::plan::{GENERATIONS_OF_A_PLAN, StageSettings};
 use windlass_core::stage::Stage;
 use windlass_core::way_back::{Success, WayBack};
 
+use super::columns::{DEPLOYMENT_KIND, WANTED_SOURCE};
 use super::deployments::Source;
-use super::{
-    Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, to_json, unsigned, word,
-};
+use super::{Store, StoreError, Write, count_up, from_json, optional_time, signed, text, time, unsigned, word};
 
 /// What a stage's branch wants.
 #[derive(Debug, Clone)]
@@ -115,7 +115,7 @@ impl Store {
         };
         let query = query
             .bind(wanted.commit.as_str())
-            .bind(to_json("a source", &wanted.source)?)
+            .bind(wanted.source.as_str())
             .bind(&wanted.requested_by)
             .bind(text(now))
             .bind(stage.project.as_str())
@@ -140,7 +140,7 @@ impl Store {
         row.map(|row| {
             Ok(WantedCommit {
                 commit: word("a commit", row.get("commit_sha"))?,
-                source: from_json("a source", row.get("source"))?,
+                source: WANTED_SOURCE.read(&row)?,
                 requested_by: row.get("requested_by"),
             })
         })
@@ -204,11 +204,12 @@ impl Store {
         let rows = sqlx::query(
             "SELECT d.id, d.kind, r.app, r.release_number FROM deployments d
              JOIN deployment_releases r ON r.deployment = d.id WHERE d.project = ? AND d.stage = ?
-             AND (d.state = 'succeeded' OR EXISTS (SELECT 1 FROM active_releases a WHERE a.deployment = d.id))
+             AND (d.state = ? OR EXISTS (SELECT 1 FROM active_releases a WHERE a.deployment = d.id))
              ORDER BY COALESCE(d.generation, 0), d.number",
         )
         .bind(stage.project.as_str())
         .bind(stage.name.as_str())
+        .bind(DeploymentState::Succeeded.as_str())
         .fetch_all(&self.reader)
         .await?;
         let mut successes: Vec<(&str, Success)> = Vec::new();
@@ -218,7 +219,7 @@ impl Store {
             match successes.last_mut() {
                 Some((last, success)) if *last == id => drop(success.releases.insert(app, release)),
                 _ => {
-                    let kind = from_json("a kind", row.get("kind"))?;
+                    let kind = DEPLOYMENT_KIND.read(row)?;
                     successes.push((id, Success { kind, releases: [(app, release)].into() }));
                 }
             }
@@ -244,12 +245,13 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let row = sqlx::query(
             "SELECT COUNT(*) AS n FROM deployments d JOIN deployment_releases r ON r.deployment = d.id
-             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = 'succeeded'",
+             WHERE d.project = ? AND d.stage = ? AND r.app = ? AND r.release_number = ? AND d.state = ?",
         )
         .bind(stage.project.as_str())
         .bind(stage.name.as_str())
         .bind(app.as_str())
         .bind(signed(release.0))
+        .bind(DeploymentState::Succeeded.as_str())
         .fetch_one(&self.reader)
         .await?;
         Ok(row.get::<i64, _>("n") > 0)
