@@ -65,6 +65,14 @@ crate::spelled! {
     }
 }
 
+impl DeploymentKind {
+    /// Whether its success leaves a hold: nothing is deployed there by itself until somebody lifts it.
+    #[must_use]
+    pub const fn leaves_hold(self) -> bool {
+        matches!(self, Self::Rollback)
+    }
+}
+
 /// One app's part in a plan. Release, settings and secrets together are what runs: all three are pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppChange {

@@ -12,12 +12,13 @@ use windlass_core::names::HostName;
 use windlass_core::quantity;
 use windlass_core::secrets::Secrets;
 use windlass_core::task::{Exit, LogLine, Stream};
-use windlass_engine::TimeLimit;
+use windlass_engine::{EngineError, Host, TimeLimit};
 
 use crate::at_work::Piece;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::service::Service;
 use crate::store::StoreError;
+use crate::store::audit::Recorded;
 use crate::store::tasks::OneOffTask;
 use crate::work::BackgroundTask;
 
@@ -102,6 +103,12 @@ async fn run(service: &Service, task: &OneOffTask) -> Result<(), StoreError> {
         tracing::warn!(task.id = %task.id, error = %error, "its container could not be removed");
     }
     Ok(())
+}
+
+/// Stops one that somebody wants to end, which is on record.
+pub(crate) async fn stop(host: &Host, task: &OneOffTask, _: Recorded) -> Result<(), EngineError> {
+    let stop = &task.spec.stop;
+    host.engine.stop(&task.spec.name, &stop.signal, stop.grace.0).await
 }
 
 async fn to_its_end(service: &Service, task: &OneOffTask, lines: mpsc::Sender<LogLine>) -> Result<Exit, Failure> {

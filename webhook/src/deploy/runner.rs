@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
 use windlass_core::names::{AppName, Generation};
 use windlass_core::plain::plain;
-use windlass_core::plan::{DeploymentKind, Plan, Step};
+use windlass_core::plan::{Plan, Step};
 use windlass_core::secrets::Secrets;
 use windlass_engine::{Progress, StepContext};
 
@@ -249,9 +249,8 @@ async fn asked_to_cancel(service: &Service, deployment: &StoredDeployment) {
 }
 
 async fn succeed(service: &Service, deployment: &StoredDeployment) -> anyhow::Result<()> {
-    let effect = if deployment.kind == DeploymentKind::Rollback { Effect::Held } else { Effect::None };
     let event = Event::Ended { outcome: Outcome::Succeeded, failure: None };
-    match record(service, deployment, &event, &effect).await {
+    match record(service, deployment, &event, &Effect::None).await {
         // Somebody cancelled in this moment; the next look sees it.
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::IllegalTransition(_))) => Ok(()),
         recorded => recorded,

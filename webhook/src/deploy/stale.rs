@@ -17,6 +17,7 @@ use crate::intake::projects;
 use crate::service::Service;
 use crate::sight::PATIENCE;
 use crate::store::StoreError;
+use crate::store::audit::Recorded;
 
 /// What was found, and what could not be looked at.
 #[derive(Debug, Default)]
@@ -45,8 +46,8 @@ pub(crate) async fn stale(service: &Service, stage: &Stage) -> Result<Stale, Sto
     Ok(stale)
 }
 
-/// Stops and removes these. What could not be is left out of what comes back, with a warning.
-pub(crate) async fn remove_stale(service: &Service, tasks: Vec<ObservedTask>) -> Stale {
+/// Stops and removes these, which is on record. What could not be is left out of what comes back, with a warning.
+pub(crate) async fn remove_stale(service: &Service, tasks: Vec<ObservedTask>, _: Recorded) -> Stale {
     let Stop { signal, grace, .. } = Stop::default();
     let removals = tasks.into_iter().map(|task| async {
         let host = service.hosts.get(&task.host).ok_or_else(|| gone(&task.host))?;

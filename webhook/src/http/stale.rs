@@ -24,7 +24,7 @@ use crate::deploy::stale::{self, Stale};
 use crate::http::views;
 use crate::service::Service;
 use crate::store::StoreError;
-use crate::store::audit::Deed;
+use crate::store::audit::{Action, Deed};
 
 /// How long a look at a stage is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,22 +82,21 @@ pub(crate) async fn stop(
     let Stale { tasks, mut warnings } = find(&service, &stage, &query).await?;
     // What they were is said as long as they are there to be asked.
     let mut seen = shown(&service, &stage, Stale { tasks: tasks.clone(), warnings: Vec::new() }).await?;
-    if !tasks.is_empty() {
+    let removed = if tasks.is_empty() {
+        Stale::default()
+    } else {
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         let detail = names.join(" ");
-        let action = "stale.stop";
-        service
-            .store
-            .record(&Deed {
-                actor: actor.name(),
-                action,
-                stage: Some(&stage),
-                detail: &detail,
-                at: service.clock.now(),
-            })
-            .await?;
-    }
-    let removed = stale::remove_stale(&service, tasks).await;
+        let deed = Deed {
+            actor: actor.name(),
+            action: Action::StopStale,
+            stage: Some(&stage),
+            detail: &detail,
+            at: service.clock.now(),
+        };
+        let recorded = service.store.record(&deed).await?;
+        stale::remove_stale(&service, tasks, recorded).await
+    };
     if claim.give_up().is_err() {
         service.wake.stages.notify_one();
     }

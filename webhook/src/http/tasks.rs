@@ -29,6 +29,7 @@ use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::stream::{self, Followed};
 use crate::deploy::hosts;
+use crate::deploy::one_offs;
 use crate::deploy::planning::{self, Intent};
 use crate::gate::Gate;
 use crate::http::Http;
@@ -37,7 +38,7 @@ use crate::http::views::{self, Shown};
 use crate::intake::projects;
 use crate::service::Service;
 use crate::sight::PATIENCE;
-use crate::store::audit::Deed;
+use crate::store::audit::{Action, Deed};
 use crate::store::tasks::OneOffTask;
 
 /// Runs a command in a release's image, once
@@ -335,15 +336,13 @@ pub(crate) async fn stop(
     let host = service.hosts.get(&task.spec.host).ok_or_else(unknown)?;
     let deed = Deed {
         actor: actor.name(),
-        action: "task.stop",
+        action: Action::StopTask,
         stage: Some(&task.stage),
         detail: &id,
         at: service.clock.now(),
     };
-    service.store.record(&deed).await?;
-    let stop = &task.spec.stop;
-    host.engine
-        .stop(&task.spec.name, &stop.signal, stop.grace.0)
+    let recorded = service.store.record(&deed).await?;
+    one_offs::stop(host, task, recorded)
         .await
         .map_err(|error| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "host_unreachable", error.to_string()))?;
     Ok(StatusCode::ACCEPTED)

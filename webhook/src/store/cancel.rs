@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use windlass_core::deployment::{Deployment, DeploymentState, Event, Failure, FailureCode, Outcome};
 use windlass_core::plan::DeploymentKind;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::deployments::{Request, StoredDeployment};
 use super::journal::Effect;
 use super::{Store, StoreError, Write};
@@ -100,7 +100,7 @@ async fn record_cancel(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let (detail, stage) = (deployment.id.as_str(), Some(&deployment.stage));
-    record(write, &Deed { actor: by, action: "deployment.cancel", stage, detail, at: now }).await
+    record(write, &Deed { actor: by, action: Action::CancelDeployment, stage, detail, at: now }).await
 }
 
 #[cfg(test)]

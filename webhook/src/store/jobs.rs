@@ -10,7 +10,7 @@ use windlass_core::plan::DeploymentKind;
 use windlass_core::report;
 use windlass_core::stage::Stage;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::deployments::{Request, StoredDeployment, insert_deployment};
 use super::sessions::StoredSession;
 use super::{Store, StoreError, Write, signed, text, unsigned};
@@ -59,9 +59,9 @@ impl Store {
         };
         let (Requested::New(deployment) | Requested::Known(deployment)) = &asked;
         let action = match (&asked, job) {
-            (Requested::New(_), _) if request.override_gate => Some("deployment.override_gate"),
-            (Requested::New(_), _) => Some("deployment.create"),
-            (Requested::Known(_), Some(_)) => Some("deployment.join"),
+            (Requested::New(_), _) if request.override_gate => Some(Action::OverrideGate),
+            (Requested::New(_), _) => Some(Action::CreateDeployment),
+            (Requested::Known(_), Some(_)) => Some(Action::JoinDeployment),
             (Requested::Known(_), None) => None,
         };
         if matches!(asked, Requested::New(_)) {

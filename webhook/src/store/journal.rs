@@ -43,8 +43,6 @@ pub(crate) enum Effect {
     Activated,
     /// What the stage served before is what it serves.
     Deactivated,
-    /// Nothing is deployed there by itself until somebody lifts the hold.
-    Held,
 }
 
 impl Store {
@@ -79,6 +77,9 @@ impl Store {
             enqueue(write, &deployment.id, &notice, now).await?;
         }
         if let Event::Ended { outcome: Outcome::Succeeded, .. } = event {
+            if deployment.kind.leaves_hold() {
+                hold(write, deployment, now).await?;
+            }
             for predecessor in predecessors(write, deployment).await? {
                 enqueue(write, &predecessor, &deployment.subject().replaced(), now).await?;
             }
@@ -285,7 +286,6 @@ impl Store {
                     .await?;
                 }
             }
-            Effect::Held => hold(write, stage, &deployment.id, now).await?,
             Effect::Deactivated => {
                 let mine = "deployment = ? AND project = ? AND stage = ?";
                 for sql in [

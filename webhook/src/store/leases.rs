@@ -6,7 +6,8 @@ use windlass_core::api::{HoldView, LeaseView};
 use windlass_core::names::DeploymentId;
 use windlass_core::stage::Stage;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
+use super::deployments::StoredDeployment;
 use super::{Store, StoreError, Write, text, time, word};
 
 impl Store {
@@ -82,7 +83,7 @@ impl Store {
             .await?
             .rows_affected();
         if changed > 0 {
-            let deed = Deed { actor: by, action: "hold.lift", stage: Some(stage), detail: "", at: now };
+            let deed = Deed { actor: by, action: Action::LiftHold, stage: Some(stage), detail: "", at: now };
             record(&mut write, &deed).await?;
         }
         self.commit(write).await?;
@@ -103,24 +104,21 @@ impl Store {
     }
 }
 
-/// A rollback leaves a hold: automatic deployments wait until somebody lifts it.
-pub(super) async fn hold(
-    write: &mut Write,
-    stage: &Stage,
-    deployment: &DeploymentId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// Leaves a hold: automatic deployments wait until somebody lifts it.
+pub(super) async fn hold(write: &mut Write, deployment: &StoredDeployment, now: Timestamp) -> Result<(), StoreError> {
+    let stage = &deployment.stage;
     sqlx::query(
         "INSERT INTO holds (project, stage, deployment, held_at) VALUES (?, ?, ?, ?)
          ON CONFLICT (project, stage) DO UPDATE SET deployment = excluded.deployment, held_at = excluded.held_at",
     )
     .bind(stage.project.as_str())
     .bind(stage.name.as_str())
-    .bind(deployment.as_str())
+    .bind(deployment.id.as_str())
     .bind(text(now))
     .execute(&mut **write)
     .await?;
-    Ok(())
+    let (actor, detail) = (deployment.requested_by.as_str(), deployment.id.as_str());
+    record(write, &Deed { actor, action: Action::SetHold, stage: Some(stage), detail, at: now }).await
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::api::LockView;
 use windlass_core::stage::Stage;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::{Store, StoreError, signed, text, time, unsigned};
 
 /// Who locks: a person, or a job, which has its lock with all of its run of the workflow.
@@ -106,7 +106,8 @@ impl Store {
         .bind(holder.run.map(signed))
         .execute(&mut *write)
         .await?;
-        let deed = Deed { actor: &new.by, action: "lock.take", stage: Some(stage), detail: &new.reason, at: new.since };
+        let deed =
+            Deed { actor: &new.by, action: Action::TakeLock, stage: Some(stage), detail: &new.reason, at: new.since };
         record(&mut write, &deed).await?;
         self.commit(write).await?;
         Ok(Ok(StoredLock { etag, lock: new.clone(), run: holder.run }))
@@ -132,7 +133,8 @@ impl Store {
             .execute(&mut *write)
             .await?;
         let detail = format!("{} had locked it: {}", there.lock.by, there.lock.reason);
-        let deed = Deed { actor: &holder.name, action: "lock.release", stage: Some(stage), detail: &detail, at: now };
+        let deed =
+            Deed { actor: &holder.name, action: Action::ReleaseLock, stage: Some(stage), detail: &detail, at: now };
         record(&mut write, &deed).await?;
         self.commit(write).await?;
         Ok(Ok(true))

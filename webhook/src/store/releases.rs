@@ -7,7 +7,7 @@ use windlass_core::api::{LastDeployment, NewRelease, Release};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 use windlass_core::stage::Stage;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::columns::{DEPLOYMENT_KIND, DEPLOYMENT_STATE};
 use super::jobs::remember_registering_job;
 use super::sessions::StoredSession;
@@ -88,7 +88,7 @@ impl Store {
         }
         saw_commit(&mut write, &stage.project, &new.commit, false, now).await?;
         let detail = format!("release {number} of {app} from {}", new.commit);
-        let deed = Deed { actor: by, action: "release.create", stage: Some(stage), detail: &detail, at: now };
+        let deed = Deed { actor: by, action: Action::CreateRelease, stage: Some(stage), detail: &detail, at: now };
         record(&mut write, &deed).await?;
         self.commit(write).await?;
         Ok(Registration::Created(Release {

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::names::CommitSha;
 use windlass_core::stage::Stage;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::locks::Holder;
 use super::tokens::hash;
 use super::{Store, StoreError, count_up, signed, text, time, unsigned, word};
@@ -120,7 +120,7 @@ impl Store {
         let detail = session.to_string();
         let deed = Deed {
             actor: &session.actor,
-            action: "job.sign_in",
+            action: Action::SignIn,
             stage: Some(&session.stage),
             detail: &detail,
             at: now,

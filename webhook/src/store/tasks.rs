@@ -9,7 +9,7 @@ use windlass_core::names::TaskId;
 use windlass_core::stage::Stage;
 use windlass_core::task::TaskSpec;
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::locks::Holder;
 use super::{
     Progress, Store, StoreError, Write, from_json, optional_time, signed, text, time, to_json, unsigned, word,
@@ -57,7 +57,7 @@ impl Store {
         .execute(&mut *write)
         .await?;
         let detail = format!("{id} on release {}", spec.labels.release);
-        let deed = Deed { actor: &by.name, action: "task.run", stage: Some(stage), detail: &detail, at: now };
+        let deed = Deed { actor: &by.name, action: Action::RunTask, stage: Some(stage), detail: &detail, at: now };
         record(&mut write, &deed).await?;
         self.commit(write).await
     }

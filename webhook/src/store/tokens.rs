@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use windlass_core::api::{Scope, TokenView};
 use windlass_core::names::{ProjectName, StageName};
 
-use super::audit::{Deed, record};
+use super::audit::{Action, Deed, record};
 use super::{Store, StoreError, count_up, from_json, optional_time, text, time, to_json, word};
 
 /// What a new token may do, and where.
@@ -52,7 +52,7 @@ impl Store {
         .await?;
         let project = request.project.as_ref().map_or("any project", |project| project.as_str());
         let detail = format!("{} for {project}", request.name);
-        record(&mut write, &Deed { actor: SERVER, action: "token.create", stage: None, detail: &detail, at: now })
+        record(&mut write, &Deed { actor: SERVER, action: Action::CreateToken, stage: None, detail: &detail, at: now })
             .await?;
         self.commit(write).await?;
         Ok(TokenView {
@@ -107,7 +107,7 @@ impl Store {
             .rows_affected();
         if changed > 0 {
             let id = id.to_string();
-            record(&mut write, &Deed { actor: SERVER, action: "token.revoke", stage: None, detail: &id, at: now })
+            record(&mut write, &Deed { actor: SERVER, action: Action::RevokeToken, stage: None, detail: &id, at: now })
                 .await?;
         }
         self.commit(write).await?;

@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::*;
+use crate::store::audit::Action;
 use crate::store::whole::texts;
 use crate::store::{Store, before};
 
+const AUDIT_ACTION: Column<Action> = Column::new("audit", "action");
 const COMMENTED_STATE: Column<DeploymentState> = Column::new("commented", "state");
 
 /// Every column of the store that holds words, with them.
@@ -15,6 +17,7 @@ fn all() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         (column.table, column.name, T::VARIANTS.iter().map(|word| (*word).into()).collect())
     }
     vec![
+        of(&AUDIT_ACTION),
         of(&COMMENTED_STATE),
         of(&DELIVERY_STATE),
         of(&DEPLOYMENT_KIND),
@@ -59,7 +62,7 @@ async fn a_word_that_nobody_knows_is_an_error_that_names_it_and_its_column() {
         lose(table, name, &format!("'lost ' || {name}")).await;
         let error = match (table, name) {
             // Nothing is done with what stands there; it is only compared, or for people.
-            ("commented", _) => continue,
+            ("audit", _) | ("commented", _) => continue,
             ("deliveries", _) => {
                 store.missed_delivery("33333333-cccc-4ccc-8ccc-333333333333").await.map(drop).unwrap_err()
             }

@@ -10,7 +10,7 @@ use windlass_core::plan::DeploymentKind;
 use windlass_core::stage::Stage;
 
 use crate::store::Store;
-use crate::store::audit::Deed;
+use crate::store::audit::{Action, Deed};
 use crate::store::deployments::{Request, Source, StoredDeployment};
 use crate::store::jobs::Requested;
 use crate::store::journal::Effect;
@@ -191,7 +191,7 @@ async fn one_off_tasks_the_audit_and_commits_are_forgotten_in_their_time() {
     assert_eq!((count(&store, "one_off_tasks").await, count(&store, "task_log").await), (1, 3), "one runs");
 
     for second in [1, 2] {
-        let deed = Deed { actor: "ada", action: "lock.take", stage: None, detail: "", at: at(second) };
+        let deed = Deed { actor: "ada", action: Action::TakeLock, stage: None, detail: "", at: at(second) };
         store.record(&deed).await.unwrap();
     }
     assert_eq!(store.forget_audit(at(2), 10).await.unwrap(), 1);
