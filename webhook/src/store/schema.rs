@@ -1,14 +1,50 @@
 //! The store's file and its schema, which only goes forward.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
-use sqlx::Row;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::SqlitePool;
+use sqlx::{Row, SqlSafeStr};
 
 use super::StoreError;
 use crate::data_folder;
 
-pub(super) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+/// By hand: the macro that reads the folder would have sqlx and SQLite compiled a second time, for the compiler.
+macro_rules! changes {
+    ($($name:literal,)*) => {
+        [$(($name, include_str!(concat!("../../migrations/", $name, ".sql")))),*]
+    };
+}
+
+/// The names of the changes' files, and what is in them. What has been published never changes.
+const CHANGES: [(&str, &str); 13] = changes![
+    "0001_the_house",
+    "0002_jobs",
+    "0003_uncommitted",
+    "0004_deliveries",
+    "0005_deploying_jobs",
+    "0006_telling_github",
+    "0009_jobs_locks_and_tasks",
+    "0010_commits_of_a_deployment",
+    "0011_how_they_ran",
+    "0012_host_names",
+    "0013_keeping",
+    "0015_bounded_logs",
+    "0017_one_spelling",
+];
+
+pub(super) static MIGRATIONS: LazyLock<Migrator> =
+    LazyLock::new(|| Migrator::with_migrations(CHANGES.iter().map(|(name, text)| change(name, text)).collect()));
+
+/// # Panics
+///
+/// When the name does not begin with the change's number, which a test sees.
+fn change(name: &'static str, text: &'static str) -> Migration {
+    let (number, title) = name.split_once('_').expect("a change has a number and a title");
+    let number = number.parse().expect("a change's number is one");
+    Migration::new(number, title.replace('_', " ").into(), MigrationType::Simple, text.into_sql_str(), false)
+}
 
 /// The database only says that it could not; the system says why.
 pub(super) fn cannot_open(file: &Path, error: &sqlx::Error) -> StoreError {

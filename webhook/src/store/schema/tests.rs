@@ -244,3 +244,14 @@ async fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let store = Store::connect(&folder.path().join(data_folder::STORE)).await.unwrap();
     assert_eq!(whole(&store.reader).await, before);
 }
+
+#[test]
+fn every_change_that_lies_in_the_folder_is_made_in_the_order_of_its_number() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let files: BTreeSet<String> = files.collect();
+    let listed: BTreeSet<String> = CHANGES.iter().map(|(name, _)| format!("{name}.sql")).collect();
+    assert_eq!(files, listed);
+    let numbers: Vec<i64> = MIGRATIONS.iter().map(|change| change.version).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+}
