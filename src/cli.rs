@@ -1,30 +1,15 @@
-//! What can be typed. Types only: what each command does is in `commands/`.
+//! The list of commands. What each takes and does is in its file of `commands/`.
 
-mod arguments;
-mod build;
+use clap::{CommandFactory, Parser, Subcommand};
+
 #[cfg(feature = "demo")]
-mod demo;
-mod init;
-mod operate;
-#[cfg(feature = "service")]
-mod server;
-
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
-
-pub(crate) use arguments::{ReleaseChoice, Since, Where};
-pub(crate) use build::{BuildCheck, BuildCommand};
-#[cfg(feature = "demo")]
-pub(crate) use demo::DemoArguments;
-pub(crate) use init::Init;
-pub(crate) use operate::{
-    AppCommand, AppLogs, AppPs, AppStale, Cancel, Deploy, HoldCommand, HoldLift, LockAcquire, LockCommand, LockRelease,
-    LockStatus, Plan, ReleaseActivate, ReleaseCommand, ReleaseCreate, ReleaseList, Rollback, StatusArguments,
-    TaskCommand, TaskList, TaskRun, TaskStop,
+use crate::commands::demo;
+use crate::commands::{
+    app, build, cancel, completions, config, deploy, doctor, hold, init, lock, plan, release, rollback, status, task,
 };
 #[cfg(feature = "service")]
-pub(crate) use server::{Gateway, LogFormat, Logging, Serve, TokenCommand, TokenCreate, TokenList, TokenRevoke};
+use crate::commands::{gateway, serve, token};
+use crate::error::{CommandError, Status};
 
 /// Hauls a merged commit into production: releases, zero-downtime activation and rollback for teams on GitHub.
 #[derive(Debug, Parser)]
@@ -47,105 +32,81 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Deploy(Deploy),
-    Rollback(Rollback),
-    Cancel(Cancel),
-    Status(StatusArguments),
-    Plan(Plan),
-    /// Register releases, list them, make one active
+    Deploy(deploy::Deploy),
+    Rollback(rollback::Rollback),
+    Cancel(cancel::Cancel),
+    Status(status::StatusArguments),
+    Plan(plan::Plan),
     #[command(subcommand)]
-    Release(ReleaseCommand),
-    /// Run a command in a release's image; list and stop such tasks
+    Release(release::ReleaseCommand),
     #[command(subcommand)]
-    Task(TaskCommand),
-    /// Look at what runs
+    Task(task::TaskCommand),
     #[command(subcommand)]
-    App(AppCommand),
-    /// What a rollback leaves against automatic deployments
+    App(app::AppCommand),
     #[command(subcommand)]
-    Hold(HoldCommand),
-    /// Keep a stage as it is for a while: a person's claim on it, with a reason
+    Hold(hold::HoldCommand),
     #[command(subcommand)]
-    Lock(LockCommand),
-    Init(Init),
-    /// Make images
+    Lock(lock::LockCommand),
+    Init(init::Init),
     #[command(subcommand)]
-    Build(BuildCommand),
+    Build(build::BuildCommand),
     /// Entry point of the container action; reads what a runner of GitHub Actions gives
     #[command(hide = true)]
     Action,
-    Config(Config),
-    Doctor(Doctor),
-    Completions(Completions),
+    Config(config::Config),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
     #[cfg(feature = "service")]
-    Serve(Serve),
+    Serve(serve::Serve),
     #[cfg(feature = "service")]
-    Gateway(Gateway),
+    Gateway(gateway::Gateway),
     #[cfg(feature = "demo")]
-    Demo(DemoArguments),
-    /// Make, list and end tokens; on the server, beside the running service
+    Demo(demo::DemoArguments),
     #[cfg(feature = "service")]
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::TokenCommand),
 }
 
-/// Check a configuration file, show what it means, or print its annotated reference
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  windlass config                              check ./windlass.toml
-  windlass config --stage staging              show what it means for a stage
-  windlass config --server windlass-server.toml
-  windlass config --reference > windlass.toml  every key, annotated")]
-pub(crate) struct Config {
-    /// The file [default: windlass.toml, or windlass-server.toml with --server]
-    pub(crate) file: Option<PathBuf>,
-    /// It is a server's file
-    #[arg(long)]
-    pub(crate) server: bool,
-    /// Print every key of the file, annotated
-    #[arg(long, conflicts_with_all = ["file", "stage", "json"])]
-    pub(crate) reference: bool,
-    /// Print what the file says for this stage
-    #[arg(short, long, conflicts_with = "server")]
-    pub(crate) stage: Option<windlass_core::names::StageName>,
-    /// As JSON
-    #[arg(long, requires = "stage")]
-    pub(crate) json: bool,
-}
-
-/// Check what Windlass needs: Docker, the files, the server, GitHub
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  windlass doctor                                 from a developer's machine
-  windlass doctor --config windlass-server.toml   on the server")]
-pub(crate) struct Doctor {
-    #[command(flatten)]
-    pub(crate) place: Where,
-    /// Check this server's file too, and what it names
-    #[cfg(feature = "service")]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// The Docker Engine of this machine
-    #[arg(long, env = "DOCKER_HOST", value_name = "URL", default_value = "unix:///var/run/docker.sock")]
-    pub(crate) docker: String,
-}
-
-/// Print the completions of a shell
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  windlass completions bash > ~/.local/share/bash-completion/completions/windlass
-  windlass completions zsh > ~/.zfunc/_windlass")]
-pub(crate) struct Completions {
-    /// Which
-    pub(crate) shell: clap_complete::Shell,
+impl Command {
+    /// Does what was typed.
+    pub(crate) async fn run(self) -> Result<Status, CommandError> {
+        match self {
+            Self::Deploy(arguments) => Box::pin(deploy::run(arguments)).await,
+            Self::Rollback(arguments) => Box::pin(rollback::run(arguments)).await,
+            Self::Cancel(arguments) => cancel::run(arguments).await,
+            Self::Status(arguments) => status::run(arguments).await,
+            Self::Plan(arguments) => plan::run(arguments).await,
+            Self::Release(command) => Box::pin(release::run(command)).await,
+            Self::Task(command) => Box::pin(task::run(command)).await,
+            Self::App(command) => Box::pin(app::run(command)).await,
+            Self::Hold(command) => hold::run(command).await,
+            Self::Lock(command) => Box::pin(lock::run(command)).await,
+            Self::Build(command) => Box::pin(build::run(command)).await,
+            Self::Action => Ok(Box::pin(crate::action::run()).await),
+            Self::Init(arguments) => init::run(&arguments),
+            Self::Config(arguments) => config::run(&arguments),
+            Self::Doctor(arguments) => Box::pin(doctor::run(arguments)).await,
+            Self::Completions(arguments) => completions::run(&arguments, Cli::command()),
+            #[cfg(feature = "service")]
+            Self::Serve(arguments) => Box::pin(serve::run(arguments)).await,
+            #[cfg(feature = "service")]
+            Self::Gateway(arguments) => Box::pin(gateway::run(arguments)).await,
+            #[cfg(feature = "demo")]
+            Self::Demo(arguments) => Box::pin(demo::run(&arguments, &crate::output::Printer))
+                .await
+                .map_err(|error| CommandError::from_chain(Status::Failed, error.as_ref())),
+            #[cfg(feature = "service")]
+            Self::Token(command) => Box::pin(token::run(command)).await,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

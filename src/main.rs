@@ -1,6 +1,7 @@
 //! The command line of Windlass.
 
 mod action;
+mod arguments;
 mod checkout;
 mod cli;
 mod client;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
 fn run(cli: cli::Cli) -> Result<Status, CommandError> {
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| CommandError::failed("the system gives no threads").caused_by(&error))?;
-    let status = runtime.block_on(commands::run(cli.command));
+    let status = runtime.block_on(cli.command.run());
     // What still reads from the terminal or resolves a name must not keep the process.
     runtime.shutdown_background();
     status

@@ -8,8 +8,8 @@ use windlass_core::config::ProjectFile;
 use windlass_core::names::{AppName, StageName};
 use windlass_core::stage::Stage;
 
+use crate::arguments::Where;
 use crate::checkout::project_of_origin;
-use crate::cli::Where;
 use crate::client::{Client, is_loopback};
 use crate::error::CommandError;
 

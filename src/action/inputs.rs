@@ -11,7 +11,7 @@ use windlass_core::platform;
 use windlass_core::quantity::Duration;
 
 use super::pairs::pairs;
-use crate::cli::ReleaseChoice;
+use crate::arguments::ReleaseChoice;
 use crate::error::CommandError;
 use crate::recipe::Overrides;
 use crate::target::{PROJECT_FILE, server_url};

@@ -4,8 +4,17 @@ mod logs;
 mod ps;
 mod stale;
 
-use crate::cli::AppCommand;
+use clap::Subcommand;
+
 use crate::error::{CommandError, Status};
+
+/// Look at what runs
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    Ps(ps::AppPs),
+    Logs(logs::AppLogs),
+    Stale(stale::AppStale),
+}
 
 pub(crate) async fn run(command: AppCommand) -> Result<Status, CommandError> {
     match command {

@@ -1,13 +1,14 @@
 //! `windlass build`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, Subcommand};
 use windlass_core::names::AppName;
 use windlass_images::{ContextFolder, Lack, dockerfile, is_pattern};
 use windlass_registry::RegistryCredentials;
 
+use crate::arguments::Where;
 use crate::checkout::Checkout;
-use crate::cli::{BuildCheck, BuildCommand, Where};
 use crate::client::Client;
 use crate::error::{CommandError, Status};
 use crate::image::{self, Supplies};
@@ -15,9 +16,44 @@ use crate::output::Finding;
 use crate::recipe::{Folders, Overrides, Recipe};
 use crate::target::{given, read_project_file, server_url, stage_of, unreadable};
 
+/// Make images
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuildCommand {
+    Check(BuildCheck),
+}
+
 pub(crate) async fn run(command: BuildCommand) -> Result<Status, CommandError> {
     let BuildCommand::Check(arguments) = command;
     check(&arguments).await
+}
+
+/// Check what a build in GitHub Actions needs, without building: Docker, the Dockerfile, the registry, the server
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass build check                    the Docker Engine, every app's Dockerfile and registry, the server
+  windlass build check --app api --json
+  WINDLASS_REGISTRY_PASSWORD=… windlass build check --registry-username bot")]
+pub(crate) struct BuildCheck {
+    /// The file that says what the app is
+    #[arg(long, value_name = "FILE", default_value = "windlass.toml")]
+    config: PathBuf,
+    /// Who signs in to the registry
+    #[arg(long, env = "WINDLASS_REGISTRY_USERNAME", value_name = "NAME")]
+    registry_username: Option<String>,
+    /// With what; better given in the environment, where other users of the machine do not see it
+    #[arg(
+        long,
+        env = "WINDLASS_REGISTRY_PASSWORD",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        value_parser = crate::arguments::secret
+    )]
+    registry_password: Option<secrecy::SecretString>,
+    /// The Docker Engine of this machine
+    #[arg(long, env = "DOCKER_HOST", value_name = "URL", default_value = crate::image::DOCKER)]
+    docker: String,
+    #[command(flatten)]
+    place: Where,
 }
 
 /// All of it, also where the first thing is wrong: a person mends several at once.

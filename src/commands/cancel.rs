@@ -1,10 +1,24 @@
 //! `windlass cancel`
 
+use clap::Args;
+use windlass_core::names::DeploymentId;
 use windlass_core::report;
 
-use crate::cli::Cancel;
+use crate::arguments::Where;
 use crate::error::{CommandError, Status};
 use crate::output;
+
+/// End a deployment: what it did is undone; while it is watched, the old release gets its traffic back
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass cancel                      the one that runs or waits on the stage
+  windlass cancel 0123456789abcdef")]
+pub(crate) struct Cancel {
+    /// Which [default: the one that runs or waits on the stage]
+    id: Option<DeploymentId>,
+    #[command(flatten)]
+    place: Where,
+}
 
 pub(crate) async fn run(arguments: Cancel) -> Result<Status, CommandError> {
     let Cancel { id, place } = arguments;

@@ -2,16 +2,40 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use windlass_core::config::{ProjectFile, REFERENCE, SERVER_REFERENCE, ServerConfig};
 use windlass_core::names::StageName;
 
-use crate::cli::Config;
 use crate::error::{CommandError, Status};
 use crate::output::{self, YELLOW};
 use crate::target::{PROJECT_FILE, unreadable};
 
 /// Where a server's file lies unless something else is said.
 const SERVER_FILE: &str = "windlass-server.toml";
+
+/// Check a configuration file, show what it means, or print its annotated reference
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass config                              check ./windlass.toml
+  windlass config --stage staging              show what it means for a stage
+  windlass config --server windlass-server.toml
+  windlass config --reference > windlass.toml  every key, annotated")]
+pub(crate) struct Config {
+    /// The file [default: windlass.toml, or windlass-server.toml with --server]
+    file: Option<PathBuf>,
+    /// It is a server's file
+    #[arg(long)]
+    server: bool,
+    /// Print every key of the file, annotated
+    #[arg(long, conflicts_with_all = ["file", "stage", "json"])]
+    reference: bool,
+    /// Print what the file says for this stage
+    #[arg(short, long, conflicts_with = "server")]
+    stage: Option<StageName>,
+    /// As JSON
+    #[arg(long, requires = "stage")]
+    json: bool,
+}
 
 pub(crate) fn run(arguments: &Config) -> Result<Status, CommandError> {
     if arguments.reference {

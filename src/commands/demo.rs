@@ -6,13 +6,26 @@ mod story;
 mod traffic;
 mod world;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::DemoArguments;
 use crate::error::Status;
 use crate::output::Printer;
 use story::Told;
 use world::World;
+
+/// See it work: a merged commit's way into production on this machine, against a stand-in GitHub
+///
+/// Needs a Docker Engine and nothing else, and leaves nothing behind.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass demo            stays up until Ctrl-C
+  windlass demo --once     exits, with 0 only if all that it tells of held")]
+pub(crate) struct DemoArguments {
+    /// Exit at the end of the story
+    #[arg(long)]
+    once: bool,
+}
 
 /// Runs the demo: 0 only if all that it tells of held.
 pub(crate) async fn run(arguments: &DemoArguments, output: &Printer) -> anyhow::Result<Status> {

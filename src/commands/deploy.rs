@@ -2,17 +2,47 @@
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use windlass_core::api::{DeploymentView, NewDeployment};
 use windlass_core::names::{AppName, ReleaseNumber};
 use windlass_core::plan::DeploymentKind;
 use windlass_core::report;
 
 use super::follow::{self, Followed};
-use crate::cli::{Deploy, ReleaseChoice};
+use crate::arguments::{ReleaseChoice, Where};
 use crate::error::{CommandError, Status};
 use crate::follow::why;
 use crate::output::{self, YELLOW};
 use crate::target::Target;
+
+/// Make a release active and wait until it is
+///
+/// Ctrl-C while waiting leaves the deployment running and ends with 130; `windlass cancel` ends it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass deploy                                 the newest release of every app
+  windlass deploy --release 12 --reason \"fixes the checkout\"
+  windlass deploy --release api=12 --release web=7
+  windlass deploy --detach --json
+  windlass deploy --override-gate --reason \"GitHub is down, and the checkout loses orders\"")]
+pub(crate) struct Deploy {
+    /// Which: a number, or APP=NUMBER, once per app [default: the newest of every app]
+    #[arg(short, long, value_name = "N")]
+    release: Vec<ReleaseChoice>,
+    /// Said with it: on its page, on GitHub, and by `status` while it is under way
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Whatever CI says and although GitHub may be down; for tokens with the scope admin
+    ///
+    /// Locks, the order of releases and the stage's policy still hold. It is said wherever the deployment is shown.
+    #[arg(long, requires = "reason")]
+    override_gate: bool,
+    /// Do not wait for its end
+    #[arg(short, long)]
+    detach: bool,
+    #[command(flatten)]
+    place: Where,
+}
 
 pub(crate) async fn run(arguments: Deploy) -> Result<Status, CommandError> {
     let Deploy { release, reason, override_gate, detach, place } = arguments;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use windlass_core::api::{HostView, Reachability};
 use windlass_core::compatibility;
 use windlass_core::config::DockerEndpoint;
@@ -11,7 +12,7 @@ use windlass_images::{BuildError, Builder};
 #[cfg(feature = "service")]
 use windlass_webhook::Checked;
 
-use crate::cli::{Doctor, Where};
+use crate::arguments::Where;
 use crate::client::Client;
 use crate::error::{CommandError, Status};
 use crate::output::Finding;
@@ -19,6 +20,23 @@ use crate::target::{PROJECT_FILE, given, read_project_file, server_url};
 
 /// How long this machine's engine may take to answer.
 const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Check what Windlass needs: Docker, the files, the server, GitHub
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass doctor                                 from a developer's machine
+  windlass doctor --config windlass-server.toml   on the server")]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    place: Where,
+    /// Check this server's file too, and what it names
+    #[cfg(feature = "service")]
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// The Docker Engine of this machine
+    #[arg(long, env = "DOCKER_HOST", value_name = "URL", default_value = "unix:///var/run/docker.sock")]
+    docker: String,
+}
 
 pub(crate) async fn run(arguments: Doctor) -> Result<Status, CommandError> {
     let mut findings = vec![docker(&arguments.docker).await, project_file()];

@@ -1,17 +1,36 @@
 //! `windlass gateway`
 
+use std::path::PathBuf;
+
+use clap::Args;
 use windlass_core::config::{GatewayListen, ServerConfig};
 use windlass_core::names::HostName;
 use windlass_gateway::{GatewayError, GatewayOptions};
 
 use super::server_file;
 use super::stop::asked_to_stop;
-use crate::cli;
+use crate::arguments::Logging;
 use crate::error::{CommandError, Status};
 use crate::output::start_log;
 
-pub(crate) async fn run(arguments: cli::Gateway) -> Result<Status, CommandError> {
-    let cli::Gateway { config, host, logging } = arguments;
+/// Run the HTTP front of one host
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass gateway --config /etc/windlass/windlass-server.toml
+  windlass gateway --config /etc/windlass/windlass-server.toml --host a")]
+pub(crate) struct Gateway {
+    /// The server's file
+    #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
+    config: PathBuf,
+    /// Of which host of the file [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    host: Option<HostName>,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+pub(crate) async fn run(arguments: Gateway) -> Result<Status, CommandError> {
+    let Gateway { config, host, logging } = arguments;
     start_log(&logging)?;
     let server = server_file::read(&config)?;
     let host = host.map_or_else(|| only_host(&server), Ok)?;

@@ -1,13 +1,22 @@
 //! `windlass lock`
 
+use clap::{Args, Subcommand};
 use windlass_core::Timestamp;
 use windlass_core::api::{LockView, NewLock};
 use windlass_core::stage::Stage;
 
-use crate::cli::{LockAcquire, LockCommand, LockRelease, LockStatus};
+use crate::arguments::Where;
 use crate::client::{ClientError, FoundLock};
 use crate::error::{CommandError, Status};
 use crate::output::{self, ago, theirs};
+
+/// Keep a stage as it is for a while: a person's claim on it, with a reason
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    Acquire(LockAcquire),
+    Release(LockRelease),
+    Status(LockStatus),
+}
 
 pub(crate) async fn run(command: LockCommand) -> Result<Status, CommandError> {
     match command {
@@ -15,6 +24,24 @@ pub(crate) async fn run(command: LockCommand) -> Result<Status, CommandError> {
         LockCommand::Release(arguments) => release(arguments).await,
         LockCommand::Status(arguments) => status(arguments).await,
     }
+}
+
+/// Lock a stage: merges and people's deployments wait until it is released
+///
+/// What runs already goes on. A lock does not expire.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass lock acquire --reason \"the auditors are here\"
+  windlass lock acquire --reason \"taking over from ada\" --force")]
+pub(crate) struct LockAcquire {
+    /// Shown to everybody who waits for it
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// In the place of the lock that is there, and say whose it was
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    place: Where,
 }
 
 async fn acquire(arguments: LockAcquire) -> Result<Status, CommandError> {
@@ -37,6 +64,19 @@ async fn acquire(arguments: LockAcquire) -> Result<Status, CommandError> {
         output::result(&said)?;
     }
     Ok(Status::Done)
+}
+
+/// Release your lock: of what came meanwhile the newest green commit is deployed
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass lock release
+  windlass lock release --force       somebody else's, and say whose it was")]
+pub(crate) struct LockRelease {
+    /// Also somebody else's
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    place: Where,
 }
 
 async fn release(arguments: LockRelease) -> Result<Status, CommandError> {
@@ -63,6 +103,16 @@ async fn release(arguments: LockRelease) -> Result<Status, CommandError> {
         output::result(&said)?;
     }
     Ok(Status::Done)
+}
+
+/// Show who has locked a stage, since when and why
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass lock status
+  windlass lock status -s staging --json")]
+pub(crate) struct LockStatus {
+    #[command(flatten)]
+    place: Where,
 }
 
 async fn status(arguments: LockStatus) -> Result<Status, CommandError> {

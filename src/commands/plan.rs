@@ -1,12 +1,30 @@
 //! `windlass plan`
 
+use clap::Args;
 use windlass_core::api::NewDeployment;
 use windlass_core::plan::DeploymentKind;
 
 use super::deploy::chosen;
-use crate::cli::Plan;
+use crate::arguments::{ReleaseChoice, Where};
 use crate::error::{CommandError, Status};
 use crate::output::{self, theirs};
+
+/// Show what a deployment would do, without doing it
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass plan
+  windlass plan --release 12 --json
+  windlass plan --rollback        what `windlass rollback` would do")]
+pub(crate) struct Plan {
+    /// Which: a number, or APP=NUMBER, once per app [default: the newest of every app]
+    #[arg(short, long, value_name = "N")]
+    release: Vec<ReleaseChoice>,
+    /// Of a rollback [default: to where it would lead]
+    #[arg(long)]
+    rollback: bool,
+    #[command(flatten)]
+    place: Where,
+}
 
 pub(crate) async fn run(arguments: Plan) -> Result<Status, CommandError> {
     let Plan { release, rollback, place } = arguments;

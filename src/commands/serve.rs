@@ -1,12 +1,31 @@
 //! `windlass serve`
 
+use std::path::PathBuf;
+
+use clap::Args;
 use windlass_webhook::Beginning;
 
 use super::server_file;
 use super::stop::asked_to_stop;
-use crate::cli::Serve;
+use crate::arguments::Logging;
 use crate::error::{CommandError, Status};
 use crate::output::start_log;
+
+/// Run the service: takes GitHub's deliveries, deploys, answers people and programs
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass serve --config /etc/windlass/windlass-server.toml
+  windlass doctor --config windlass-server.toml      check first what it needs")]
+pub(crate) struct Serve {
+    /// The server's file
+    #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
+    config: PathBuf,
+    /// Begin a new installation, although something is left of an earlier one whose store is lost
+    #[arg(long)]
+    new: bool,
+    #[command(flatten)]
+    logging: Logging,
+}
 
 pub(crate) async fn run(arguments: Serve) -> Result<Status, CommandError> {
     let Serve { config, new, logging } = arguments;

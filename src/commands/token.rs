@@ -1,15 +1,26 @@
 //! `windlass token`: on the server, on its data folder, whether the service runs or not.
 
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use windlass_core::Timestamp;
 use windlass_core::api::{Scope, TokenView};
+use windlass_core::names::{ProjectName, StageName};
 use windlass_webhook::{TokenRequest, tokens};
 
 use super::server_file;
-use crate::cli::{TokenCommand, TokenCreate, TokenList, TokenRevoke};
 use crate::error::{CommandError, Status};
 use crate::output::{self, Table, ago};
+
+/// Make, list and end tokens; on the server, beside the running service
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    Create(TokenCreate),
+    List(TokenList),
+    Revoke(TokenRevoke),
+}
 
 pub(crate) async fn run(command: TokenCommand) -> Result<Status, CommandError> {
     match command {
@@ -17,6 +28,32 @@ pub(crate) async fn run(command: TokenCommand) -> Result<Status, CommandError> {
         TokenCommand::List(arguments) => list(arguments).await,
         TokenCommand::Revoke(arguments) => revoke(arguments).await,
     }
+}
+
+/// Make a token and print it, once
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass token create --name anna --scopes admin
+  windlass token create --name ci --scopes release,deploy --project acme/shop --stage staging --json")]
+pub(crate) struct TokenCreate {
+    /// The server's file
+    #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
+    config: PathBuf,
+    /// Whose it is: shown as who did what
+    #[arg(long)]
+    name: String,
+    /// What it may do: read, release, deploy, admin
+    #[arg(long, value_delimiter = ',', required = true, value_name = "SCOPES")]
+    scopes: Vec<Scope>,
+    /// Only for this project
+    #[arg(short, long, value_name = "OWNER/NAME")]
+    project: Option<ProjectName>,
+    /// Only for this stage
+    #[arg(short, long, value_name = "NAME")]
+    stage: Option<StageName>,
+    /// Print one JSON document instead
+    #[arg(long)]
+    json: bool,
 }
 
 async fn create(arguments: TokenCreate) -> Result<Status, CommandError> {
@@ -45,6 +82,19 @@ struct Created<'a> {
     token: &'a str,
     #[serde(flatten)]
     view: &'a TokenView,
+}
+
+/// List the tokens; their values are not kept
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass token list --config windlass-server.toml")]
+pub(crate) struct TokenList {
+    /// The server's file
+    #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
+    config: PathBuf,
+    /// Print one JSON document instead
+    #[arg(long)]
+    json: bool,
 }
 
 async fn list(arguments: TokenList) -> Result<Status, CommandError> {
@@ -76,6 +126,21 @@ async fn list(arguments: TokenList) -> Result<Status, CommandError> {
         output::result(&table.to_string())?;
     }
     Ok(Status::Done)
+}
+
+/// End a token from now on
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass token revoke 3 --config windlass-server.toml")]
+pub(crate) struct TokenRevoke {
+    /// Its number, as `token list` shows it
+    id: i64,
+    /// The server's file
+    #[arg(long, value_name = "FILE", default_value = "windlass-server.toml")]
+    config: PathBuf,
+    /// Print one JSON document instead
+    #[arg(long)]
+    json: bool,
 }
 
 async fn revoke(arguments: TokenRevoke) -> Result<Status, CommandError> {

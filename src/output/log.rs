@@ -6,7 +6,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::cli::{LogFormat, Logging};
+use crate::arguments::{LogFormat, Logging};
 use crate::error::CommandError;
 
 /// From here on, what happens is logged to standard error.

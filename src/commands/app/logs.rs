@@ -1,19 +1,46 @@
 //! `windlass app logs`
 
+use clap::Args;
 use futures_util::future::join_all;
 use futures_util::stream::{StreamExt, select_all};
 use serde::Serialize;
 use windlass_core::Timestamp;
 use windlass_core::api::{LogQuery, TaskMessage, TaskView};
 use windlass_core::labels::Kind;
+use windlass_core::names::RoleName;
 use windlass_core::task::LogLine;
 
-use crate::cli::AppLogs;
+use crate::arguments::{Since, Where};
 use crate::client::{Client, ClientError};
 use crate::commands::interrupt::unless_interrupted;
 use crate::commands::task::note_silent;
 use crate::error::{CommandError, Status};
 use crate::output::{self, DIM, theirs};
+
+/// Print what an app's service tasks write
+///
+/// With --json: one array, or with --follow one object per line.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass app logs --lines 100
+  windlass app logs --follow --role worker
+  windlass app logs --since 10m")]
+pub(crate) struct AppLogs {
+    /// Go on with what they write from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// Only so many of the last lines
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<u32>,
+    /// Only since: how long ago (10m), or a time (2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "WHEN")]
+    since: Option<Since>,
+    /// Only of this role
+    #[arg(long, value_name = "NAME")]
+    role: Option<RoleName>,
+    #[command(flatten)]
+    place: Where,
+}
 
 pub(super) async fn run(arguments: AppLogs) -> Result<Status, CommandError> {
     let AppLogs { follow, lines, since, role, place } = arguments;

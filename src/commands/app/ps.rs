@@ -1,5 +1,6 @@
 //! `windlass app ps`
 
+use clap::Args;
 use serde::Serialize;
 use windlass_core::Timestamp;
 use windlass_core::api::{AppView, SilentHost, TaskView};
@@ -7,9 +8,19 @@ use windlass_core::labels::Kind;
 use windlass_core::names::AppName;
 use windlass_core::task::TaskStatus;
 
-use crate::cli::AppPs;
+use crate::arguments::Where;
 use crate::error::{CommandError, Status};
 use crate::output::{self, Table, ago};
+
+/// List an app's service tasks
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass app ps
+  windlass app ps -a api --json")]
+pub(crate) struct AppPs {
+    #[command(flatten)]
+    place: Where,
+}
 
 pub(super) async fn run(arguments: AppPs) -> Result<Status, CommandError> {
     let AppPs { place } = arguments;

@@ -1,11 +1,29 @@
 //! `windlass app stale`
 
+use clap::Args;
 use windlass_core::Timestamp;
 use windlass_core::api::StaleTasks;
 
-use crate::cli::AppStale;
+use crate::arguments::Where;
 use crate::error::{CommandError, Status};
 use crate::output::{self, Table, ago};
+
+/// List containers that no deployment accounts for, and stop them
+///
+/// The tasks that serve, those of a deployment that is under way and the stopped ones of the release before are not
+/// among them, nor is anything that another installation, project or stage has made.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  windlass app stale
+  windlass app stale --stop            stop and remove them
+  windlass app stale -a api --json")]
+pub(crate) struct AppStale {
+    /// Stop and remove them
+    #[arg(long)]
+    stop: bool,
+    #[command(flatten)]
+    place: Where,
+}
 
 pub(super) async fn run(arguments: AppStale) -> Result<Status, CommandError> {
     let AppStale { stop, place } = arguments;

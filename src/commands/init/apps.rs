@@ -8,7 +8,7 @@ use windlass_images::dockerfile::{self, Health, Said};
 
 use super::context::{self, ContextPlace};
 use super::repository::named;
-use crate::cli::Init;
+use crate::commands::init::Init;
 use crate::error::CommandError;
 use crate::target::unreadable;
 

@@ -32,7 +32,8 @@ pub(crate) struct Where {
     pub(crate) json: bool,
 }
 
-pub(super) fn secret(value: &str) -> Result<secrecy::SecretString, std::convert::Infallible> {
+/// A value that is not shown when the command line is.
+pub(crate) fn secret(value: &str) -> Result<secrecy::SecretString, std::convert::Infallible> {
     Ok(value.into())
 }
 
@@ -82,6 +83,27 @@ impl FromStr for Since {
         let at = || value.parse().map(Self::At);
         ago.or_else(|_| at()).map_err(|_| "expected how long ago, such as 10m, or a time, such as 2026-01-31T12:00:00Z")
     }
+}
+
+/// What is logged, and how. It goes to standard error.
+#[cfg(feature = "service")]
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Log")]
+pub(crate) struct Logging {
+    /// What is logged: a level, or levels by module
+    #[arg(long, env = "WINDLASS_LOG", value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: String,
+    /// For people or for programs
+    #[arg(long, env = "WINDLASS_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[cfg(feature = "service")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 #[cfg(test)]
