@@ -5,6 +5,8 @@ mod warm;
 
 use std::net::IpAddr;
 
+use expect_test::expect;
+
 use super::*;
 use crate::config::{AppConfig, Limits, ProjectFile};
 use crate::labels::{Kind, TaskLabels};
@@ -135,21 +137,17 @@ fn observed(name: &str, release: u64, status: TaskStatus) -> ObservedTask {
 
 #[test]
 fn a_first_deployment_reads_as_a_story() {
-    let image = digest();
-    assert_eq!(
-        Scene::new().lines(&[]),
-        [
-            format!("prepare: have {image} on a"),
-            "migrate: run `rake db:migrate` of app default once on a, for 10m at the most".to_owned(),
-            "boot: start 2 tasks of default/web on a".to_owned(),
-            "verify: wait until 2 tasks are healthy, through the gateway too".to_owned(),
-            "boot: start 1 task of default/worker on a".to_owned(),
-            "verify: wait until 1 task is healthy".to_owned(),
-            "switch: send shop.example.com/ on a to release 2".to_owned(),
-            "watch: watch 3 tasks for 3s".to_owned(),
-            "retire: drain and stop 0 old tasks".to_owned(),
-        ]
-    );
+    expect![[r#"
+        prepare: have sha256:1111111111111111111111111111111111111111111111111111111111111111 on a
+        migrate: run `rake db:migrate` of app default once on a, for 10m at the most
+        boot: start 2 tasks of default/web on a
+        verify: wait until 2 tasks are healthy, through the gateway too
+        boot: start 1 task of default/worker on a
+        verify: wait until 1 task is healthy
+        switch: send shop.example.com/ on a to release 2
+        watch: watch 3 tasks for 3s
+        retire: drain and stop 0 old tasks"#]]
+    .assert_eq(&Scene::new().lines(&[]).join("\n"));
 }
 
 #[test]

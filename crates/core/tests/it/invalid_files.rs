@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use expect_test::expect_file;
 use windlass_core::config::{ConfigError, ProjectFile, ServerConfig};
 
 fn folder() -> PathBuf {
@@ -27,25 +28,10 @@ fn read(name: &str) -> Option<ConfigError> {
 
 #[test]
 fn every_invalid_file_gives_the_message_beside_it() {
-    let bless = std::env::var_os("WINDLASS_BLESS").is_some();
-    let mut wrong = Vec::new();
     for name in names() {
-        let Some(error) = read(&name) else {
-            wrong.push(format!("{name}.toml has no mistake"));
-            continue;
-        };
-        let message = format!("{error}\n");
-        let beside = folder().join(format!("{name}.txt"));
-        if bless {
-            fs::write(&beside, &message).unwrap();
-        }
-        match fs::read_to_string(&beside) {
-            Ok(expected) if expected == message => {}
-            Ok(expected) => wrong.push(format!("{name}.toml: expected\n{expected}got\n{message}")),
-            Err(_) => wrong.push(format!("{name}.txt is missing; WINDLASS_BLESS=1 writes\n{message}")),
-        }
+        let error = read(&name).unwrap_or_else(|| panic!("{name}.toml has no mistake"));
+        expect_file![folder().join(format!("{name}.txt"))].assert_eq(&format!("{error}\n"));
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Both configuration files from outside: what they mean, what is said about mistakes, and that nothing breaks the reader.
 
 #![expect(clippy::unwrap_used, reason = "a test may end at what it did not expect")]
-#![expect(clippy::disallowed_methods, reason = "blessed messages are rewritten by hand and looked at")]
 
 mod bounds;
 mod invalid_files;

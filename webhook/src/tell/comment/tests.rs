@@ -1,3 +1,4 @@
+use expect_test::expect;
 use serde_json::json;
 use windlass_core::deployment::{Failure, FailureCode};
 use windlass_core::names::ReleaseNumber;
@@ -41,26 +42,35 @@ fn deployment(stage: &str, failure: Option<Failure>) -> DeploymentView {
 #[test]
 fn a_comment_says_what_was_deployed_where_and_how_long_it_took() {
     let text = body(installation(), &commit(), &[deployment("production", None), deployment("staging", None)]);
-    let expected = "<!-- windlass 00000000-0000-0000-0000-000000000007 -->
-Windlass and `cccccccc`:
+    expect![[r#"
+        <!-- windlass 00000000-0000-0000-0000-000000000007 -->
+        Windlass and `ccccccc`:
 
-| stage | state | what | time | |
-|---|---|---|---|---|
-| `production` | succeeded | `Deploy release 12` | 8.2 s | [steps and log](https://deploy.example.com/deployments/abc) · [app](https://shop.example.com/) |
-| `staging` | succeeded | `Deploy release 12` | 8.2 s | [steps and log](https://deploy.example.com/deployments/abc) · [app](https://shop.example.com/) |
+        | stage | state | what | time | |
+        |---|---|---|---|---|
+        | `production` | succeeded | `Deploy release 12` | 8.2 s | [steps and log](https://deploy.example.com/deployments/abc) · [app](https://shop.example.com/) |
+        | `staging` | succeeded | `Deploy release 12` | 8.2 s | [steps and log](https://deploy.example.com/deployments/abc) · [app](https://shop.example.com/) |
 
-<details><summary>Time per step on <code>production</code></summary>
+        <details><summary>Time per step on <code>production</code></summary>
 
-| step | state | time |
-|---|---|---|
-| gate | done | 60.0 s |
-| prepare | done | 2.0 s |
-| boot | done | 6.2 s |
+        | step | state | time |
+        |---|---|---|
+        | gate | done | 60.0 s |
+        | prepare | done | 2.0 s |
+        | boot | done | 6.2 s |
 
-</details>
-";
-    let short = commit().short().to_string();
-    assert!(text.starts_with(&expected.replace("cccccccc", &short)), "{text}");
+        </details>
+
+        <details><summary>Time per step on <code>staging</code></summary>
+
+        | step | state | time |
+        |---|---|---|
+        | gate | done | 60.0 s |
+        | prepare | done | 2.0 s |
+        | boot | done | 6.2 s |
+
+        </details>
+    "#]].assert_eq(&text);
 }
 
 #[test]
@@ -70,9 +80,17 @@ fn a_failure_names_its_step_and_nothing_of_it_is_more_than_text() {
         .log(vec!["````".to_owned(), "```` @acme/everybody #1\r\u{1b}[31m".to_owned(), "</details> | x |".to_owned()]);
     let text = body(installation(), &commit(), &[deployment("production", Some(failure))]);
     let (before, fenced) = text.split_once("`production` failed at the step `boot`:\n\n").unwrap();
-    let expected = "`````text\n`web` says 503 to @octavia\nlook at <b>its</b> log\n\n````\n```` @acme/everybody #1  [31m\n\
-                    </details> | x |\n`````\n";
-    assert_eq!(fenced, expected);
+    expect![[r#"
+        `````text
+        `web` says 503 to @octavia
+        look at <b>its</b> log
+
+        ````
+        ```` @acme/everybody #1  [31m
+        </details> | x |
+        `````
+    "#]]
+    .assert_eq(fenced);
     assert!(!before.contains('@'), "{before}");
 }
 

@@ -29,44 +29,36 @@ fn after_release_1(role: &str, strategy: Strategy) -> (Scene, Vec<ObservedTask>)
     (scene.strategy(role, strategy), observed)
 }
 
-fn kinds_and_texts(scene: &Scene, observed: &[ObservedTask]) -> Vec<String> {
+fn kinds_and_texts(scene: &Scene, observed: &[ObservedTask]) -> String {
     let lines = scene.lines(observed).into_iter();
-    lines.filter(|line| !line.starts_with("prepare") && !line.starts_with("migrate")).collect()
+    lines.filter(|line| !line.starts_with("prepare") && !line.starts_with("migrate")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
 fn a_worker_that_must_not_run_twice_gives_way_after_the_switch() {
     let (scene, observed) = after_release_1("worker", Strategy::Singleton);
-    assert_eq!(
-        kinds_and_texts(&scene, &observed),
-        [
-            "boot: start 2 tasks of default/web on a",
-            "verify: wait until 2 tasks are healthy, through the gateway too",
-            "switch: send shop.example.com/ on a to release 2",
-            "boot: drain and stop 1 old task, then start 1 task of default/worker on a",
-            "verify: wait until 1 task is healthy",
-            "watch: watch 3 tasks for 3s",
-            "retire: drain and stop 3 old tasks",
-        ]
-    );
+    expect![[r#"
+        boot: start 2 tasks of default/web on a
+        verify: wait until 2 tasks are healthy, through the gateway too
+        switch: send shop.example.com/ on a to release 2
+        boot: drain and stop 1 old task, then start 1 task of default/worker on a
+        verify: wait until 1 task is healthy
+        watch: watch 3 tasks for 3s
+        retire: drain and stop 3 old tasks"#]]
+    .assert_eq(&kinds_and_texts(&scene, &observed));
 }
 
 #[test]
 fn requests_are_held_while_a_singleton_with_traffic_gives_way_and_nobody_waits_for_the_worker() {
     let (scene, observed) = after_release_1("web", Strategy::Singleton);
-    assert_eq!(
-        kinds_and_texts(&scene, &observed),
-        [
-            "boot: hold requests for shop.example.com/ on a, drain and stop 2 old tasks, then start 1 task of \
-             default/web on a",
-            "verify: wait until 1 task is healthy, through the gateway too",
-            "switch: send shop.example.com/ on a to release 2",
-            "boot: start 1 task of default/worker on a",
-            "verify: wait until 1 task is healthy",
-            "watch: watch 2 tasks for 3s",
-            "retire: drain and stop 3 old tasks",
-        ]
-    );
+    expect![[r#"
+        boot: hold requests for shop.example.com/ on a, drain and stop 2 old tasks, then start 1 task of default/web on a
+        verify: wait until 1 task is healthy, through the gateway too
+        switch: send shop.example.com/ on a to release 2
+        boot: start 1 task of default/worker on a
+        verify: wait until 1 task is healthy
+        watch: watch 2 tasks for 3s
+        retire: drain and stop 3 old tasks"#]].assert_eq(&kinds_and_texts(&scene, &observed));
 }
 
 #[test]
