@@ -70,7 +70,8 @@ async fn work(
 ) -> Result<(), Failed> {
     let inputs = Inputs::read(environment)?;
     let secrets = [&inputs.token, &inputs.registry_password, &inputs.github_token];
-    for secret in secrets.into_iter().flatten().chain(inputs.build_secrets.values()) {
+    let secrets = secrets.into_iter().flatten().chain([&runner.cache.token]).chain(inputs.build_secrets.values());
+    for secret in secrets {
         log.hide(secret);
     }
     let step = JobStep { file: project_file(&inputs, runner)?, inputs, runner, log, under_way };

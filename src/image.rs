@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use windlass_core::config::DockerEndpoint;
 use windlass_core::names::{Digest, ImageName};
-use windlass_images::{BuildEvent, BuildRequest, Builder, PushEvent};
+use windlass_images::{BuildEvent, BuildRequest, Builder, GitHubCache, PushEvent};
 use windlass_registry::{Registry, RegistryCredentials, RegistryError};
 
 use crate::error::CommandError;
@@ -26,6 +26,10 @@ pub(crate) struct Supplies {
     pub(crate) secrets: BTreeMap<String, SecretString>,
     pub(crate) cache_from: Vec<String>,
     pub(crate) cache_to: Vec<String>,
+    /// GitHub's, where this is a job of it.
+    pub(crate) github_cache: Option<GitHubCache>,
+    /// The image of BuildKit, where a cache needs one; `None`: the official one.
+    pub(crate) builder_image: Option<String>,
     /// How the image's registry is signed in to.
     pub(crate) credentials: Option<RegistryCredentials>,
 }
@@ -156,6 +160,16 @@ impl Recipe {
         Ok(digest)
     }
 
+    /// What is built apart has a cache apart: a build keeps only its own steps.
+    fn cache_scope(&self, platform: Option<&String>) -> String {
+        let built = match &self.image {
+            Some(image) => image.to_string(),
+            None => format!("{}/{}", self.context.display(), self.dockerfile.display()),
+        };
+        let several = platform.filter(|_| self.platforms.len() > 1);
+        [Some(&built), self.target.as_ref(), several].into_iter().flatten().cloned().collect::<Vec<_>>().join("-")
+    }
+
     fn request(&self, name: String, platform: Option<&String>, supplies: &Supplies) -> BuildRequest {
         let registry = self.image.as_ref().map(|image| image.registry().to_owned());
         BuildRequest {
@@ -168,6 +182,9 @@ impl Recipe {
             platform: platform.cloned(),
             cache_from: supplies.cache_from.clone(),
             cache_to: supplies.cache_to.clone(),
+            github_cache: supplies.github_cache.clone(),
+            cache_scope: self.cache_scope(platform),
+            builder_image: supplies.builder_image.clone(),
             name,
             credentials: registry.zip(supplies.credentials.clone()).into_iter().collect(),
         }

@@ -36,6 +36,8 @@ pub(crate) struct Inputs {
     pub(crate) build_secrets: BTreeMap<String, SecretString>,
     pub(crate) cache_from: Vec<String>,
     pub(crate) cache_to: Vec<String>,
+    /// BuildKit's, where a cache needs one of its own. `None`: the official one.
+    pub(crate) builder_image: Option<String>,
     pub(crate) registry_username: Option<String>,
     pub(crate) registry_password: Option<SecretString>,
     pub(crate) rebuild: bool,
@@ -107,6 +109,7 @@ fn read(reader: &Reader<'_>) -> Result<Inputs, CommandError> {
             .collect(),
         cache_from: reader.lines("cache-from"),
         cache_to: reader.lines("cache-to"),
+        builder_image: reader.text("builder-image"),
         registry_username: reader.text("registry-username"),
         registry_password: reader.secret("registry-password"),
         rebuild: reader.yes_or_no("rebuild")?.unwrap_or(false),

@@ -80,6 +80,14 @@ impl Log {
         }
     }
 
+    /// Something that people should know, and that stops nothing: as text, and as an annotation of the run.
+    pub(crate) fn warning(&self, text: &str) {
+        let mut state = self.state();
+        state.line(text);
+        let text = state.masker.mask(text).into_owned();
+        state.command(&format!("::warning title=Windlass::{}", data(&text)));
+    }
+
     /// The same text without any secret.
     pub(crate) fn masked(&self, text: &str) -> String {
         self.state().masker.mask(text).into_owned()

@@ -47,6 +47,12 @@ impl<'a> Narrator<'a> {
                 let name = self.steps.get(&step).map_or("", String::as_str);
                 format!("#{step} failed: {name}: {reason}")
             }
+            BuildEvent::BuilderStarting { image } => {
+                format!("a builder container is started, of {image}: a cache needs it")
+            }
+            BuildEvent::CacheLost { reason } => {
+                return self.log.warning(&format!("a cache is not used or not kept: {reason}"));
+            }
         };
         self.log.line(&line);
     }

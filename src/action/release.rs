@@ -174,6 +174,8 @@ async fn build(
         secrets: step.inputs.build_secrets.clone(),
         cache_from: step.inputs.cache_from.clone(),
         cache_to: step.inputs.cache_to.clone(),
+        github_cache: Some(step.runner.cache.clone()),
+        builder_image: step.inputs.builder_image.clone(),
         credentials: credentials(step, recipe),
     };
     let builder = image::builder(&step.runner.docker).await?;

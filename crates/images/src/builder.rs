@@ -1,14 +1,17 @@
-//! Builds images with the BuildKit inside a Docker Engine, and pushes them. It belongs to no installation: it runs in
-//! jobs and on people's machines. What an image is called, how it is labelled and what of its log must be masked, the
+//! Builds images with the BuildKit inside a Docker Engine, or in a container of that engine where a cache needs it, and
+//! pushes them. It belongs to no installation: it runs in jobs and on people's machines. What an image is called, how it is labelled and what of its log must be masked, the
 //! caller decides.
 
 mod cache;
 mod connection;
+mod container;
 mod context;
 mod diagnosis;
 mod error;
+mod github;
 mod ignored;
 mod lacks;
+mod load;
 mod progress;
 mod push;
 mod session;
@@ -27,7 +30,8 @@ use windlass_core::names::Digest;
 use windlass_docker::{is_unreachable, status, words};
 use windlass_registry::RegistryCredentials;
 
-pub use error::BuildError;
+pub use error::{BuildError, CacheFault};
+pub use github::{CacheMode, CacheProtocol, GitHubCache};
 pub use lacks::{ContextFolder, Lack, is_pattern};
 pub use progress::BuildEvent;
 pub use push::PushEvent;
@@ -81,6 +85,14 @@ pub struct BuildRequest {
     pub cache_from: Vec<String>,
     /// Where steps are kept, as `docker buildx build --cache-to` has it.
     pub cache_to: Vec<String>,
+    /// GitHub's cache, for caches with `type=gha`; only a job of GitHub Actions has one.
+    pub github_cache: Option<GitHubCache>,
+    /// Under what the steps lie in GitHub's cache, unless an entry says its `scope`. Builds that share it overwrite each
+    /// other's.
+    pub cache_scope: String,
+    /// The image of BuildKit that is started where a cache needs more than the engine can; the official one, pinned,
+    /// when left out.
+    pub builder_image: Option<String>,
     /// What the image is called afterwards: `name:tag`.
     pub name: String,
     /// Logins for base images and caches, by registry: `docker.io`, `ghcr.io`.

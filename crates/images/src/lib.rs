@@ -5,5 +5,6 @@ mod builder;
 pub mod dockerfile;
 
 pub use builder::{
-    BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, ContextFolder, Lack, PushEvent, is_pattern,
+    BuildError, BuildEvent, BuildRequest, Builder, BuilderFacts, CacheFault, CacheMode, CacheProtocol, ContextFolder,
+    GitHubCache, Lack, PushEvent, is_pattern,
 };

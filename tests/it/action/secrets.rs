@@ -57,6 +57,25 @@ async fn rule_081_a_build_secret_is_read_by_the_build_and_seen_nowhere() {
 }
 
 #[tokio::test]
+async fn a_cache_that_cannot_be_had_is_a_warning_and_the_token_for_it_is_not_told() {
+    let world = World::start().await;
+    let registry = Registry::start(Access::Open).await;
+    let token = format!("a-job-s-token-{}", uuid::Uuid::new_v4());
+    let mut job = job(&world)
+        .env("ACTIONS_RUNTIME_TOKEN", &token)
+        .with("cache-from", "type=gha")
+        .with("cache-to", "type=gha,mode=max")
+        .with("builder-image", "127.0.0.1:1/not/there");
+    commit_app(&mut job, &windlass_toml(&world, &registry), &[]);
+    let done = job.run().await;
+    done.succeeded();
+    let [warning] = &done.annotations[..] else { panic!("{:?}", done.annotations) };
+    assert!(format!("{warning:?}").contains("127.0.0.1:1/not/there cannot be had"), "{warning:?}");
+    assert!(!format!("{}{:?}", without_masks(&done.raw_log), done.outputs).contains(&token));
+    assert!(done.masks.contains(&token));
+}
+
+#[tokio::test]
 async fn rule_081_what_a_build_writes_cannot_speak_to_the_runner() {
     let world = World::start().await;
     let registry = Registry::start(Access::Open).await;

@@ -123,7 +123,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// As [`ImageName::registry`], of what may have a tag.
-fn registry(image: &str) -> &str {
+pub(super) fn registry(image: &str) -> &str {
     match image.split_once('/') {
         Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
         _ => "docker.io",

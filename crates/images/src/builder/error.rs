@@ -80,14 +80,12 @@ pub enum BuildError {
         reason: String,
     },
     /// A cache that cannot be used as asked.
-    #[error("`{option}` cannot be used: {reason}")]
+    #[error("`{option}` cannot be used: {fault}")]
     Cache {
-        /// As it was given, with the input's name: `cache-to: type=gha`.
+        /// As it was given, with the input's name, and without tokens: `cache-to: type=gha`.
         option: String,
         /// Why not.
-        reason: String,
-        /// Whether another builder could.
-        elsewhere: bool,
+        fault: CacheFault,
     },
     /// A secret that cannot be handed over.
     #[error("the build secret {id} has {bytes} bytes, which BuildKit does not take")]
@@ -181,6 +179,26 @@ pub enum BuildError {
     },
 }
 
+/// Why a cache cannot be used as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CacheFault {
+    /// It is not written as one.
+    #[error("{reason}")]
+    Malformed {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// It is of a kind that is not known here.
+    #[error("caches of type={kind} are not supported")]
+    UnknownType {
+        /// Which.
+        kind: String,
+    },
+    /// It is GitHub's, and no job of GitHub's is under way.
+    #[error("GitHub's cache is there for the jobs of GitHub Actions only")]
+    NoJob,
+}
+
 impl BuildError {
     /// The last lines that a failed step wrote. Secrets in it are not masked.
     #[must_use]
@@ -222,12 +240,17 @@ impl Hint for BuildError {
                 "name what the image does not need in .dockerignore, such as .git, target or node_modules".to_owned()
             }
             Self::IgnorePattern { .. } => "write one pattern a line, as Docker's documentation has them".to_owned(),
-            Self::Cache { elsewhere: true, .. } => {
-                "use type=inline to keep and type=registry,ref=… to fetch; everything else needs a builder container \
-                 (docker buildx create --driver docker-container), which Windlass does not start"
+            Self::Cache { fault: CacheFault::Malformed { .. }, .. } => {
+                "write it as docker buildx build takes it".to_owned()
+            }
+            Self::Cache { fault: CacheFault::UnknownType { .. }, .. } => {
+                "use type=gha in a job of GitHub Actions, or type=registry,ref=… anywhere".to_owned()
+            }
+            Self::Cache { fault: CacheFault::NoJob, .. } => {
+                "leave it out here, or keep the cache in a registry: type=registry,ref=…; a runner of another forge \
+                 must set ACTIONS_RUNTIME_TOKEN and ACTIONS_CACHE_URL"
                     .to_owned()
             }
-            Self::Cache { elsewhere: false, .. } => "write it as docker buildx build takes it".to_owned(),
             Self::SecretTooBig { .. } => "a build secret may have 500 KiB".to_owned(),
             Self::Platform(unknown) => unknown.hint(),
             Self::NoSuchTarget { .. } => "name one of its stages, as in `FROM … AS name`, or none".to_owned(),

@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use bollard::grpc::build::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog};
 
+/// How the steps begin that fetch a cache. One that is not there yet fails its step, and not the build.
+const FETCHES: &str = "importing cache manifest";
+
+/// How the steps begin that keep a cache.
+const KEEPS: [&str; 2] = ["exporting cache", "exporting to GitHub Actions Cache"];
+
 /// How many lines of each step are kept for the case that it fails.
 const KEPT_LINES: usize = 30;
 
@@ -39,6 +45,16 @@ pub enum BuildEvent {
         /// Which step.
         step: u32,
         /// In BuildKit's words.
+        reason: String,
+    },
+    /// A BuildKit of its own is started, for caches that the one inside of the engine cannot do.
+    BuilderStarting {
+        /// Of which image.
+        image: String,
+    },
+    /// A cache is not used or not kept, and the build goes on without.
+    CacheLost {
+        /// In whose words it may be.
         reason: String,
     },
 }
@@ -123,13 +139,17 @@ impl BuildProgress {
             return;
         }
         let given_up = vertex.error.contains("context canceled");
-        // A cache that is not there yet fails its step, and not the build.
-        let harmless = step.name.starts_with("importing cache manifest");
-        if !given_up && !harmless && self.failed.is_none() {
+        let fetches = step.name.starts_with(FETCHES);
+        let keeps = KEEPS.iter().any(|name| step.name.starts_with(name));
+        let reason = if fetches || keeps { of_cache(&vertex.error) } else { vertex.error };
+        if !given_up && !fetches && !keeps && self.failed.is_none() {
             let log = step.last_lines.iter().cloned().collect();
-            self.failed = Some(FailedStep { name: step.name.clone(), reason: vertex.error.clone(), log });
+            self.failed = Some(FailedStep { name: step.name.clone(), reason: reason.clone(), log });
         }
-        tell(BuildEvent::StepFailed { step: step.number, reason: vertex.error });
+        tell(BuildEvent::StepFailed { step: step.number, reason: reason.clone() });
+        if keeps && !given_up {
+            tell(BuildEvent::CacheLost { reason });
+        }
     }
 }
 
@@ -144,6 +164,21 @@ impl BuildStep {
         self.last_lines.push_back(line.clone());
         tell(BuildEvent::Log { step: self.number, line });
     }
+}
+
+/// What is said of a cache, in one line, and without what stands behind a `?`: its addresses are signed, and whoever has
+/// one may write there for a while.
+fn of_cache(words: &str) -> String {
+    let lines = words.lines().map(str::trim).filter(|line| line.contains(|letter: char| letter != '-'));
+    let words = lines.collect::<Vec<_>>().join("; ");
+    let mut shown = String::new();
+    let mut rest = words.as_str();
+    while let Some((before, query)) = rest.split_once('?') {
+        shown.push_str(before);
+        shown.push('?');
+        rest = query.find(['"', ' ', ';']).map_or("", |end| &query[end..]);
+    }
+    shown + rest
 }
 
 fn time(vertex: &Vertex) -> Duration {
@@ -226,7 +261,24 @@ mod tests {
         cache.name = "importing cache manifest from a/b".to_owned();
         cache.completed = Some(Default::default());
         let (events, failed) = apply(vec![StatusResponse { vertexes: vec![cache], ..Default::default() }]);
-        assert_eq!(events[1], BuildEvent::StepFailed { step: 1, reason: "not found".to_owned() });
+        assert_eq!(events[1..], [BuildEvent::StepFailed { step: 1, reason: "not found".to_owned() }]);
         assert_eq!(failed, None);
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_kept_is_told_in_a_line_without_its_signed_address() {
+        for name in KEEPS {
+            let mut cache = vertex(
+                "Put \"https://a.example.com/b?sig=hunter2\": refused\n--------\nRESPONSE 403: https://a?sig=hunter2",
+            );
+            cache.name = format!("{name} to registry");
+            cache.completed = Some(Default::default());
+            let (events, failed) = apply(vec![StatusResponse { vertexes: vec![cache], ..Default::default() }]);
+            let reason = "Put \"https://a.example.com/b?\": refused; RESPONSE 403: https://a?".to_owned();
+            let expected =
+                [BuildEvent::StepFailed { step: 1, reason: reason.clone() }, BuildEvent::CacheLost { reason }];
+            assert_eq!(events[1..], expected);
+            assert_eq!(failed, None);
+        }
     }
 }

@@ -1,9 +1,7 @@
 //! What BuildKit asks back while it builds: the context, secrets and logins. All of it is answered out of memory and
-//! only to the engine, on the one connection that was opened for it.
+//! only to that BuildKit, on the one connection that was opened for it.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use bollard::grpc::BuildRef;
@@ -13,6 +11,7 @@ use bollard::grpc::build::health::{HealthCheckRequest, HealthCheckResponse, Heal
 use bollard::grpc::build::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard::grpc::build::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard::grpc::build::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard::grpc::build::moby::filesync::v1::file_send_server::FileSendServer;
 use bollard::grpc::build::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
     GetTokenAuthorityResponse, VerifyTokenAuthorityRequest, VerifyTokenAuthorityResponse,
@@ -21,15 +20,15 @@ use bollard::grpc::build::moby::upload::v1::BytesMessage;
 use bollard::grpc::build::moby::upload::v1::upload_server::{Upload, UploadServer};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, iter};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 use windlass_registry::RegistryCredentials;
 
-use super::connection;
+use super::connection::Connection;
+use super::load::Loader;
 
 /// The methods that BuildKit may call. It looks a method up here before it calls it.
 const METHODS: [&str; 3] = [
@@ -37,6 +36,12 @@ const METHODS: [&str; 3] = [
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
     "/moby.filesync.v1.Auth/Credentials",
 ];
+
+/// The one by which it hands over what it has built.
+const HAND_OVER: &str = "/moby.filesync.v1.FileSend/DiffCopy";
+
+/// The longest message that BuildKit sends, in bytes.
+const LONGEST_MESSAGE: usize = 16 << 20;
 
 /// How much of the context is in one message, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -51,22 +56,26 @@ pub(super) struct Answers {
     pub(super) credentials: BTreeMap<String, RegistryCredentials>,
 }
 
-/// An open session. It answers for as long as [`Session::serve`] is polled.
+/// A session that is to be opened under its name, with its methods. It answers for as long as [`Session::serve`] is
+/// polled.
 pub(super) struct Session {
     id: String,
-    connection: Upgraded,
     answers: Arc<Answers>,
+    loader: Option<Loader>,
 }
 
 impl Session {
-    pub(super) async fn open(socket: &Path, answers: Answers) -> io::Result<Self> {
-        let id = String::from(BuildRef::random());
-        let connection = connection::session(socket, &id, &METHODS).await?;
-        Ok(Self { id, connection, answers: Arc::new(answers) })
+    /// `loader` takes what is built, where BuildKit is to hand it over.
+    pub(super) fn new(answers: Arc<Answers>, loader: Option<Loader>) -> Self {
+        Self { id: String::from(BuildRef::random()), answers, loader }
     }
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    pub(super) fn methods(&self) -> Vec<&'static str> {
+        METHODS.into_iter().chain(self.loader.as_ref().map(|_| HAND_OVER)).collect()
     }
 
     /// Where BuildKit finds the context: an address that means "ask the session". It must be one that no other build
@@ -76,14 +85,17 @@ impl Session {
     }
 
     /// Answers until BuildKit hangs up.
-    pub(super) async fn serve(self) -> Result<(), hyper::Error> {
+    pub(super) async fn serve(self, connection: Connection) -> Result<(), hyper::Error> {
         let asked = Asked { answers: self.answers, context: format!("/{}", self.id) };
-        let routes = Routes::new(HealthServer::new(asked.clone()))
+        let mut routes = Routes::new(HealthServer::new(asked.clone()))
             .add_service(UploadServer::new(asked.clone()))
             .add_service(SecretsServer::new(asked.clone()))
             .add_service(AuthServer::new(asked));
+        if let Some(loader) = self.loader {
+            routes = routes.add_service(FileSendServer::new(loader).max_decoding_message_size(LONGEST_MESSAGE));
+        }
         hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(self.connection, TowerToHyperService::new(routes))
+            .serve_connection(TokioIo::new(connection), TowerToHyperService::new(routes))
             .await
     }
 }

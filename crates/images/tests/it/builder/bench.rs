@@ -14,7 +14,7 @@ use windlass_testing::sample_app;
 const SOCKET: &str = "/var/run/docker.sock";
 
 /// What the Dockerfiles may run besides the sample app.
-const TOOLS: [&str; 4] = ["bash", "cat", "rm", "sha256sum"];
+const TOOLS: [&str; 5] = ["bash", "cat", "rm", "sha256sum", "sleep"];
 
 pub(crate) struct Bench {
     pub(crate) builder: Builder,
@@ -143,6 +143,14 @@ impl Heard {
     pub(crate) fn done(&self, of: u32) -> Option<bool> {
         self.0.iter().find_map(|event| match event {
             BuildEvent::StepDone { step, cached, .. } if *step == of => Some(*cached),
+            _ => None,
+        })
+    }
+
+    /// Why the build went on without a cache.
+    pub(crate) fn caches_lost(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|event| match event {
+            BuildEvent::CacheLost { reason } => Some(reason.as_str()),
             _ => None,
         })
     }
