@@ -2,8 +2,11 @@
 //! fetched from anywhere.
 
 mod bench;
+mod caches;
 mod failures;
+mod github_cache;
 mod registries;
+mod stand_in;
 mod tags;
 
 use std::collections::BTreeMap;
