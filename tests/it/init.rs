@@ -85,6 +85,7 @@ fn a_repository_gets_its_file_and_two_workflows_with_its_own_values() {
     let with = &deploy["jobs"]["release"]["steps"][1]["with"];
     let expected = serde_json::json!({
         "command": "release", "server": "${{ vars.WINDLASS_SERVER }}", "stage": "staging",
+        "cache-from": "type=gha", "cache-to": "type=gha,mode=max",
     });
     assert_eq!(*with, expected);
     assert!(!repository.read(DEPLOY).contains("To use it"), "that is for whoever copies it by hand");

@@ -111,6 +111,21 @@ fn workflows_give_our_action_inputs_that_it_has_and_those_that_it_needs() {
 }
 
 #[test]
+fn what_builds_an_image_takes_and_leaves_its_steps_in_github_s_cache() {
+    let mut builds = 0;
+    for workflow in copied() {
+        for step in workflow.our_steps().into_iter().filter(|step| step["with"]["command"] == "release") {
+            let given = &step["with"];
+            let caches = (text(&given["cache-from"]), text(&given["cache-to"]));
+            // What is in the image alone are the last stage's steps.
+            assert_eq!(caches, ("type=gha".to_owned(), "type=gha,mode=max".to_owned()), "{}", workflow.name);
+            builds += 1;
+        }
+    }
+    assert_eq!(builds, 2);
+}
+
+#[test]
 fn everything_that_our_action_takes_and_gives_is_described() {
     let action = yaml("action.yml");
     for kind in ["inputs", "outputs"] {
