@@ -31,13 +31,12 @@ fn filter(asked: &str) -> Result<EnvFilter, ParseError> {
     EnvFilter::try_new(SILENT.map(|library| format!("{library}=off,")).concat() + asked)
 }
 
-/// What these libraries take for an error is told by us, in our words and where it matters. `--log octocrab=error` has them
+/// What these libraries take for an error is told by us, in our words and where it matters. `--log bollard=error` has them
 /// speak too.
-const SILENT: [&str; 8] =
-    ["octocrab", "bollard", "hyper", "hyper_util", "reqwest", "oci_client", "tonic", "tower_http"];
+const SILENT: [&str; 7] = ["bollard", "hyper", "hyper_util", "reqwest", "oci_client", "tonic", "tower_http"];
 
 /// Below info these libraries log what they send and receive: containers' environments, tokens.
-const TALKATIVE: [&str; 4] = ["bollard", "octocrab", "hyper", "reqwest"];
+const TALKATIVE: [&str; 3] = ["bollard", "hyper", "reqwest"];
 
 fn may_be_logged(target: &str, level: Level) -> bool {
     let library = target.split("::").next().unwrap_or_default();
@@ -51,16 +50,16 @@ mod tests {
     #[test]
     fn what_libraries_take_for_an_error_is_silent_unless_it_is_asked_for() {
         let levels = |asked: &str| filter(asked).unwrap().to_string();
-        assert!(levels("info").contains("octocrab=off") && levels("info").contains("info"));
-        let asked = levels("info,octocrab=error");
-        assert!(asked.contains("octocrab=error") && !asked.contains("octocrab=off"), "{asked}");
-        assert!(filter("octocrab=loud").is_err());
+        assert!(levels("info").contains("bollard=off") && levels("info").contains("info"));
+        let asked = levels("info,bollard=error");
+        assert!(asked.contains("bollard=error") && !asked.contains("bollard=off"), "{asked}");
+        assert!(filter("bollard=loud").is_err());
     }
 
     #[test]
     fn what_libraries_send_is_never_logged_whatever_was_asked_for() {
         assert!(!may_be_logged("bollard::docker", Level::DEBUG));
-        assert!(!may_be_logged("octocrab", Level::TRACE));
+        assert!(!may_be_logged("reqwest::connect", Level::TRACE));
         assert!(!may_be_logged("hyper_util::client", Level::DEBUG));
         assert!(may_be_logged("bollard", Level::WARN));
         assert!(may_be_logged("windlass_webhook::deploy::runner", Level::TRACE));

@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use octocrab::Octocrab;
 use octocrab::models::{AppId, InstallationId};
-use octocrab::service::middleware::retry::RetryConfig;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
@@ -57,13 +56,12 @@ type Installations = HashMap<String, Arc<OnceCell<Arc<Client>>>>;
 
 impl Connection {
     pub(super) fn new(api_url: &Url, credentials: GitHubCredentials, patience: Patience) -> Result<Self, GitHubError> {
+        // octocrab is built without its retries: they would hide limits from us and post twice what was lost half-way.
         let builder = Octocrab::builder()
             .base_uri(api_url.as_str())
             .map_err(setup)?
             .set_connect_timeout(Some(patience.connect))
             .set_read_timeout(Some(patience.read))
-            // A retry in here would hide limits from us and post twice what was lost half-way.
-            .add_retry_config(RetryConfig::None)
             .add_header(HeaderName::from_static("x-github-api-version"), "2022-11-28".to_owned());
         let way = match credentials {
             GitHubCredentials::Token(token) => {
