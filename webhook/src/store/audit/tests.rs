@@ -179,7 +179,8 @@ async fn a_deed_and_its_record_are_written_together_or_not_at_all() {
         for refused in ["INSERT ON audit"].into_iter().chain(written(action)) {
             let trigger = format!("CREATE TRIGGER refused BEFORE {refused} BEGIN SELECT RAISE(ABORT, 'no room'); END");
             sqlx::query(AssertSqlSafe(trigger)).execute(&store.writer).await.unwrap();
-            let error = act(&store, action).await.expect_err(refused);
+            let refusal = act(&store, action).await;
+            let error = refusal.expect_err(&format!("{action:?} without {refused}"));
             assert!(matches!(error, StoreError::Database(_)), "{action:?}: {error:?}");
             sqlx::query("DROP TRIGGER refused").execute(&store.writer).await.unwrap();
             assert_eq!(whole(&store.reader).await, before, "{action:?} without {refused}");
