@@ -10,7 +10,6 @@ use windlass_core::problem::Problem;
 /// The exit status, by meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Done.
     Done,
     /// Tried, and it did not work.
     Failed,

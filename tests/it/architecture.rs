@@ -293,7 +293,7 @@ fn manifest(path: &Path) -> Table {
 }
 
 /// Every Rust file in the repository, by its path from the root.
-fn sources() -> BTreeMap<String, String> {
+pub(crate) fn sources() -> BTreeMap<String, String> {
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (path.strip_prefix(repository()).expect("below the root").display().to_string(), text)
@@ -302,7 +302,7 @@ fn sources() -> BTreeMap<String, String> {
 }
 
 /// A file without the tests at its end.
-fn without_tests(text: &str) -> &str {
+pub(crate) fn without_tests(text: &str) -> &str {
     text.split_once("\n#[cfg(test)]\nmod tests {").map_or(text, |(code, _)| code)
 }
 

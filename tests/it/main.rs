@@ -18,6 +18,7 @@ mod deploy;
 mod description;
 mod docker_restart;
 mod docs;
+mod documentation;
 mod events;
 mod floors;
 mod from_nothing;

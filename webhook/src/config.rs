@@ -18,7 +18,6 @@ const GITHUB_API_URL: &str = "GITHUB_API_URL";
 /// The configuration as the service runs with it.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The file.
     pub(crate) server: ServerConfig,
     /// As what the service speaks to GitHub.
     pub(crate) github: GitHubCredentials,

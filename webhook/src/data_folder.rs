@@ -24,22 +24,16 @@ pub enum FolderError {
     /// It cannot be used.
     #[error("the data folder {} cannot be used", folder.display())]
     Unusable {
-        /// Which.
         folder: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// Another service works with it.
     #[error("another windlass service uses the data folder {}", folder.display())]
-    AlreadyRunning {
-        /// Which.
-        folder: PathBuf,
-    },
+    AlreadyRunning { folder: PathBuf },
     /// Something is left of an installation, and its store is not.
     #[error("the store {} {is}, and what belongs to it is there: {}", store.display(), left.join(", "))]
     StoreLost {
-        /// Its file.
         store: PathBuf,
         /// How it is not there.
         is: &'static str,
@@ -48,10 +42,7 @@ pub enum FolderError {
     },
     /// A new installation is wanted where there is one.
     #[error("there is a store in {} already: it is no new installation", folder.display())]
-    StoreThere {
-        /// Where.
-        folder: PathBuf,
-    },
+    StoreThere { folder: PathBuf },
 }
 
 /// Whether a store that is not there is a mishap.

@@ -15,9 +15,7 @@ mod github;
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What.
     pub name: String,
-    /// What was found.
     pub found: Checked,
     /// What to do, if something is wrong.
     pub hint: Option<String>,

@@ -83,9 +83,7 @@ pub struct Repository {
 /// A pull request, as far as it says where a commit came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
-    /// Its number.
     pub number: u64,
-    /// Its title.
     pub title: String,
     /// The last commit of its own branch.
     pub head: CommitSha,

@@ -43,7 +43,6 @@ pub enum ServeError {
     /// The data folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A host's engine.
@@ -58,9 +57,7 @@ pub enum ServeError {
     /// The address is taken or not ours.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Which.
         address: SocketAddr,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -69,7 +66,6 @@ pub enum ServeError {
 /// A service that answers.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it listens.
     pub address: SocketAddr,
     shutdown: CancellationToken,
     tracker: TaskTracker,

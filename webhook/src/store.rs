@@ -78,7 +78,6 @@ pub enum StoreError {
     /// Its file could not be opened.
     #[error("the store {} cannot be opened: {why}", file.display())]
     Open {
-        /// Which.
         file: PathBuf,
         /// In the system's words, or the database's.
         why: String,
@@ -100,7 +99,6 @@ pub enum StoreError {
     /// What is stored is not what this version writes.
     #[error("the store holds {what} that cannot be read: {why}")]
     Corrupt {
-        /// Which value.
         what: &'static str,
         /// What is wrong with it.
         why: String,
@@ -108,7 +106,6 @@ pub enum StoreError {
     /// A word that none of this version's enums has.
     #[error("the store has `{word}` in {table}.{column}, and this version of Windlass has no such word")]
     UnknownWord {
-        /// Of which table.
         table: &'static str,
         /// Of which of its columns.
         column: &'static str,

@@ -22,7 +22,6 @@ pub const EVENT_VERSION: u32 = 1;
 pub enum Event {
     /// It cannot start yet. Written when what it waits for changes.
     Waiting {
-        /// For what.
         on: Wait,
         /// In one sentence.
         why: String,
@@ -55,30 +54,23 @@ pub enum Event {
     StepFailed {
         /// Its place in the plan.
         step: usize,
-        /// Why.
         failure: Failure,
     },
     /// Somebody asked for its end.
     CancelRequested {
-        /// Who.
         by: String,
         /// Whether also after the switch, as long as its watch goes on: then the old release gets the traffic back.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         back: bool,
     },
     /// What was done is being undone.
-    RevertStarted {
-        /// Why.
-        failure: Failure,
-    },
+    RevertStarted { failure: Failure },
     /// It cannot be undone now; it is tried until it can. Written when the reason changes.
     RevertBlocked {
         /// What is in the way.
         why: String,
     },
-    /// Its last word.
     Ended {
-        /// Which.
         outcome: Outcome,
         /// Why, unless it succeeded.
         failure: Option<Failure>,
@@ -134,21 +126,18 @@ pub enum Phase {
     Failing {
         /// The step that failed.
         step: usize,
-        /// Why.
         failure: Failure,
     },
     /// What was done is being undone.
     Reverting {
         /// The first step that was not done when it turned round.
         reached: usize,
-        /// Why.
         failure: Failure,
         /// What is in the way back.
         blocked: Option<String>,
     },
     /// The last word is said.
     Ended {
-        /// Which.
         outcome: Outcome,
         /// Why, unless it succeeded.
         failure: Option<Failure>,

@@ -103,7 +103,6 @@ impl fmt::Display for Route {
 pub struct Target {
     /// The task's container name.
     pub name: String,
-    /// Where it listens.
     pub address: SocketAddr,
 }
 
@@ -130,7 +129,6 @@ pub struct Hold {
 /// All that a gateway knows of one app on one stage. Replaced whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceSpec {
-    /// Whose it is.
     pub key: ServiceKey,
     /// Orders what is written about it.
     pub generation: Generation,
@@ -191,7 +189,6 @@ pub struct Switched {
 /// Forget what was prepared for a generation and never switched to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discard {
-    /// Whose.
     pub key: ServiceKey,
     /// Prepared for which generation.
     pub generation: Generation,
@@ -200,7 +197,6 @@ pub struct Discard {
 /// Take the service's routes away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remove {
-    /// Whose.
     pub key: ServiceKey,
     /// At least the generation that is there.
     pub generation: Generation,
@@ -209,7 +205,6 @@ pub struct Remove {
 /// Answer when none of these targets has a request any more, or when their drain's time is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwaitDrained {
-    /// Whose.
     pub key: ServiceKey,
     /// Names of the targets. Unknown ones count as drained.
     pub targets: Vec<String>,
@@ -218,7 +213,6 @@ pub struct AwaitDrained {
 /// Answer when one of these targets, which serve, is unhealthy: at once, or whenever it becomes so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwaitAiling {
-    /// Whose.
     pub key: ServiceKey,
     /// Names of the targets.
     pub targets: Vec<String>,
@@ -248,7 +242,6 @@ pub struct GatewayStatus {
 /// One service as a gateway has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceStatus {
-    /// Whose.
     pub key: ServiceKey,
     /// The newest write it has taken.
     pub generation: Generation,
@@ -265,9 +258,7 @@ pub struct ServiceStatus {
 pub struct TargetStatus {
     /// The task's container name.
     pub name: String,
-    /// Where it listens.
     pub address: SocketAddr,
-    /// How it stands.
     pub state: TargetState,
     /// Requests under way, upgraded connections included.
     pub in_flight: u64,

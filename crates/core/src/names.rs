@@ -13,7 +13,6 @@ use crate::schema;
 pub struct InvalidName {
     /// What was being parsed, as people call it.
     pub kind: &'static str,
-    /// What was given.
     pub value: String,
     /// What would have been right.
     pub expected: &'static str,

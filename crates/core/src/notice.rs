@@ -44,7 +44,6 @@ pub struct Notice {
 /// What is known of the deployment that is told of.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
-    /// What it is.
     pub kind: DeploymentKind,
     /// What it makes active.
     pub releases: &'a BTreeMap<AppName, ReleaseNumber>,

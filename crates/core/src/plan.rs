@@ -34,11 +34,8 @@ use crate::task::{HostTask, ObservedTask, TaskSpec};
 pub struct Plan {
     /// The deployment that it carries out.
     pub deployment: DeploymentId,
-    /// What that is.
     pub kind: DeploymentKind,
-    /// Of which project.
     pub project: ProjectName,
-    /// On which stage.
     pub stage: StageName,
     /// The first that this plan writes; its tasks carry it.
     pub generation: Generation,
@@ -46,7 +43,6 @@ pub struct Plan {
     pub revert_generation: Generation,
     /// What becomes active, and what was.
     pub apps: BTreeMap<AppName, AppChange>,
-    /// In order.
     pub steps: Vec<Step>,
     /// How to go back, should a step fail.
     pub revert: Revert,
@@ -78,7 +74,6 @@ impl DeploymentKind {
 pub struct AppChange {
     /// Becomes active.
     pub release: ReleaseNumber,
-    /// Its commit.
     pub commit: CommitSha,
     /// Was active.
     pub previous: Option<ReleaseNumber>,
@@ -104,22 +99,10 @@ pub struct Revert {
 pub enum PlanError {
     /// A role selects hosts that the stage does not have.
     #[error("no host of stage {stage} fits role {role} of app {app}")]
-    NoHost {
-        /// The stage.
-        stage: StageName,
-        /// The app.
-        app: AppName,
-        /// Its role.
-        role: RoleName,
-    },
+    NoHost { stage: StageName, app: AppName, role: RoleName },
     /// An app with URLs would run where no gateway is.
     #[error("app {app} has a URL, but host {host} has no gateway")]
-    NoGateway {
-        /// The app.
-        app: AppName,
-        /// The host.
-        host: HostName,
-    },
+    NoGateway { app: AppName, host: HostName },
 }
 
 impl Hint for PlanError {

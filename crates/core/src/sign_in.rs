@@ -76,9 +76,7 @@ pub enum NotNow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the job's `{claim}` is {was}; allowed here: {}", list(allowed))]
 pub struct ClaimRefused {
-    /// Its name.
     pub claim: &'static str,
-    /// What it was.
     pub was: String,
     /// What it may be.
     pub allowed: Vec<String>,

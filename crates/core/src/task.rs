@@ -15,9 +15,7 @@ use crate::names::{Digest, HostName, ImageName};
 /// A container by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct HostTask {
-    /// Where.
     pub host: HostName,
-    /// The container's name.
     pub name: String,
 }
 
@@ -46,7 +44,6 @@ impl Image {
 pub struct TaskSpec {
     /// The container's name, chosen by the plan so that a second try finds the first one's work.
     pub name: String,
-    /// Where it runs.
     pub host: HostName,
     /// What it runs.
     pub image: Image,
@@ -56,15 +53,12 @@ pub struct TaskSpec {
     pub env: BTreeMap<String, String>,
     /// Names of the secrets that it gets as environment; their values are filled in when it is created.
     pub secrets: Vec<String>,
-    /// Whose it is.
     pub labels: TaskLabels,
     /// The port that it listens on.
     pub port: Option<u16>,
     /// How the engine knows that it is healthy. `None` for one-off tasks.
     pub health: Option<Health>,
-    /// Limits.
     pub resources: Resources,
-    /// Mounts.
     pub volumes: Vec<Volume>,
     /// What surrounds its process.
     #[serde(default)]
@@ -134,7 +128,6 @@ pub struct ObservedTask {
     pub container: String,
     /// Docker's name for it, without the leading slash.
     pub name: String,
-    /// Whose it is.
     pub labels: TaskLabels,
     /// Where it is in its life.
     pub status: TaskStatus,

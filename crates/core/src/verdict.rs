@@ -28,7 +28,6 @@ pub const UNREAD_WORKFLOW_RUNS: &str = "workflow runs";
 /// The gate's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
-    /// In one word.
     pub verdict: VerdictKind,
     /// What made it so.
     pub items: Vec<Item>,
@@ -57,9 +56,7 @@ crate::spelled! {
 pub struct Item {
     /// The check's or status' name.
     pub name: String,
-    /// How it stands.
     pub state: VerdictKind,
-    /// In words.
     pub why: String,
     /// Of which commit it is, where several are deployed together.
     #[serde(default, skip_serializing_if = "Option::is_none")]

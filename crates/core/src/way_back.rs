@@ -11,7 +11,6 @@ use crate::plan::DeploymentKind;
 /// A deployment that made releases active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Success {
-    /// What it was.
     pub kind: DeploymentKind,
     /// What it made active.
     pub releases: BTreeMap<AppName, ReleaseNumber>,

@@ -13,18 +13,11 @@ use windlass_core::problem::Problem;
 pub enum EngineError {
     /// Its address is of a kind that is not there yet.
     #[error("host {host}: the Docker Engine at {endpoint} cannot be reached by this version of Windlass")]
-    Unsupported {
-        /// Which host.
-        host: HostName,
-        /// Its engine's address.
-        endpoint: String,
-    },
+    Unsupported { host: HostName, endpoint: String },
     /// It does not answer.
     #[error("host {host}: the Docker Engine at {endpoint} does not answer: {reason}")]
     Unreachable {
-        /// Which host.
         host: HostName,
-        /// Its engine's address.
         endpoint: String,
         /// In the words of the connection.
         reason: String,
@@ -32,7 +25,6 @@ pub enum EngineError {
     /// It answered, but not as hoped.
     #[error("host {host}: could not {action}: {reason}")]
     Refused {
-        /// Which host.
         host: HostName,
         /// What was asked, as in "could not …".
         action: String,
@@ -43,16 +35,10 @@ pub enum EngineError {
     },
     /// There is no such container.
     #[error("host {host} has no container {name}")]
-    NoContainer {
-        /// Which host.
-        host: HostName,
-        /// The container's name.
-        name: String,
-    },
+    NoContainer { host: HostName, name: String },
     /// What it would mount is not what it is called, or may become something else.
     #[error("host {host}: {path} cannot be mounted: {reason}")]
     Mount {
-        /// Which host.
         host: HostName,
         /// What should be mounted.
         path: String,
@@ -64,7 +50,6 @@ pub enum EngineError {
     /// The image has no such program, or it cannot be run.
     #[error("host {host}: the image cannot run `{program}`: {reason}")]
     Program {
-        /// Which host.
         host: HostName,
         /// As the command has it.
         program: String,
@@ -83,12 +68,7 @@ pub enum EngineError {
     },
     /// There is one, but it is not ours.
     #[error("container {name} on host {host} was not made by this installation")]
-    Foreign {
-        /// Which host.
-        host: HostName,
-        /// The container's name.
-        name: String,
-    },
+    Foreign { host: HostName, name: String },
 }
 
 impl EngineError {
@@ -148,7 +128,6 @@ pub enum GatewayError {
     /// Nobody answers on its socket.
     #[error("no gateway answers on {socket}: {reason}", socket = socket.display())]
     Unreachable {
-        /// Its control socket.
         socket: PathBuf,
         /// In the words of the connection.
         reason: String,
@@ -156,9 +135,7 @@ pub enum GatewayError {
     /// It took the request and did not answer in time.
     #[error("the gateway on {socket} gave no answer to {request} within {seconds}s", socket = socket.display())]
     Silent {
-        /// Its control socket.
         socket: PathBuf,
-        /// The request's path.
         request: &'static str,
         /// How long it was waited for.
         seconds: u64,
@@ -169,9 +146,7 @@ pub enum GatewayError {
     /// It said something that this version does not understand.
     #[error("the answer of {socket} to {request} is not a gateway's: {reason}", socket = socket.display())]
     Garbled {
-        /// Its control socket.
         socket: PathBuf,
-        /// The request's path.
         request: &'static str,
         /// What is wrong with it.
         reason: String,

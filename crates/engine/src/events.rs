@@ -29,17 +29,14 @@ pub enum HostEvent {
 /// What happened to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEvent {
-    /// Where.
     pub host: HostName,
     /// Docker's id.
     pub container: String,
     /// Docker's name for it.
     pub name: String,
-    /// Whose it is.
     pub labels: TaskLabels,
     /// When, by the engine's clock.
     pub at: Timestamp,
-    /// What.
     pub change: TaskChange,
 }
 

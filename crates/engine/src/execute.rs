@@ -38,9 +38,7 @@ const LINES_UNDER_WAY: usize = 256;
 /// One host: its engine, and its gateway if it has one.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// Its engine.
     pub engine: Engine,
-    /// Its gateway.
     pub gateway: Option<GatewayClient>,
 }
 
@@ -63,7 +61,6 @@ pub struct StepContext {
 pub enum Progress {
     /// A container wrote something.
     Log {
-        /// Its name.
         source: String,
         /// What it wrote, without the secrets.
         line: LogLine,

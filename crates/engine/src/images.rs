@@ -38,7 +38,6 @@ pub enum Prepared {
 /// An image as an engine has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFacts {
-    /// Its id.
     pub id: String,
     /// `name@sha256:…`, for every registry that it came from or went to.
     pub digests: Vec<String>,

@@ -9,7 +9,6 @@ use crate::error::EngineError;
 /// A container that should run, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundContainer {
-    /// It.
     pub task: ObservedTask,
     /// Whether Docker starts it again when its process ends.
     pub kept: bool,

@@ -61,7 +61,6 @@ pub enum GatewayError {
     /// The port is not ours to take.
     #[error("cannot listen on {address}: {source}; choose another address or stop what listens there")]
     Listen {
-        /// What was asked for.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
@@ -71,20 +70,13 @@ pub enum GatewayError {
         "something listens at {address} already, perhaps another gateway: a port has one gateway; stop that one, or choose \
          another address"
     )]
-    AddressInUse {
-        /// What was asked for.
-        address: SocketAddr,
-    },
+    AddressInUse { address: SocketAddr },
     /// There is one already.
     #[error("a gateway is running with the control socket {}; stop it, or give this one another path", path.display())]
-    ControlInUse {
-        /// The socket's path.
-        path: PathBuf,
-    },
+    ControlInUse { path: PathBuf },
     /// The control socket cannot be made.
     #[error("cannot open the control socket {}: {source}; check its folder's permissions", path.display())]
     Control {
-        /// The socket's path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -92,7 +84,6 @@ pub enum GatewayError {
     /// The snapshot cannot be read.
     #[error("cannot read the snapshot {}: {source}; check its permissions", path.display())]
     Snapshot {
-        /// The file's path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

@@ -97,7 +97,6 @@ pub enum NotFound {
     /// None of that name.
     #[error("it has no stage `{target}`; it has {}", listed(known))]
     Target {
-        /// The name.
         target: String,
         /// Those that there are.
         known: Vec<String>,

@@ -5,7 +5,6 @@ use secrecy::SecretString;
 /// How a registry is logged in to.
 #[derive(Debug, Clone)]
 pub struct RegistryCredentials {
-    /// The account.
     pub username: String,
     /// Its password or token.
     pub password: SecretString,

@@ -13,7 +13,6 @@ pub enum RegistryError {
     Malformed {
         /// What it should be, as people call it.
         kind: &'static str,
-        /// What was given.
         value: String,
         /// What is wrong with it.
         reason: String,
@@ -21,9 +20,7 @@ pub enum RegistryError {
     /// There is no connection to it.
     #[error("registry {registry} of image {image} cannot be reached: {reason}")]
     Unreachable {
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
         /// In the words of the connection.
         reason: String,
@@ -31,9 +28,7 @@ pub enum RegistryError {
     /// It was asked and says nothing.
     #[error("registry {registry} of image {image} was silent for {waited:?}")]
     Silent {
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
         /// How long it was waited for.
         waited: Duration,
@@ -41,9 +36,7 @@ pub enum RegistryError {
     /// Somebody answers who is no registry.
     #[error("{registry} does not answer as a registry does when asked for image {image}: {words}")]
     NotARegistry {
-        /// The host name.
         registry: String,
-        /// Which image.
         image: ImageName,
         /// What it says.
         words: String,
@@ -51,9 +44,7 @@ pub enum RegistryError {
     /// It wants to know who asks.
     #[error("registry {registry} wants a login for image {image}, and none was given: {words}")]
     LoginMissing {
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
         /// What it says.
         words: String,
@@ -61,11 +52,8 @@ pub enum RegistryError {
     /// It does not believe that it is the account, or does not know the account.
     #[error("registry {registry} refused the login of {account} for image {image}: {words}")]
     LoginRefused {
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
-        /// Who asked.
         account: String,
         /// What it says.
         words: String,
@@ -73,11 +61,8 @@ pub enum RegistryError {
     /// It knows the account, which may not push.
     #[error("registry {registry} does not let {account} push image {image}: {words}")]
     PushDenied {
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
-        /// Who asked.
         account: String,
         /// What it says.
         words: String,
@@ -85,11 +70,8 @@ pub enum RegistryError {
     /// It knows the account, which may not even look.
     #[error("registry {registry} does not let {account} read image {image}: {words}")]
     ReadDenied {
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
-        /// Who asked.
         account: String,
         /// What it says.
         words: String,
@@ -99,9 +81,7 @@ pub enum RegistryError {
     Answered {
         /// What was asked, as in "could not … image".
         action: &'static str,
-        /// Its host name.
         registry: String,
-        /// Which image.
         image: ImageName,
         /// What it says.
         words: String,

@@ -40,7 +40,6 @@ pub struct Rule {
     pub path_contains: String,
     /// How often. `None`: until [`FaultProxy::clear`].
     pub times: Option<usize>,
-    /// How.
     pub answer: Fault,
 }
 

@@ -24,9 +24,7 @@ pub(super) struct File {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
-    /// Nothing.
     New,
-    /// The same.
     Unchanged,
     /// Something else.
     Different,

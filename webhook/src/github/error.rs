@@ -9,46 +9,30 @@ use windlass_core::hint::Hint;
 pub enum GitHubError {
     /// The client could not be made.
     #[error("GitHub's client cannot be set up: {why}")]
-    Setup {
-        /// In words.
-        why: String,
-    },
+    Setup { why: String },
     /// No connection, or one that broke.
     #[error("GitHub could not be reached for {asked}: {why}")]
     Unreachable {
-        /// For what.
         asked: String,
         /// The innermost cause.
         why: String,
     },
     /// Connected, but no answer came in time. What was asked may have been done.
     #[error("GitHub did not answer {asked} in time")]
-    Timeout {
-        /// For what.
-        asked: String,
-    },
+    Timeout { asked: String },
     /// Too many requests. None is sent before this is over.
     #[error("GitHub's rate limit is reached ({asked}): nothing is asked for {} s", retry_after.as_secs())]
     RateLimited {
-        /// For what.
         asked: String,
         /// How long GitHub wants to be left alone.
         retry_after: Duration,
     },
     /// Our credentials are not accepted (any more).
     #[error("GitHub does not accept our credentials for {asked}: {message}")]
-    Unauthorized {
-        /// For what.
-        asked: String,
-        /// GitHub's words.
-        message: String,
-    },
+    Unauthorized { asked: String, message: String },
     /// The App's installation is suspended.
     #[error("the App's installation on {owner} is suspended")]
-    Suspended {
-        /// Whose installation.
-        owner: String,
-    },
+    Suspended { owner: String },
     /// The App has no installation for this project, or none any more.
     #[error("the App is not installed on {project}")]
     NotInstalled {
@@ -57,29 +41,17 @@ pub enum GitHubError {
     },
     /// Our credentials are fine, but not for this.
     #[error("GitHub does not allow us {asked}: {message}")]
-    Forbidden {
-        /// What.
-        asked: String,
-        /// GitHub's words.
-        message: String,
-    },
+    Forbidden { asked: String, message: String },
     /// Not there, or not for us to see.
     #[error("GitHub knows nothing at {asked}: {message}")]
-    NotFound {
-        /// What.
-        asked: String,
-        /// GitHub's words.
-        message: String,
-    },
+    NotFound { asked: String, message: String },
     /// The project's name is another repository's by now, and no other name of it is known. Nothing was asked.
     #[error(
         "{asked} was not sent: on GitHub the name {name} belongs to another repository now (id {by} instead of {id}), and \
          what the project is called now is not known"
     )]
     AnotherRepository {
-        /// What.
         asked: String,
-        /// The name.
         name: String,
         /// The project's id.
         id: u64,
@@ -88,18 +60,12 @@ pub enum GitHubError {
     },
     /// The commit of a deployment is unknown: never there, gone, or pushed a moment ago. Give it some seconds, not for ever.
     #[error("GitHub does not know the commit ({asked}): {message}")]
-    CommitUnknown {
-        /// For what.
-        asked: String,
-        /// GitHub's words.
-        message: String,
-    },
+    CommitUnknown { asked: String, message: String },
     /// A deployment was made, but for another commit. It needs a status `error`.
     #[error("GitHub made deployment {id} for commit {got} instead of {wanted}")]
     WrongCommit {
         /// The deployment's id.
         id: u64,
-        /// What was asked for.
         wanted: String,
         /// What it was made for.
         got: String,
@@ -107,21 +73,14 @@ pub enum GitHubError {
     /// Anything else than what was asked.
     #[error("GitHub refused {asked} with status {status}: {message}")]
     Refused {
-        /// What.
         asked: String,
         /// HTTP status.
         status: u16,
-        /// GitHub's words.
         message: String,
     },
     /// An answer that says something else than GitHub's do, or less than it announces.
     #[error("GitHub's answer to {asked} cannot be used: {why}")]
-    Malformed {
-        /// For what.
-        asked: String,
-        /// In words.
-        why: String,
-    },
+    Malformed { asked: String, why: String },
 }
 
 impl GitHubError {

@@ -11,7 +11,6 @@ pub(crate) enum GitHubEvent {
         repository: RepositoryRef,
         /// The pull request's number.
         number: u64,
-        /// Its title.
         title: String,
         /// The branch that it was merged into.
         base_branch: String,

@@ -15,12 +15,7 @@ mod tests;
 pub(crate) enum PayloadError {
     /// Not JSON, or not of the shape that this event has.
     #[error("the delivery's body is not what GitHub sends for the event `{event}`")]
-    Json {
-        /// The event's name.
-        event: String,
-        /// Where.
-        source: serde_json::Error,
-    },
+    Json { event: String, source: serde_json::Error },
     /// A repository's or commit's name that is none.
     #[error(transparent)]
     Name(#[from] InvalidName),

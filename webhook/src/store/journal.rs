@@ -35,7 +35,6 @@ windlass_core::spelled! {
 /// What follows from an event beside the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing.
     None,
     /// The release's migration has succeeded, and never runs again.
     Migrated(AppName, ReleaseNumber),

@@ -13,13 +13,10 @@ use super::{Store, StoreError, count_up, from_json, optional_time, text, time, t
 /// What a new token may do, and where.
 #[derive(Debug, Clone)]
 pub struct TokenRequest {
-    /// Whose.
     pub name: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
-    /// Only for this project.
     pub project: Option<ProjectName>,
-    /// Only for this stage.
     pub stage: Option<StageName>,
 }
 

@@ -21,7 +21,6 @@ pub struct NewDeployment {
     /// Where `releases` are left out: only of this app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<AppName>,
-    /// What it is.
     #[serde(default = "deploy")]
     pub kind: DeploymentKind,
     /// Said with it, everywhere.
@@ -39,15 +38,10 @@ const fn deploy() -> DeploymentKind {
 /// A deployment as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeploymentView {
-    /// Its id.
     pub id: DeploymentId,
-    /// Of which project.
     pub project: ProjectName,
-    /// On which stage.
     pub stage: StageName,
-    /// What it is.
     pub kind: DeploymentKind,
-    /// Where it stands.
     pub state: DeploymentState,
     /// The stable code of why it ended or waits; absent while it runs and when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,17 +64,15 @@ pub struct DeploymentView {
     /// What they gave as their reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_reason: Option<String>,
-    /// When.
     pub created_at: Timestamp,
     /// When it said its last word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// Its page.
+    /// Its page, for people.
     pub url: String,
     /// Where the app is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment_url: Option<String>,
-    /// Its journal.
     pub steps: Vec<StepView>,
     /// Who let it pass whatever its gate would say, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,7 +90,6 @@ pub struct DeploymentView {
 pub struct GateOverride {
     /// Who let it pass.
     pub by: String,
-    /// Why.
     pub reason: String,
 }
 
@@ -111,11 +102,9 @@ impl std::fmt::Display for GateOverride {
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepView {
-    /// Which.
     pub step: StepKind,
     /// What it does.
     pub title: String,
-    /// How it stands.
     pub state: StepState,
     /// What came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,9 +125,7 @@ pub enum StepState {
     Pending,
     /// Begun.
     Running,
-    /// Done.
     Done,
-    /// Failed.
     Failed,
     /// Never begun, and will not be.
     Skipped,
@@ -151,7 +138,6 @@ pub struct DeploymentMessage {
     pub seq: u64,
     /// When it happened.
     pub at: Timestamp,
-    /// What.
     #[serde(flatten)]
     pub body: MessageBody,
 }
@@ -162,7 +148,6 @@ pub struct DeploymentMessage {
 pub enum MessageBody {
     /// Something happened to the deployment.
     Event {
-        /// What.
         body: Event,
         /// The same for people, one line.
         text: String,
@@ -171,7 +156,6 @@ pub enum MessageBody {
     Log {
         /// The container or step that it comes from.
         source: String,
-        /// The line.
         line: String,
     },
 }

@@ -9,11 +9,9 @@ use crate::names::HostName;
 /// A host that does not answer whoever wants to show what it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SilentHost {
-    /// Its name.
     pub name: HostName,
     /// What of it does not answer.
     pub part: HostPart,
-    /// Since when.
     pub since: Timestamp,
     /// Why, as far as is known.
     pub why: String,
@@ -28,7 +26,6 @@ pub struct SilentHost {
 pub enum HostPart {
     /// Its Docker Engine.
     Engine,
-    /// Its gateway.
     Gateway,
 }
 
@@ -58,7 +55,6 @@ pub struct Version {
 /// `GET /hosts`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostView {
-    /// Its name.
     pub name: HostName,
     /// What selects it.
     pub labels: Vec<String>,
@@ -73,15 +69,10 @@ pub struct HostView {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Reachability {
     /// It does.
-    Answers {
-        /// Its version.
-        version: String,
-    },
+    Answers { version: String },
     /// It does not.
     Silent {
-        /// Why.
         why: String,
-        /// Since when.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         since: Option<Timestamp>,
     },

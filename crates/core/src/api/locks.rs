@@ -15,18 +15,14 @@ pub struct NewLock {
 /// A person's lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LockView {
-    /// Who.
     pub by: String,
-    /// Why.
     pub reason: String,
-    /// Since when.
     pub since: Timestamp,
 }
 
 /// `GET S/lock`, and what taking it answers. Its ETag is the mark by which only this lock is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShownLock {
-    /// It.
     #[serde(flatten)]
     pub lock: LockView,
     /// Whether whoever asks has locked.

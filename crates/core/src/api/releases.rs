@@ -35,11 +35,9 @@ pub struct NewRelease {
 pub struct Release {
     /// Counted up per app and stage, never reused.
     pub number: ReleaseNumber,
-    /// Of which app.
     pub app: AppName,
     /// What it was built from.
     pub commit: CommitSha,
-    /// Its image.
     pub digest: Digest,
     /// Where it is pulled from.
     pub image: Option<ImageName>,
@@ -47,7 +45,6 @@ pub struct Release {
     pub config: String,
     /// When it was registered.
     pub created_at: Timestamp,
-    /// By whom.
     pub created_by: String,
     /// Whether more was in it than the commit.
     #[serde(default)]
@@ -62,9 +59,7 @@ pub struct Release {
 /// What became of a release the last time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LastDeployment {
-    /// Its id.
     pub id: DeploymentId,
-    /// What it was.
     pub kind: DeploymentKind,
     /// How it ended, or stands.
     pub state: DeploymentState,

@@ -17,9 +17,7 @@ use crate::plan::Plan;
 /// `GET S`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StageView {
-    /// The project.
     pub project: ProjectName,
-    /// The stage.
     pub stage: StageName,
     /// What the server's file says of it.
     #[serde(default)]
@@ -55,7 +53,6 @@ pub struct StageView {
 /// What a stage's branch wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WantedView {
-    /// The commit.
     pub commit: CommitSha,
     /// Who or what made the branch want it.
     pub requested_by: String,
@@ -114,9 +111,8 @@ pub struct LeaseView {
 /// What a rollback left: automatic deployments wait until it is lifted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HoldView {
-    /// The rollback.
+    /// The rollback that left it.
     pub deployment: DeploymentId,
-    /// Since when.
     pub since: Timestamp,
 }
 

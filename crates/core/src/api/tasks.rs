@@ -16,9 +16,7 @@ pub const SILENT_HOSTS: &str = "windlass-silent-hosts";
 pub struct TaskView {
     /// Docker's id of a service task, short; a one-off task's own id.
     pub id: String,
-    /// The container's name.
     pub name: String,
-    /// Of which app.
     pub app: AppName,
     /// What it plays.
     pub role: RoleName,
@@ -26,7 +24,6 @@ pub struct TaskView {
     pub kind: crate::labels::Kind,
     /// What it runs.
     pub release: ReleaseNumber,
-    /// Where.
     pub host: HostName,
     /// Where it is in its life.
     pub last_status: TaskStatus,
@@ -38,7 +35,6 @@ pub struct TaskView {
     /// When its process ended.
     #[serde(default)]
     pub stopped_at: Option<Timestamp>,
-    /// Its exit status.
     #[serde(default)]
     pub exit_code: Option<i64>,
     /// When this was seen, where its host has not answered since.
@@ -50,7 +46,6 @@ pub struct TaskView {
 /// and removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StaleTasks {
-    /// Them.
     pub tasks: Vec<TaskView>,
     /// What could not be looked at or removed, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,7 +56,6 @@ pub struct StaleTasks {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTask {
-    /// Of which app.
     #[serde(default = "AppName::unnamed")]
     pub app: AppName,
     /// Of which release. `None`: the active one.
@@ -74,7 +68,6 @@ pub struct NewTask {
 /// A one-off task that was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StartedTask {
-    /// Its id.
     pub id: TaskId,
     /// What it runs.
     pub release: ReleaseNumber,
@@ -87,10 +80,7 @@ pub enum TaskMessage {
     /// It wrote a line.
     Line(LogLine),
     /// It ended.
-    Exit {
-        /// Its exit status.
-        code: i64,
-    },
+    Exit { code: i64 },
     /// It could not be run.
     Failed(Failure),
 }

@@ -9,19 +9,14 @@ use crate::names::{ProjectName, StageName};
 /// A token as `windlass token list` shows it; its value is never kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
-    /// Its number.
     pub id: i64,
-    /// Whose.
     pub name: String,
     /// What it may do.
     pub scopes: Vec<Scope>,
-    /// Only for this project.
     #[serde(default)]
     pub project: Option<ProjectName>,
-    /// Only for this stage.
     #[serde(default)]
     pub stage: Option<StageName>,
-    /// When it was made.
     pub created_at: Timestamp,
     /// When it was used last.
     #[serde(default)]

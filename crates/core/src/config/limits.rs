@@ -24,7 +24,6 @@ const NOT_ALLOWED: &str = ", which the server does not allow";
 /// One thing that was asked for and is not allowed. Its `Display` is one sentence without a full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whose.
     pub app: AppName,
     /// `None`: the app's own.
     pub role: Option<RoleName>,

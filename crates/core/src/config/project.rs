@@ -169,7 +169,6 @@ pub struct RoleConfig {
     pub primary: bool,
     /// `None`: the image's own.
     pub command: Option<Vec<String>>,
-    /// Where it listens.
     pub port: Option<u16>,
     /// Tasks per host.
     pub scale: u32,

@@ -131,7 +131,6 @@ pub struct GitHubConfig {
 pub enum GitHubAuth {
     /// A GitHub App.
     App {
-        /// Its id.
         id: u64,
         /// PEM.
         private_key: SecretSource,
@@ -143,7 +142,6 @@ pub enum GitHubAuth {
 /// How a registry is logged in to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryCredentials {
-    /// The account.
     pub username: String,
     /// Its password or token.
     pub password: SecretSource,
@@ -169,7 +167,6 @@ pub enum DockerEndpoint {
     Unix(PathBuf),
     /// `ssh://user@host`
     Ssh {
-        /// The address.
         url: Url,
         /// The private key's file.
         key: PathBuf,
@@ -178,7 +175,6 @@ pub enum DockerEndpoint {
     },
     /// `tcp://host:2376`
     Tcp {
-        /// The address.
         url: Url,
         /// Who signed the engine's certificate.
         ca: PathBuf,

@@ -17,15 +17,13 @@ use crate::task::{HostTask, Image, TaskSpec};
 pub struct DesiredState<'a> {
     /// The deployment that asks.
     pub deployment: DeploymentId,
-    /// What it is.
     pub kind: DeploymentKind,
-    /// Whose containers.
+    /// Whose the containers are.
     pub installation: InstallationId,
     /// The project's name now.
     pub project: ProjectName,
     /// GitHub's id of it.
     pub repository: RepositoryId,
-    /// On which stage.
     pub stage: StageName,
     /// The stage's next generation; the plan uses it and those after it, [`GENERATIONS_OF_A_PLAN`] in all.
     pub generation: Generation,
@@ -42,11 +40,8 @@ pub struct DesiredState<'a> {
 /// What should run of one app.
 #[derive(Debug, Clone)]
 pub struct DesiredApp {
-    /// The release.
     pub release: ReleaseNumber,
-    /// Its commit.
     pub commit: CommitSha,
-    /// Its image.
     pub image: Image,
     /// Its configuration on this stage.
     pub config: AppConfig,
@@ -66,13 +61,11 @@ pub struct DesiredApp {
 /// What is active now.
 #[derive(Debug, Clone)]
 pub struct PreviousRelease {
-    /// Its number.
     pub release: ReleaseNumber,
     /// The deployment that made it active.
     pub deployment: DeploymentId,
     /// Its tasks. A warm one among them is labelled with an earlier deployment.
     pub tasks: BTreeSet<HostTask>,
-    /// Its configuration.
     pub config: AppConfig,
 }
 
@@ -122,7 +115,6 @@ pub struct StageSettings {
 /// A host as the planner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanHost {
-    /// Its name.
     pub name: HostName,
     /// What selects it.
     pub labels: Vec<String>,

@@ -24,9 +24,7 @@ pub enum Step {
     },
     /// A one-off task on the new release, once per release.
     Migrate {
-        /// Of which app.
         app: AppName,
-        /// The container.
         task: Box<TaskSpec>,
         /// Then it is stopped and the step has failed.
         timeout: Duration,
@@ -67,7 +65,6 @@ pub enum Step {
         /// Those of them whose health the gateways know.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         services: Vec<HostService>,
-        /// How long.
         time: Duration,
     },
     /// Old containers drain, stop, and at last go.
@@ -113,9 +110,7 @@ crate::spelled! {
 /// An image that a host needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostImage {
-    /// Where.
     pub host: HostName,
-    /// What.
     pub image: Image,
     /// Where its own HEALTHCHECK decides: how long a task may take to become healthy, the shortest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +120,6 @@ pub struct HostImage {
 /// A container whose health the engine waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskHealthCheck {
-    /// Which.
     pub task: HostTask,
     /// When it is healthy.
     pub health: Health,
@@ -134,7 +128,6 @@ pub struct TaskHealthCheck {
 /// A container to retire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RetiredTask {
-    /// Which.
     pub task: HostTask,
     /// Whose requests are waited for first. `None`: it gets none.
     pub key: Option<ServiceKey>,
@@ -154,9 +147,7 @@ const fn should_run() -> bool {
 /// What one gateway shall know of one app; targets by container name, since addresses are known only once they run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostService {
-    /// Whose gateway.
     pub host: HostName,
-    /// The app.
     pub key: ServiceKey,
     /// Orders it.
     pub generation: Generation,
@@ -202,9 +193,7 @@ impl HostService {
 /// A service to take from a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnroutedService {
-    /// Whose gateway.
     pub host: HostName,
-    /// The app.
     pub key: ServiceKey,
     /// Orders it.
     pub generation: Generation,

@@ -36,7 +36,6 @@ pub struct CommitFacts {
 pub struct CommitStatus {
     /// Its name; GitHub compares contexts without regard to case.
     pub context: String,
-    /// How it stands.
     pub state: CheckState,
 }
 
@@ -45,7 +44,6 @@ pub struct CommitStatus {
 pub struct CheckRun {
     /// Counts up: of two runs of the same thing, the higher one is the newer.
     pub id: u64,
-    /// Its name.
     pub name: String,
     /// The App that made it.
     pub app_id: Option<u64>,
@@ -53,29 +51,24 @@ pub struct CheckRun {
     pub app: String,
     /// The suite that it belongs to.
     pub suite: Option<u64>,
-    /// How it stands.
     pub state: CheckState,
 }
 
 /// A check suite: what an App has to say about a commit; for GitHub Actions one run of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckSuite {
-    /// Its id.
     pub id: u64,
     /// As people call its App.
     pub app: String,
-    /// How it stands.
     pub state: CheckState,
     /// How many runs it has, as GitHub counts them.
     pub runs: u64,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
 /// The runs of GitHub Actions on a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkflowRuns {
-    /// These.
     Known(Vec<WorkflowRun>),
     /// They could not be read, and why: then nothing is left out because of them.
     Unknown(String),
@@ -97,7 +90,6 @@ pub struct WorkflowRun {
 /// A commit whose content is the same as that of the one that is judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SameTreeCommit {
-    /// Which.
     pub commit: CommitSha,
     /// What it is to the other: `the head of pull request #7`.
     pub relation: String,

@@ -25,9 +25,7 @@ pub struct FakeRepository {
 pub struct DeploymentRecord {
     /// GitHub's id.
     pub id: u64,
-    /// Its environment.
     pub environment: String,
-    /// Its commit.
     pub sha: String,
     /// What was asked for: the commit, or a branch.
     pub reference: String,
@@ -35,7 +33,6 @@ pub struct DeploymentRecord {
     pub task: String,
     /// Its payload as it was sent; the empty string when none was.
     pub payload: Value,
-    /// Its description.
     pub description: Option<String>,
     /// Whether its environment will vanish.
     pub transient: bool,
@@ -64,7 +61,6 @@ impl DeploymentRecord {
 pub struct StatusRecord {
     /// GitHub's word.
     pub state: String,
-    /// Its description.
     pub description: String,
     /// Where its log is.
     pub log_url: String,

@@ -20,7 +20,6 @@ use super::record::Recorder;
 /// One request that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// Its method.
     pub method: Method,
     /// Its path, as it was written.
     pub path: String,
@@ -34,9 +33,7 @@ pub struct RequestRecord {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("waited {waited:?} for {what}; there was {seen}")]
 pub struct TimedOut {
-    /// For what.
     pub what: String,
-    /// How long.
     pub waited: Duration,
     /// What there was instead.
     pub seen: String,

@@ -11,14 +11,10 @@ use windlass_registry::RegistryError;
 pub enum BuildError {
     /// The engine's address is of a kind that cannot be built on.
     #[error("images cannot be built on the Docker Engine at {endpoint}")]
-    Unsupported {
-        /// Its address.
-        endpoint: String,
-    },
+    Unsupported { endpoint: String },
     /// The engine does not answer.
     #[error("no Docker Engine answers at {endpoint}: {reason}")]
     NoEngine {
-        /// Its address.
         endpoint: String,
         /// In the words of the connection.
         reason: String,
@@ -46,7 +42,6 @@ pub enum BuildError {
     /// The Dockerfile is not below the context.
     #[error("the Dockerfile {path} is not inside of the build context {context}", path = path.display(), context = context.display())]
     DockerfileOutside {
-        /// Where it is.
         path: PathBuf,
         /// Where it should be below.
         context: PathBuf,
@@ -54,23 +49,16 @@ pub enum BuildError {
     /// Something in the context cannot be read.
     #[error("{path} of the build context cannot be read: {reason}", path = path.display())]
     Unreadable {
-        /// What.
         path: PathBuf,
         /// In the words of the operating system.
         reason: String,
     },
     /// There is more in the context than is sent.
     #[error("the build context {path} has more than {mebibytes} MiB to send", path = path.display())]
-    ContextTooBig {
-        /// Where it is.
-        path: PathBuf,
-        /// The limit.
-        mebibytes: u64,
-    },
+    ContextTooBig { path: PathBuf, mebibytes: u64 },
     /// A line of a `.dockerignore` is no pattern.
     #[error("{file}:{line}: `{pattern}` is not a pattern: {reason}", file = file.display())]
     IgnorePattern {
-        /// The file.
         file: PathBuf,
         /// Its line, from 1.
         line: usize,
@@ -89,27 +77,16 @@ pub enum BuildError {
     },
     /// A secret that cannot be handed over.
     #[error("the build secret {id} has {bytes} bytes, which BuildKit does not take")]
-    SecretTooBig {
-        /// Its id.
-        id: String,
-        /// Its size.
-        bytes: usize,
-    },
+    SecretTooBig { id: String, bytes: usize },
     /// A platform that is none.
     #[error(transparent)]
     Platform(UnknownPlatform),
     /// The Dockerfile has no such stage.
     #[error("{file} has no stage `{target}`", file = file.display())]
-    NoSuchTarget {
-        /// The Dockerfile.
-        file: PathBuf,
-        /// What was asked for.
-        target: String,
-    },
+    NoSuchTarget { file: PathBuf, target: String },
     /// The Dockerfile itself is wrong, or copies what is not there.
     #[error("{at}: {message}", at = at(file, *line))]
     Dockerfile {
-        /// The Dockerfile.
         file: PathBuf,
         /// Its line, from 1, where that is known.
         line: Option<u32>,
@@ -119,11 +96,9 @@ pub enum BuildError {
     /// A step was run and failed.
     #[error("{at}: `{step}` failed: {reason}", at = at(file, *line))]
     StepFailed {
-        /// The Dockerfile.
         file: PathBuf,
         /// Its line, from 1, where that is known.
         line: Option<u32>,
-        /// The instruction.
         step: String,
         /// As `exit code 1`.
         reason: String,
@@ -133,17 +108,14 @@ pub enum BuildError {
     /// A step is a program for another processor.
     #[error("{at}: `{step}` is a program for another kind of processor than the Docker Engine's", at = at(file, *line))]
     PlatformUnsupported {
-        /// The Dockerfile.
         file: PathBuf,
         /// Its line, from 1, where that is known.
         line: Option<u32>,
-        /// The instruction.
         step: String,
     },
     /// A registry does not have a base image, or does not give it.
     #[error("the base image {image} is not to be had: {reason}")]
     BaseImageUnavailable {
-        /// Which.
         image: String,
         /// In the registry's words.
         reason: String,
@@ -151,7 +123,6 @@ pub enum BuildError {
     /// A base image's registry does not know who asks.
     #[error("{registry} does not accept {who}: {reason}", who = who(username.as_deref()))]
     LoginRefused {
-        /// Its host.
         registry: String,
         /// Who asked; nobody when there is no login for it.
         username: Option<String>,
@@ -164,7 +135,6 @@ pub enum BuildError {
     /// A base image's registry does not answer.
     #[error("{registry} cannot be reached from the Docker Engine: {reason}")]
     Unreachable {
-        /// Its host.
         registry: String,
         /// In the words of the connection.
         reason: String,
@@ -190,10 +160,7 @@ pub enum CacheFault {
     },
     /// It is of a kind that is not known here.
     #[error("caches of type={kind} are not supported")]
-    UnknownType {
-        /// Which.
-        kind: String,
-    },
+    UnknownType { kind: String },
     /// It is GitHub's, and no job of GitHub's is under way.
     #[error("GitHub's cache is there for the jobs of GitHub Actions only")]
     NoJob,

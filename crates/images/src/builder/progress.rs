@@ -26,14 +26,12 @@ pub enum BuildEvent {
     },
     /// It wrote a line.
     Log {
-        /// Which step.
         step: u32,
         /// Without its end.
         line: String,
     },
     /// It is done.
     StepDone {
-        /// Which step.
         step: u32,
         /// Whether it was taken from the cache instead of being run.
         cached: bool,
@@ -42,16 +40,12 @@ pub enum BuildEvent {
     },
     /// It failed, or was given up because another one did.
     StepFailed {
-        /// Which step.
         step: u32,
         /// In BuildKit's words.
         reason: String,
     },
     /// A BuildKit of its own is started, for caches that the one inside of the engine cannot do.
-    BuilderStarting {
-        /// Of which image.
-        image: String,
-    },
+    BuilderStarting { image: String },
     /// A cache is not used or not kept, and the build goes on without.
     CacheLost {
         /// In whose words it may be.

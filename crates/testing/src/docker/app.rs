@@ -40,7 +40,6 @@ pub struct OneOff {
     pub time: Duration,
     /// What it writes to stdout, evenly over that time.
     pub lines: Vec<String>,
-    /// Its exit code.
     pub code: i64,
 }
 

@@ -11,7 +11,6 @@ use super::model::Model;
 pub struct FakeContainer {
     /// Docker's id for it.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// The image, as it was asked for.
     pub image: String,

@@ -19,7 +19,6 @@ pub(super) struct Model {
     pub(super) networks: Vec<Network>,
     pub(super) subnets: Subnets,
     pub(super) images: Vec<Image>,
-    /// Labels by name.
     pub(super) volumes: BTreeMap<String, BTreeMap<String, String>>,
     /// Since the daemon was started last.
     pub(super) events: Vec<Event>,
@@ -46,7 +45,6 @@ pub(super) struct Event {
 /// One start of a container's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The container's name.
     pub container: String,
     /// Its command; empty for the image's own.
     pub command: Vec<String>,

@@ -9,7 +9,6 @@ use crate::names::{AppName, ProjectName};
 /// What a deployment asks for.
 #[derive(Debug, Clone)]
 pub struct AskedHosts {
-    /// Whose it is.
     pub project: ProjectName,
     /// What the server's file allows it.
     pub limits: Limits,
