@@ -52,6 +52,7 @@ fn no_comment_says_only_what_the_fields_name_below_it_says() {
 }
 
 fn is_field(line: &str) -> bool {
-    let name = line.split_once(": ").map(|(name, _)| name.rsplit(' ').next().unwrap_or(name));
+    let name = line.split_once(": ").filter(|(name, _)| !name.contains('{'));
+    let name = name.map(|(name, _)| name.rsplit(' ').next().unwrap_or(name));
     name.is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
 }

@@ -48,7 +48,6 @@ impl std::fmt::Display for SilentHost {
 /// `GET /version`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
-    /// The service's.
     pub version: String,
 }
 

@@ -132,7 +132,7 @@ pub enum GitHubAuth {
     /// A GitHub App.
     App {
         id: u64,
-        /// PEM.
+        /// In PEM, as GitHub gives it.
         private_key: SecretSource,
     },
     /// A fine-grained personal access token.
@@ -178,7 +178,7 @@ pub enum DockerEndpoint {
         url: Url,
         /// Who signed the engine's certificate.
         ca: PathBuf,
-        /// Ours.
+        /// What we show it.
         cert: PathBuf,
         /// Our key's file.
         key: PathBuf,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// Why something did not go well: for people, and by its code for programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
-    /// Stable.
+    /// What programs may rely on.
     pub code: FailureCode,
     /// One sentence.
     pub summary: String,

@@ -173,7 +173,7 @@ impl Yard {
             Rights::Privileged => host.privileged = Some(true),
             Rights::ToMount => {
                 script.insert_str(0, WITH_CONTROL_GROUPS);
-                host.cap_add = words(&["SYS_ADMIN", "NET_ADMIN"]);
+                host.cap_add = words(&["SYS_ADMIN"]);
                 host.security_opt = words(&["apparmor=unconfined", "label=disable", "seccomp=unconfined"]);
                 (host.masked_paths, host.readonly_paths) = (Some(Vec::new()), Some(Vec::new()));
             }

@@ -14,7 +14,9 @@ use crate::dockerfile::{instruction, line_of};
 
 /// Why a build failed. `text` is what the Dockerfile says.
 pub(super) fn of_build(status: &Status, step: Option<FailedStep>, request: &BuildRequest, text: &str) -> BuildError {
-    let message = without_preamble(status.message()).to_owned();
+    let message = without_preamble(status.message());
+    // Where a cache is worth a failed build to somebody.
+    let message = if message.contains("sig=") { of_cache(message) } else { message.to_owned() };
     let file = request.dockerfile.clone();
     if message.starts_with("target stage") && message.ends_with("could not be found") {
         return BuildError::NoSuchTarget { file, target: request.target.clone().unwrap_or_default() };
@@ -79,6 +81,21 @@ fn of_base_image(image: &str, reason: String, request: &BuildRequest) -> BuildEr
         }
         Refusal::Denied | Refusal::Other => BuildError::BaseImageUnavailable { image: image.to_owned(), reason },
     }
+}
+
+/// What is said of a cache, in one line, and without what stands behind a `?`: its addresses are signed, and whoever has
+/// one may write there for a while.
+pub(super) fn of_cache(words: &str) -> String {
+    let lines = words.lines().map(str::trim).filter(|line| line.contains(|letter: char| letter != '-'));
+    let words = lines.collect::<Vec<_>>().join("; ");
+    let mut shown = String::new();
+    let mut rest = words.as_str();
+    while let Some((before, query)) = rest.split_once('?') {
+        shown.push_str(before);
+        shown.push('?');
+        rest = query.find(['"', ' ', ';']).map_or("", |end| &query[end..]);
+    }
+    shown + rest
 }
 
 /// What registries' refusals have in common.
@@ -214,6 +231,14 @@ mod tests {
         let log = log.iter().map(|line| (*line).to_owned()).collect();
         let step = FailedStep { name: name.to_owned(), reason: reason.to_owned(), log };
         of_build(&solve("failed to solve: x"), Some(step), &request(), DOCKERFILE)
+    }
+
+    #[test]
+    fn an_address_that_is_signed_is_in_no_error() {
+        let message = "error writing layer blob: Put \"https://a.example.com/b?se=1&sig=hunter2\": EOF";
+        let error = of_build(&solve(message), None, &request(), DOCKERFILE);
+        let expected = "could not build the image: error writing layer blob: Put \"https://a.example.com/b?\": EOF";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bollard::grpc::build::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog};
 
+use super::diagnosis;
+
 /// How the steps begin that fetch a cache. One that is not there yet fails its step, and not the build.
 const FETCHES: &str = "importing cache manifest";
 
@@ -135,7 +137,7 @@ impl BuildProgress {
         let given_up = vertex.error.contains("context canceled");
         let fetches = step.name.starts_with(FETCHES);
         let keeps = KEEPS.iter().any(|name| step.name.starts_with(name));
-        let reason = if fetches || keeps { of_cache(&vertex.error) } else { vertex.error };
+        let reason = if fetches || keeps { diagnosis::of_cache(&vertex.error) } else { vertex.error };
         if !given_up && !fetches && !keeps && self.failed.is_none() {
             let log = step.last_lines.iter().cloned().collect();
             self.failed = Some(FailedStep { name: step.name.clone(), reason: reason.clone(), log });
@@ -158,21 +160,6 @@ impl BuildStep {
         self.last_lines.push_back(line.clone());
         tell(BuildEvent::Log { step: self.number, line });
     }
-}
-
-/// What is said of a cache, in one line, and without what stands behind a `?`: its addresses are signed, and whoever has
-/// one may write there for a while.
-fn of_cache(words: &str) -> String {
-    let lines = words.lines().map(str::trim).filter(|line| line.contains(|letter: char| letter != '-'));
-    let words = lines.collect::<Vec<_>>().join("; ");
-    let mut shown = String::new();
-    let mut rest = words.as_str();
-    while let Some((before, query)) = rest.split_once('?') {
-        shown.push_str(before);
-        shown.push('?');
-        rest = query.find(['"', ' ', ';']).map_or("", |end| &query[end..]);
-    }
-    shown + rest
 }
 
 fn time(vertex: &Vertex) -> Duration {
