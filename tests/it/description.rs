@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use windlass_core::api::StartedTask;
 
-use crate::world::{PROJECT, STAGE, World, stage_path};
+use crate::world::{PROJECT, STAGE, World, stage_path, write};
 
 /// Those of schemathesis that ask whether an answer is described, and whether it is a failure of the service.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
@@ -80,7 +80,7 @@ fn names(deployment: &str, task: &str) -> String {
 
 async fn ask_everything(world: &World, config: &str, examples: u32) {
     let file = world.path("schemathesis.toml");
-    std::fs::write(&file, config).unwrap();
+    write(&file, config);
     let description = format!("http://{}/api/v1/openapi.json", world.service_address);
     let examples = examples.to_string();
     let mut schemathesis = installed("schemathesis");
@@ -112,6 +112,6 @@ async fn the_description_is_one_of_openapi() {
     let world = World::start().await;
     let description: Value = world.get("/openapi.json").await;
     let file = world.path("openapi.json");
-    std::fs::write(&file, description.to_string()).unwrap();
+    write(&file, &description.to_string());
     run(installed("openapi-spec-validator").arg(&file)).await;
 }
