@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use windlass_core::gateway::{Hold, Probe, Route, ServiceKey, ServiceSpec, Switch, Target};
+use windlass_core::gateway::{AppProtocol, Hold, Probe, Route, ServiceKey, ServiceSpec, Switch, Target};
 use windlass_core::names::{Generation, ReleaseNumber};
 use windlass_core::quantity::Duration as Span;
 use windlass_engine::GatewayClient;
@@ -137,6 +137,8 @@ async fn switch(world: &World, app: SocketAddr) {
         drain: second,
         hold: Hold { requests: 10, time: second },
         https: false,
+        protocol: AppProtocol::Http1,
+        hsts: None,
     };
     let gateway = GatewayClient::new(world.folder.path().join("gateway.sock"));
     gateway.switch(&Switch { service, deadline: second, unchecked: true }).await.unwrap();

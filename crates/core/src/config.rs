@@ -19,8 +19,10 @@ pub use project::{
     ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs, Ulimit, Volume,
 };
 pub use server::{
-    Checks, DockerEndpoint, GatewayListen, GitHubAuth, GitHubConfig, HostConfig, JobMay, Keep, Limits, NoCi, NoCiThen,
-    OidcPolicy, RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy, TriggerKind,
+    AccessLog, AccessLogFormat, AcmeChallenge, AcmeConfig, CertificateFiles, Checks, DnsCommand, DockerEndpoint,
+    ExternalAccount, GatewayLimits, GatewayListen, GatewayTls, GitHubAuth, GitHubConfig, HostConfig, JobMay, Keep,
+    Limits, NoCi, NoCiThen, OidcPolicy, RegistryCredentials, SecretSource, ServerConfig, ServerProject, StagePolicy,
+    TriggerKind,
 };
 
 /// Every key of `windlass.toml`, annotated.

@@ -8,10 +8,14 @@
 //! | `POST /v1/remove` | [`Remove`] | 204; the service's routes are gone |
 //! | `POST /v1/drained` | [`AwaitDrained`] | 200 [`Drained`] when the last request has ended, or the drain's time is over |
 //! | `POST /v1/ailing` | [`AwaitAiling`] | 200 [`TargetStatus`] of the first of them that is unhealthy; waits as long as none is |
+//! | `POST /v1/certificates` | [`SetCertificates`] | 204; what is served by https from now on, the whole set |
+//! | `POST /v1/challenges` | [`SetChallenges`] | 204; what an authority may ask for from now on, the whole set |
 //! | `GET /v1/status` | | 200 [`GatewayStatus`] |
 //!
 //! Errors are [`crate::problem::Problem`]. A write of an older generation than the service has gets 409
 //! `older_generation` and changes nothing; the same generation again is the same request again.
+
+mod certificates;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +26,8 @@ use utoipa::ToSchema;
 
 use crate::names::{AppName, Generation, ReleaseNumber, RepositoryId, StageName};
 use crate::quantity::Duration;
+
+pub use certificates::{Certificate, CertificateSource, CertificateStatus, Challenge, SetCertificates, SetChallenges};
 
 /// What one set of routes belongs to: an app on a stage of a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -63,13 +69,26 @@ pub struct Route {
     /// what the project does not serve of the host is nobody's, also below another project's `*.` or `*`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shares_host: bool,
+    /// Whether its address is `https`: where the gateway ends TLS, what comes in the clear is sent there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub https: bool,
+    /// Whether the app gets the path without the prefix.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strip_prefix: bool,
 }
 
 impl Route {
     /// One that is served, of a host that is its project's alone.
     #[must_use]
     pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
-        Self { host: host.into(), path: path.into(), redirect: None, shares_host: false }
+        Self {
+            host: host.into(),
+            path: path.into(),
+            redirect: None,
+            shares_host: false,
+            https: false,
+            strip_prefix: false,
+        }
     }
 
     /// Whether it is of one host, not of many.
@@ -144,10 +163,29 @@ pub struct ServiceSpec {
     pub drain: Duration,
     /// What happens to requests meanwhile.
     pub hold: Hold,
-    /// Whether all its addresses are `https`: then something in front of the gateway ends TLS, even where it does not say
-    /// so.
+    /// Whether all its addresses are `https`: where the gateway does not end TLS, something in front of it does, even where
+    /// that does not say so.
     #[serde(default)]
     pub https: bool,
+    /// What its targets speak.
+    #[serde(default)]
+    pub protocol: AppProtocol,
+    /// For so long browsers shall ask for it by https only (RFC 6797). `None`: they are not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<Duration>,
+}
+
+crate::spelled! {
+    "lowercase",
+    /// What an app speaks to the gateway.
+    #[derive(Default)]
+    pub enum AppProtocol {
+        /// HTTP/1.1.
+        #[default]
+        Http1,
+        /// HTTP/2 in the clear, with prior knowledge (RFC 9113, section 3.3): gRPC.
+        H2c,
+    }
 }
 
 /// Start asking these targets for their health and answer when all are healthy. Changes no route.
@@ -237,6 +275,9 @@ pub struct GatewayStatus {
     /// What was taken away, and the generation of that: an older write does not bring it back.
     #[serde(default)]
     pub removed: BTreeMap<ServiceKey, Generation>,
+    /// What it shows to clients that come by https, by name. Empty where it does not end TLS.
+    #[serde(default)]
+    pub certificates: Vec<CertificateStatus>,
 }
 
 /// One service as a gateway has it.

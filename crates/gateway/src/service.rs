@@ -48,7 +48,7 @@ impl Service {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    use windlass_core::gateway::{Hold as HoldLimits, Probe, Route, ServiceKey};
+    use windlass_core::gateway::{AppProtocol, Hold as HoldLimits, Probe, Route, ServiceKey};
     use windlass_core::names::{Generation, ReleaseNumber};
     use windlass_core::quantity::Duration;
 
@@ -69,6 +69,8 @@ pub(crate) mod testing {
             drain: Duration::from_secs(1),
             hold: HoldLimits { requests: 1, time: Duration::from_secs(1) },
             https: false,
+            protocol: AppProtocol::Http1,
+            hsts: None,
         };
         let targets = ["a", "b", "c"]
             .map(|name| Target::new(name.to_owned(), ([127, 0, 0, 1], 1).into()))

@@ -148,7 +148,7 @@ impl Switchboard {
         let services: Vec<ServiceStatus> = entries.iter().filter_map(|(key, entry)| entry.status(key)).collect();
         let gone = entries.iter().filter(|(_, entry)| entry.active.is_none());
         let removed = gone.filter_map(|(key, entry)| Some((key.clone(), entry.generation?))).collect();
-        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services, removed }
+        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services, removed, certificates: Vec::new() }
     }
 
     /// Called by the drain itself, when all requests have ended or its time is over.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::config::ConfigError;
-use crate::gateway::{Hold, Route};
+use crate::gateway::{AppProtocol, Hold, Route};
 use crate::names::{AppName, ImageName, RoleName, StageName};
 use crate::quantity::{Duration, Memory};
 
@@ -82,6 +82,9 @@ pub struct AppConfig {
     pub boot: Boot,
     /// How long after the switch a task that dies brings the old release back.
     pub watch: Duration,
+    /// For so long browsers shall ask for it by https only. `None`: they are not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<Duration>,
     /// At least one; exactly one is primary.
     pub roles: BTreeMap<RoleName, RoleConfig>,
 }
@@ -170,6 +173,9 @@ pub struct RoleConfig {
     /// `None`: the image's own.
     pub command: Option<Vec<String>>,
     pub port: Option<u16>,
+    /// What it speaks there.
+    #[serde(default)]
+    pub protocol: AppProtocol,
     /// Tasks per host.
     pub scale: u32,
     /// How new tasks replace old ones.

@@ -14,9 +14,14 @@ fn tables<'t>(table: &'t Table, path: &str) -> Vec<&'t Table> {
     table
         .iter()
         .filter(|(key, _)| first == "*" || *key == first)
-        .filter_map(|(_, value)| value.as_table())
+        .flat_map(|(_, value)| value.as_table().into_iter().chain(listed(value)))
         .flat_map(|below| tables(below, rest))
         .collect()
+}
+
+/// Tables may stand in a list beside strings.
+fn listed(value: &toml::Value) -> impl Iterator<Item = &Table> {
+    value.as_array().into_iter().flatten().filter_map(toml::Value::as_table)
 }
 
 /// `alternatives` cannot stand beside the rest and are there as comments.

@@ -1,6 +1,8 @@
 //! `windlass-server.toml`: what this installation allows. A repository's file can never grant itself anything that is
 //! not allowed here.
 
+mod acme;
+mod gateway;
 mod github;
 mod host;
 mod keep;
@@ -17,10 +19,11 @@ use url::Url;
 
 use crate::config::{ConfigError, HostSelector};
 use crate::names::{HostName, ProjectName, RepositoryId, StageName};
-use crate::proxies::TrustedProxies;
 use crate::quantity::{Duration, Memory};
 use crate::subnet::Subnet;
 
+pub use acme::{AcmeChallenge, AcmeConfig, DnsCommand, ExternalAccount};
+pub use gateway::{AccessLog, AccessLogFormat, CertificateFiles, GatewayLimits, GatewayListen, GatewayTls};
 #[cfg(test)]
 pub(super) use read::SECTIONS;
 
@@ -43,6 +46,8 @@ pub struct ServerConfig {
     pub projects: BTreeMap<ProjectName, ServerProject>,
     /// How long the store remembers what has ended.
     pub keep: Keep,
+    /// `None`: certificates come from files only.
+    pub acme: Option<AcmeConfig>,
 }
 
 /// How long the store remembers what has ended. What is served, under way or a way back stays longer.
@@ -85,9 +90,6 @@ impl ServerConfig {
 
 impl HostConfig {
     fn warnings(&self, name: &HostName) -> Vec<String> {
-        let https = self.gateway.as_ref().is_some_and(|gateway| gateway.https.is_some());
-        let https =
-            https.then(|| format!("this version serves no https: `https` of [hosts.{name}.gateway] is passed over"));
         let far = match &self.docker {
             DockerEndpoint::Unix(_) => None,
             DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => Some(format!(
@@ -98,7 +100,7 @@ impl HostConfig {
         let unix = unix.then(|| {
             format!("this version's gateway listens at addresses only: `unix` in `trusted-proxies` of [hosts.{name}.gateway] is nobody")
         });
-        https.into_iter().chain(unix).chain(far).collect()
+        unix.into_iter().chain(far).collect()
     }
 }
 
@@ -183,19 +185,6 @@ pub enum DockerEndpoint {
         /// Our key's file.
         key: PathBuf,
     },
-}
-
-/// Where a gateway listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GatewayListen {
-    /// Plain HTTP.
-    pub http: SocketAddr,
-    /// With certificates; `None`: not at all.
-    pub https: Option<SocketAddr>,
-    /// The Unix socket that the service speaks to.
-    pub control: PathBuf,
-    /// Whose word about clients is taken.
-    pub trusted_proxies: TrustedProxies,
 }
 
 /// One project: its limits and its stages.

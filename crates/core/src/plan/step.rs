@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::config::Health;
 use crate::deployment::FailureCode;
-use crate::gateway::{Hold, Probe, Route, ServiceKey, ServiceSpec, Target};
+use crate::gateway::{AppProtocol, Hold, Probe, Route, ServiceKey, ServiceSpec, Target};
 use crate::names::{AppName, Generation, HostName, ReleaseNumber, RoleName};
 use crate::quantity::Duration;
 use crate::task::{HostTask, Image, TaskSpec};
@@ -170,6 +170,12 @@ pub struct HostService {
     /// Whether all its addresses are `https`.
     #[serde(default)]
     pub https: bool,
+    /// What its targets speak.
+    #[serde(default)]
+    pub protocol: AppProtocol,
+    /// For so long browsers shall ask for it by https only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<Duration>,
 }
 
 impl HostService {
@@ -186,6 +192,8 @@ impl HostService {
             drain: self.drain,
             hold: self.hold,
             https: self.https,
+            protocol: self.protocol,
+            hsts: self.hsts,
         }
     }
 }

@@ -83,9 +83,9 @@ fn an_address_is_kept_as_written_and_matched_in_its_shortest_form() {
     let urls = &app(&config, "default").url;
     let route = |host: &str, path: &str| Route::new(host, path);
     assert_eq!((urls[0].url.as_str(), urls[0].https), ("https://Shop.Example.com:8443/API/", true));
-    assert_eq!(urls[0].route, route("shop.example.com", "/API"));
+    assert_eq!(urls[0].route, Route { https: true, ..route("shop.example.com", "/API") });
     assert_eq!((&urls[1].route, urls[1].https), (&route("shop.example.com", "/"), false));
-    assert_eq!(urls[2].route, route("[::1]", "/b"));
+    assert_eq!(urls[2].route, Route { https: true, ..route("[::1]", "/b") });
 }
 
 #[test]

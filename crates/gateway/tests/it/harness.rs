@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Drained, GatewayStatus, Hold, Prepare, Prepared, Probe, Remove, Route, ServiceKey,
-    ServiceSpec, Switch, Switched, TargetState, TargetStatus,
+    AppProtocol, AwaitAiling, AwaitDrained, Drained, GatewayStatus, Hold, Prepare, Prepared, Probe, Remove, Route,
+    ServiceKey, ServiceSpec, Switch, Switched, TargetState, TargetStatus,
 };
 use windlass_core::names::{Generation, ReleaseNumber};
 use windlass_core::problem::Problem;
@@ -98,6 +98,8 @@ pub(crate) fn spec(generation: u64, backends: &[&Backend]) -> ServiceSpec {
         drain: Span::from_secs(10),
         hold: Hold { requests: 10, time: Span::from_secs(5) },
         https: false,
+        protocol: AppProtocol::Http1,
+        hsts: None,
     }
 }
 

@@ -214,7 +214,7 @@ pub(super) fn try_of_route(route: &Misrouted<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use windlass_core::gateway::{Hold, Probe, Route, ServiceKey, TargetStatus};
+    use windlass_core::gateway::{AppProtocol, Hold, Probe, Route, ServiceKey, TargetStatus};
     use windlass_core::names::{Generation, ReleaseNumber};
     use windlass_core::quantity;
     use windlass_core::task::{ObservedTask, TaskHealth};
@@ -242,6 +242,8 @@ mod tests {
             drain: second,
             hold: Hold { requests: 1, time: second },
             https: false,
+            protocol: AppProtocol::Http1,
+            hsts: None,
         };
         ShouldRun { tasks: vec![task("one"), task("two")], services: vec![service] }
     }
@@ -283,7 +285,12 @@ mod tests {
             routes: vec![route()],
             targets: targets.collect(),
         };
-        GatewayStatus { version: String::new(), services: vec![service], removed: BTreeMap::new() }
+        GatewayStatus {
+            version: String::new(),
+            services: vec![service],
+            removed: BTreeMap::new(),
+            certificates: Vec::new(),
+        }
     }
 
     const BOTH: [(&str, u8, TargetState); 2] = [("one", 1, TargetState::Healthy), ("two", 2, TargetState::Unhealthy)];
@@ -319,7 +326,12 @@ mod tests {
 
     #[test]
     fn a_gateway_that_has_forgotten_a_service_or_has_another_release_of_it_gets_it_again() {
-        let nothing = GatewayStatus { version: String::new(), services: Vec::new(), removed: BTreeMap::new() };
+        let nothing = GatewayStatus {
+            version: String::new(),
+            services: Vec::new(),
+            removed: BTreeMap::new(),
+            certificates: Vec::new(),
+        };
         assert_eq!(mistake(&both(), &nothing), Some(Mistake::NobodyServes));
         let mut older = gateway(&BOTH);
         older.services[0].release = ReleaseNumber(2);

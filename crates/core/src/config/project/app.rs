@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::role::{DEFAULT_PORT, ROLE, ROLE_ONLY, read_role};
 use super::route::Routes;
-use super::{AppConfig, Boot, BootLimit, Build, Migrate, RoleConfig};
+use super::{AppConfig, AppUrl, Boot, BootLimit, Build, Migrate, RoleConfig};
 use crate::config::reader::{ConfigItem, Misplaced, Table, check_variable};
 use crate::exec;
 use crate::names::{AppName, RoleName};
@@ -12,7 +12,7 @@ use crate::platform;
 use crate::quantity::Duration;
 
 pub(super) const APP: &[&str] =
-    &["image", "build", "url", "redirect", "env", "secrets", "migrate", "boot", "watch", "roles"];
+    &["image", "build", "url", "redirect", "env", "secrets", "migrate", "boot", "watch", "hsts", "roles"];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) const BUILD: &[&str] = &["context", "dockerfile", "target", "args", "secrets", "platforms"];
@@ -38,15 +38,28 @@ pub(super) fn read_app(name: &AppName, item: ConfigItem<'_>, routes: &mut Routes
     AppConfig {
         image: app.get("image").and_then(|image| image.parsed()),
         build: app.get("build").map_or_else(default_build, read_build),
-        url,
         redirect,
         env: app.get("env").map(|env| variables(env, &secrets)).unwrap_or_default(),
         secrets,
         migrate: app.get("migrate").and_then(read_migrate),
         boot: app.get("boot").and_then(|boot| boot.table(&[BOOT])).map_or_else(default_boot, |boot| read_boot(&boot)),
         watch: app.duration_or("watch", Duration::from_secs(10), DAY),
+        hsts: app.get("hsts").and_then(|hsts| read_hsts(hsts, &url)),
+        url,
         roles,
     }
+}
+
+/// A browser that was told so does not come back in the clear, whatever becomes of the certificate.
+fn read_hsts(item: ConfigItem<'_>, urls: &[AppUrl]) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
+    if let Some(plain) = urls.iter().find(|url| !url.https) {
+        item.contradict(
+            format!("{} is an address in the clear, and browsers would not use it any more", plain.url),
+            "make it https, or leave `hsts` out",
+        );
+    }
+    item.duration("365d", LONGEST)
 }
 
 fn empty() -> AppConfig {
@@ -60,6 +73,7 @@ fn empty() -> AppConfig {
         migrate: None,
         boot: default_boot(),
         watch: Duration::from_secs(10),
+        hsts: None,
         roles: BTreeMap::new(),
     }
 }

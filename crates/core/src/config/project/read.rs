@@ -16,6 +16,7 @@ const FILE: &[&str] = &["schema", "apps", "stages"];
 #[cfg(test)]
 pub(in crate::config) const SECTIONS: &[(&str, &[&[&str]])] = &[
     ("", &[FILE, APP]),
+    ("url", &[super::route::URL]),
     ("build", &[super::app::BUILD]),
     ("migrate", &[super::app::MIGRATE]),
     ("boot", &[super::app::BOOT]),

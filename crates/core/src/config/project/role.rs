@@ -12,6 +12,7 @@ use crate::quantity::{Duration, Memory};
 /// What may also stand at the app's level, when there is only one role.
 pub(super) const ROLE: &[&str] = &[
     "port",
+    "protocol",
     "command",
     "scale",
     "strategy",
@@ -70,6 +71,7 @@ pub(super) fn read_role(role: &Table<'_>, env: BTreeMap<String, String>, default
         primary: false,
         command: role.get("command").and_then(|command| command.command()),
         port,
+        protocol: role.get("protocol").and_then(|item| item.spelled("protocol")).unwrap_or_default(),
         scale: role.get("scale").and_then(|scale| read_scale(scale, strategy)).unwrap_or(1),
         strategy,
         hosts: role.get("hosts").and_then(read_hosts),

@@ -9,6 +9,9 @@ use crate::config::reader::{ConfigItem, Place, web_urls};
 use crate::gateway::Route;
 use crate::names::AppName;
 
+/// Of an address that is not only a string.
+pub(super) const URL: &[&str] = &["url", "strip-prefix"];
+
 /// Whose each route is.
 #[derive(Debug, Default)]
 pub(super) struct Routes(BTreeMap<Route, (AppName, Place)>);
@@ -17,6 +20,9 @@ impl Routes {
     /// Reads an app's address, or the list of them.
     pub(super) fn read(&mut self, app: &AppName, item: ConfigItem<'_>) -> Vec<AppUrl> {
         if item.is_string() {
+            return self.read_one(app, item).into_iter().collect();
+        }
+        if item.is_table() {
             return self.read_one(app, item).into_iter().collect();
         }
         if !item.is_list() {
@@ -30,12 +36,14 @@ impl Routes {
     }
 
     fn read_one(&mut self, app: &AppName, item: ConfigItem<'_>) -> Option<AppUrl> {
+        let (item, strip_prefix) = if item.is_table() { read_options(item)? } else { (item, false) };
         let url = web_urls(item)?;
         let host = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let path = format!("/{}", url.path().trim_matches('/'));
-        let route = Route::new(host, path);
+        let https = url.scheme() == "https";
+        let route = Route { https, strip_prefix, ..Route::new(host, path) };
         self.claim(app, item, &route)?;
-        Some(AppUrl { url: item.string()?.to_owned(), https: url.scheme() == "https", route })
+        Some(AppUrl { url: item.string()?.to_owned(), https, route })
     }
 
     /// Reads names that redirect to the app's first address.
@@ -59,7 +67,9 @@ impl Routes {
             );
             return None;
         };
-        let route = Route { redirect: Some(to.to_owned()), ..Route::new(host, "/") };
+        // Whoever asks the other name by https needs a certificate for it before it can be sent on.
+        let https = to.starts_with("https:");
+        let route = Route { redirect: Some(to.to_owned()), https, ..Route::new(host, "/") };
         self.claim(app, item, &route)?;
         Some(route)
     }
@@ -87,6 +97,14 @@ impl Routes {
         }
         Some(())
     }
+}
+
+/// An address with what else is to be said of it.
+fn read_options(item: ConfigItem<'_>) -> Option<(ConfigItem<'_>, bool)> {
+    let options = item.table(&[URL])?;
+    let url = options.require("url", "write { url = \"https://shop.example.com/api\", strip-prefix = true }");
+    let strip_prefix = options.get("strip-prefix").and_then(|item| item.boolean()).unwrap_or_default();
+    Some((url?, strip_prefix))
 }
 
 /// As it stands in an address: lower-cased, and what is not ASCII in its own spelling for that.

@@ -6,18 +6,16 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::read::socket_address;
-use super::{DockerEndpoint, GatewayListen, HostConfig};
+use super::gateway::{collide, read_gateway, read_tls};
+use super::{DockerEndpoint, GatewayListen, GatewayTls, HostConfig};
 use crate::config::HostSelector;
 use crate::config::reader::{ConfigItem, Table, label};
 use crate::names::HostName;
-use crate::proxies::TrustedProxy;
 use crate::subnet::Subnet;
 
 pub(super) const HOST: &[&str] = &["docker", "ssh", "tls", "labels", "gateway", "networks"];
 pub(super) const SSH: &[&str] = &["key", "known-hosts"];
 pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
-pub(super) const GATEWAY: &[&str] = &["http", "https", "control", "trusted-proxies"];
 
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
@@ -61,7 +59,7 @@ pub(super) fn read_hosts(item: ConfigItem<'_>) -> Hosts {
             host.get("labels").and_then(|list| list.list(|item| label(item.string()?, item))).unwrap_or_default();
         read.known.labels.extend(labels.iter().cloned());
         let docker = read_docker(&host);
-        let gateway = host.get("gateway").and_then(read_gateway);
+        let gateway = host.get("gateway").and_then(read_gateway).map(|gateway| with_tls_of(&host, gateway));
         let networks = host.get("networks").and_then(read_pool).unwrap_or(Subnet::DEFAULT_POOL);
         let Some(docker) = docker else { continue };
         if let (Some(gateway), Some(item)) = (&gateway, host.get("gateway")) {
@@ -71,6 +69,14 @@ pub(super) fn read_hosts(item: ConfigItem<'_>) -> Hosts {
     }
     expect_room_for_each(&gateways);
     read
+}
+
+/// `tls = "upstream"` may stand with the host, too, where it is not for the engine.
+fn with_tls_of(host: &Table<'_>, gateway: GatewayListen) -> GatewayListen {
+    match host.get("tls").filter(|item| item.is_string()).and_then(read_tls) {
+        Some(tls @ GatewayTls::Upstream) => GatewayListen { tls, ..gateway },
+        _ => gateway,
+    }
 }
 
 /// Small enough to be somebody's own, and large enough for a network.
@@ -94,7 +100,7 @@ fn read_docker(host: &Table<'_>) -> Option<DockerEndpoint> {
     for (key, wanted) in [("ssh", "ssh"), ("tls", "tcp")] {
         if scheme != wanted
             && matches!(scheme, "unix" | "ssh" | "tcp")
-            && let Some(extra) = host.get(key)
+            && let Some(extra) = host.get(key).filter(|extra| !(key == "tls" && extra.is_string()))
         {
             extra.contradict(
                 format!("`{key}` is for {wanted}:// only, and this engine is reached by {scheme}://"),
@@ -149,43 +155,6 @@ fn file(table: &Table<'_>, key: &str, hint: &str) -> Option<PathBuf> {
     table.require(key, hint)?.text().map(PathBuf::from)
 }
 
-fn read_gateway(item: ConfigItem<'_>) -> Option<GatewayListen> {
-    let gateway = item.table(&[GATEWAY])?;
-    let http = gateway.require("http", "write http = \"0.0.0.0:80\"").and_then(socket_address);
-    let https = gateway.get("https").and_then(socket_address);
-    let control = gateway.require("control", "write control = \"/run/windlass/gateway.sock\"").and_then(|item| {
-        let path = PathBuf::from(item.text()?);
-        if !path.has_root() {
-            item.refuse(
-                "the control socket's path is not absolute",
-                "begin it with `/`, such as /run/windlass/gateway.sock",
-            );
-        }
-        Some(path)
-    });
-    if let (Some(http), Some(https)) = (http, https)
-        && collide(http, https)
-    {
-        item.contradict(format!("http and https both listen at {http}"), "give each a port of its own, 80 and 443");
-    }
-    let trusted_proxies = gateway.get("trusted-proxies").and_then(|list| list.list(proxy)).unwrap_or_default();
-    let trusted_proxies = trusted_proxies.into_iter().collect();
-    Some(GatewayListen { http: http?, https, control: control?, trusted_proxies })
-}
-
-fn proxy(item: ConfigItem<'_>) -> Option<TrustedProxy> {
-    let text = item.text()?;
-    let proxy = text.parse().ok();
-    if proxy.is_none() {
-        item.refuse(
-            format!("`{text}` is no address of a proxy"),
-            "write its IP address or a block of them, without a port: 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32; names are not \
-             looked up",
-        );
-    }
-    proxy
-}
-
 type Gateway<'a> = (HostName, DockerEndpoint, GatewayListen, ConfigItem<'a>);
 
 /// Two gateways on one machine need two sockets and two ports.
@@ -218,8 +187,4 @@ fn machine(docker: &DockerEndpoint) -> Option<String> {
         DockerEndpoint::Unix(_) => None,
         DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => url.host_str().map(str::to_owned),
     }
-}
-
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
 }

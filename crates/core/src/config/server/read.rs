@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::ServerConfig;
+use super::acme::read_acme;
 use super::github::{read_github, read_registries};
 use super::host::{Hosts, read_hosts};
 use super::keep::read_keep;
@@ -12,7 +13,8 @@ use super::project::read_projects;
 use crate::config::ConfigError;
 use crate::config::reader::{self, ConfigItem, Table, expect_schema, is_loopback, web_url};
 
-const FILE: &[&str] = &["schema", "listen", "public-url", "data", "github", "registries", "hosts", "projects", "keep"];
+const FILE: &[&str] =
+    &["schema", "listen", "public-url", "data", "github", "registries", "hosts", "projects", "keep", "acme"];
 
 /// The known keys by table, `*` for any name.
 #[cfg(test)]
@@ -24,7 +26,13 @@ pub(in crate::config) const SECTIONS: &[(&str, &[&[&str]])] = &[
     ("hosts.*", &[super::host::HOST]),
     ("hosts.*.ssh", &[super::host::SSH]),
     ("hosts.*.tls", &[super::host::TLS]),
-    ("hosts.*.gateway", &[super::host::GATEWAY]),
+    ("hosts.*.gateway", &[super::gateway::GATEWAY]),
+    ("hosts.*.gateway.tls.*", &[super::gateway::CERTIFICATE]),
+    ("hosts.*.gateway.access-log", &[super::gateway::ACCESS_LOG]),
+    ("hosts.*.gateway.limits", &[super::gateway::LIMITS]),
+    ("acme", &[super::acme::ACME]),
+    ("acme.external-account", &[super::acme::EXTERNAL_ACCOUNT]),
+    ("acme.dns", &[super::acme::DNS]),
     ("projects.*", &[super::project::PROJECT]),
     ("projects.*.limits", &[super::project::LIMITS]),
     ("projects.*.stages.*", &[super::project::STAGE]),
@@ -57,8 +65,9 @@ pub(super) fn read(file_name: &str, text: &str) -> Result<ServerConfig, ConfigEr
             .map(|projects| read_projects(projects, &known))
             .unwrap_or_default();
         let keep = read_keep(file.get("keep"));
+        let acme = file.get("acme").and_then(read_acme);
         let (public_url, github) = (public_url?, github?);
-        Some(ServerConfig { listen, public_url, data, github, registries, hosts, projects, keep })
+        Some(ServerConfig { listen, public_url, data, github, registries, hosts, projects, keep, acme })
     })
 }
 

@@ -63,5 +63,7 @@ pub(super) fn previous_service(
         drain: config.stop.drain,
         hold: config.hold,
         https: is_https(&previous.config),
+        protocol: config.protocol,
+        hsts: previous.config.hsts,
     })
 }

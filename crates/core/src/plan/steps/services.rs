@@ -35,6 +35,8 @@ pub(super) fn of_role(
             drain: config.stop.drain,
             hold: config.hold,
             https: is_https(&wanted.config),
+            protocol: config.protocol,
+            hsts: wanted.config.hsts,
         });
     }
     Ok(services)
