@@ -1,15 +1,22 @@
 //! Both servers' way in: connections are taken within bounds that hold whoever is outside.
 //!
-//! [`Limits`] says how many connections there may be, how long a client may keep us waiting and how much memory it may
+//! HTTP/1.1 is read strictly: `framing` follows each connection's requests, and hyper gets no head that was not looked at
+//! whole. [`Limits`] says how many connections there may be, how long a client may keep us waiting and how much memory it may
 //! hold. [`Seats`] knows all connections of a process: when all seats are taken, whoever has kept us waiting longest gives
 //! way, so that clients who say nothing keep out nobody who has something to say. [`Door`] accepts, and [`serve_client`]
 //! serves one connection on any runtime; [`serve()`] is both for a whole server.
 
 mod bodies;
+mod chunks;
 mod connection;
 mod door;
 mod early;
+mod exchange;
+mod framing;
+mod head;
+mod intake;
 mod limits;
+mod line;
 mod seat;
 mod seats;
 mod seldom;
@@ -19,6 +26,7 @@ pub use bodies::{Arriving, Leaving};
 pub use connection::Connection;
 pub use door::Door;
 pub use early::Early;
+pub use exchange::Stay;
 pub use limits::{Limits, Patience, open_files};
 pub use seats::{Seats, Share, group};
 pub use seldom::Seldom;

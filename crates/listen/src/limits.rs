@@ -2,9 +2,18 @@
 
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// hyper has room for so many without asking for memory.
+const USUAL_FIELDS: usize = 100;
+/// So much a client may send of one request before the app has read it,
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// and of all requests on a connection.
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// So much of an answer waits for its client.
+const UNSENT: usize = 64 * 1024;
 
 /// What clients may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +28,14 @@ pub struct Limits {
     pub idle: Duration,
     /// The size of a head, and of what is buffered of a body. At least 8 KiB.
     pub head_bytes: usize,
+    /// How many fields a head may have.
+    pub fields: usize,
+    /// Connections of one address; `None`: half of all.
+    pub of_address: Option<usize>,
+    /// Requests at a time on one HTTP/2 connection.
+    pub streams: u32,
+    /// How many of them may be taken back before they were looked at.
+    pub resets: usize,
     /// With a client that sends a body,
     pub body: Patience,
     /// and with one that reads an answer. The answer itself may take as long as it wants.
@@ -47,6 +64,10 @@ impl Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             head_bytes: 32 * 1024,
+            fields: USUAL_FIELDS,
+            of_address: None,
+            streams: 128,
+            resets: 20,
             body: Patience {
                 grace: Duration::from_secs(10),
                 bytes_per_second: 16 * 1024,
@@ -66,6 +87,10 @@ impl Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(65),
             head_bytes: 64 * 1024,
+            fields: USUAL_FIELDS,
+            of_address: None,
+            streams: 128,
+            resets: 20,
             body: Patience { grace: Duration::from_secs(30), bytes_per_second: 1024, stall: Duration::from_secs(30) },
             answer: Patience { grace: Duration::from_secs(60), bytes_per_second: 1024, stall: Duration::from_secs(60) },
         }
@@ -85,6 +110,22 @@ impl Limits {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.idle + self.head);
         builder.max_buf_size(self.head_bytes.max(8 * 1024));
+        if self.fields > USUAL_FIELDS {
+            builder.max_headers(self.fields);
+        }
+        builder
+    }
+
+    /// The same for HTTP/2. Of what a client does not read, or an app not yet, no more is kept than is said here.
+    #[must_use]
+    pub fn http2(&self) -> http2::Builder<TokioExecutor> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).enable_connect_protocol();
+        builder.max_concurrent_streams(self.streams).max_pending_accept_reset_streams(self.resets);
+        builder.max_local_error_reset_streams(self.resets);
+        builder.max_header_list_size(u32::try_from(self.head_bytes).unwrap_or(u32::MAX));
+        builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+        builder.max_send_buf_size(UNSENT);
         builder
     }
 }

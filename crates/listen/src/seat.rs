@@ -1,14 +1,18 @@
 //! What is known of one connection: what it does, and for how long it has kept us waiting.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Context;
 use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
 use crate::early::Unsent;
+use crate::exchange::Progress;
+use crate::head::Fault;
 use crate::limits::{Limits, Patience};
 
 /// Part of a head has come, or nothing yet of a connection's first.
@@ -41,6 +45,12 @@ pub(crate) struct Seat {
     pub(crate) writer: AtomicWaker,
     pub(crate) server: AtomicWaker,
     pub(crate) unsent: Unsent,
+    /// The last request that was answered, twice its number, and one more where the answer opened a tunnel.
+    decided: AtomicU64,
+    /// The request that is none, and why.
+    refused: OnceLock<(u64, Fault)>,
+    /// Where there may be several requests at a time: those under way, by number.
+    exchanges: OnceLock<Mutex<HashMap<u64, Arc<Progress>>>>,
 }
 
 /// How much the client moved in one direction since the phase began, and how long it was waited for, in milliseconds.
@@ -69,12 +79,16 @@ impl Seat {
             writer: AtomicWaker::new(),
             server: AtomicWaker::new(),
             unsent: Unsent::default(),
+            decided: AtomicU64::new(0),
+            refused: OnceLock::new(),
+            exchanges: OnceLock::new(),
         }
     }
 
     pub(crate) fn read(&self, bytes: usize) {
         self.reading.moved(bytes, self.now());
-        if bytes > 0 && self.phase.load(Relaxed) == IDLE {
+        // Where requests come side by side, there is more than heads between them.
+        if bytes > 0 && self.phase.load(Relaxed) == IDLE && self.exchanges.get().is_none() {
             self.enter(HEAD);
         }
     }
@@ -124,6 +138,53 @@ impl Seat {
         self.enter(if self.arriving.load(SeqCst) { BODY } else { IDLE });
     }
 
+    /// A request is answered now, by a tunnel perhaps: then what comes is not HTTP any more.
+    pub(crate) fn decide(&self, request: u64, tunnel: bool) {
+        self.decided.store(2 * request + u64::from(tunnel), Release);
+    }
+
+    /// Whether a request's answer opened a tunnel. `None`: it is not answered yet.
+    pub(crate) fn decided(&self, request: u64) -> Option<bool> {
+        let decided = self.decided.load(Acquire);
+        (decided / 2 == request).then_some(decided % 2 == 1)
+    }
+
+    /// What comes as this request must not be acted on.
+    pub(crate) fn refuse(&self, request: u64, fault: Fault) {
+        // There is one at the most: nothing is read behind it.
+        let _ = self.refused.set((request, fault));
+    }
+
+    pub(crate) fn refused(&self, request: u64) -> Option<Fault> {
+        self.refused.get().filter(|(number, _)| *number == request).map(|(_, fault)| *fault)
+    }
+
+    /// One of several requests at a time. Gives its number.
+    pub(crate) fn exchange_begins(&self, progress: Arc<Progress>) -> u64 {
+        let number = self.request.fetch_add(1, SeqCst) + 1;
+        self.exchanges().insert(number, progress);
+        self.enter(BUSY);
+        number
+    }
+
+    pub(crate) fn exchange_ends(&self, number: u64) {
+        let mut exchanges = self.exchanges();
+        exchanges.remove(&number);
+        if exchanges.is_empty() {
+            self.enter(IDLE);
+        }
+    }
+
+    fn exchanges(&self) -> MutexGuard<'_, HashMap<u64, Arc<Progress>>> {
+        self.exchanges.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most that any of the requests at a time says.
+    fn of_exchanges(&self, said: impl Fn(&Progress) -> Option<u64>) -> Option<u64> {
+        self.exchanges.get()?;
+        self.exchanges().values().filter_map(|progress| said(progress)).max()
+    }
+
     fn enter(&self, phase: u8) {
         self.since.store(self.now(), Relaxed);
         self.phase.store(phase, Release);
@@ -143,7 +204,7 @@ impl Seat {
         match self.stands() {
             (HEAD | IDLE, since) if !self.writing.is_waiting() => now.saturating_sub(since).max(1),
             (BODY, _) => self.reading.owed(&limits.body, now).max(writes),
-            _ => writes,
+            _ => self.of_exchanges(|progress| Some(progress.owed(limits, now))).unwrap_or_default().max(writes),
         }
     }
 
@@ -160,6 +221,9 @@ impl Seat {
             HEAD if !writes && waited > millis(limits.head) => Some("its request's head"),
             IDLE if !writes && waited > millis(limits.idle) => Some("its next request"),
             BODY if self.reading.overdue(&limits.body, now) => Some("its request's body"),
+            BUSY => self
+                .of_exchanges(|progress| progress.is_overdue(limits, now).then_some(1))
+                .map(|_| "one of its requests"),
             _ => None,
         }
     }
@@ -187,19 +251,19 @@ impl Seat {
         self.is_sent_away()
     }
 
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         millis(self.begun.elapsed())
     }
 }
 
 impl Waiting {
-    fn waits(&self, now: u64) {
+    pub(crate) fn waits(&self, now: u64) {
         if self.since.load(Relaxed) == 0 {
             self.since.store(now + 1, Relaxed);
         }
     }
 
-    fn moved(&self, bytes: usize, now: u64) {
+    pub(crate) fn moved(&self, bytes: usize, now: u64) {
         self.waited.fetch_add(self.now(now), Relaxed);
         self.since.store(0, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
@@ -217,7 +281,7 @@ impl Waiting {
     }
 
     /// How long it was waited for beyond what its bytes are worth, or is waited for now.
-    fn owed(&self, patience: &Patience, now: u64) -> u64 {
+    pub(crate) fn owed(&self, patience: &Patience, now: u64) -> u64 {
         self.in_all(now).saturating_sub(self.earned(patience)).max(self.now(now))
     }
 
@@ -226,7 +290,7 @@ impl Waiting {
     }
 
     /// How long nothing has moved that is waited for.
-    fn now(&self, now: u64) -> u64 {
+    pub(crate) fn now(&self, now: u64) -> u64 {
         match self.since.load(Relaxed) {
             0 => 0,
             since => (now + 1).saturating_sub(since),
@@ -237,7 +301,7 @@ impl Waiting {
         self.waited.load(Relaxed) + self.now(now)
     }
 
-    fn overdue(&self, patience: &Patience, now: u64) -> bool {
+    pub(crate) fn overdue(&self, patience: &Patience, now: u64) -> bool {
         let earned = self.earned(patience);
         self.now(now) > millis(patience.stall)
             || self.now(now) > 0 && self.in_all(now) > millis(patience.grace).saturating_add(earned)

@@ -19,7 +19,7 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Whether an address may have all seats, since it speaks for many clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Share {
-    /// Half of them at the most.
+    /// Half of them at the most, or what the limits say.
     Half,
     /// All of them: a proxy of ours.
     All,
@@ -85,7 +85,7 @@ impl Seats {
     /// out.
     pub(crate) async fn take(self: &Arc<Self>, address: IpAddr, share: Share) -> Option<Taking> {
         let group = group(address);
-        let half = (self.most / 2).max(1);
+        let half = self.limits.of_address.unwrap_or(self.most / 2).max(1);
         loop {
             let left = self.left.notified();
             {

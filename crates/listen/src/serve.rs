@@ -1,4 +1,4 @@
-//! HTTP/1.1 over a connection, and a whole server around it.
+//! HTTP over a connection, and a whole server around it.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -7,9 +7,12 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
+use bytes::Bytes;
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
@@ -18,17 +21,23 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bodies::{Arriving, Leaving};
+use crate::bodies::{Arriving, Leaving, Teller, Told};
 use crate::connection::Connection;
 use crate::door::Door;
 use crate::early::Early;
+use crate::exchange::{Exchange, Stay};
+use crate::head::Fault;
+use crate::seat::Seat;
 use crate::seats::Seats;
+
+/// So long a client that is sent away may take to hear it.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Whom a request comes from, among its extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// Serves one connection until it ends, upgrades included. With `shutdown`, the request under way is the last.
+/// Serves one connection until it ends, upgrades included. With `shutdown`, the requests under way are the last.
 ///
 /// # Errors
 ///
@@ -41,8 +50,28 @@ pub async fn serve_client<S, B>(
 ) -> hyper::Result<()>
 where
     S: Service<Request<Arriving<Incoming>>, Response = Response<B>>,
+    S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
-    B: Body + Unpin + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    if connection.speaks_http2() {
+        serve_http2(connection, peer, service, shutdown).await
+    } else {
+        serve_http1(connection, peer, service, shutdown).await
+    }
+}
+
+async fn serve_http1<S, B>(
+    connection: Connection,
+    peer: SocketAddr,
+    service: S,
+    shutdown: &CancellationToken,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Arriving<Incoming>>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (seat, seats) = (connection.seat(), connection.seats());
@@ -50,22 +79,28 @@ where
     let service = service_fn(move |mut request: Request<Incoming>| {
         let seat = Arc::clone(&of_service);
         let number = seat.asked(!request.body().is_end_stream());
-        request.extensions_mut().insert(Peer(peer));
-        if request.version() == Version::HTTP_11 {
-            request.extensions_mut().insert(Early::new(Arc::clone(&seat)));
-        }
-        let answer = service.call(request.map(|body| Arriving::new(body, Arc::clone(&seat), number)));
+        let fault = seat.refused(number);
+        let answer = fault.is_none().then(|| {
+            request.extensions_mut().insert(Peer(peer));
+            if request.version() == Version::HTTP_11 {
+                request.extensions_mut().insert(Early::new(Arc::clone(&seat)));
+            }
+            service.call(request.map(|body| Arriving::new(body, Told::Seat(Arc::clone(&seat), number))))
+        });
         async move {
-            let answer = answer.await?;
+            let answer = match answer {
+                Some(answer) => answer.await?,
+                None => return Ok(refusal(fault, seat)),
+            };
             let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-            Ok::<_, S::Error>(answer.map(|body| Leaving::new(body, (!upgraded).then_some(seat))))
+            seat.decide(number, upgraded);
+            let teller = if upgraded { Teller::Nobody } else { Teller::Seat(seat) };
+            Ok::<_, S::Error>(answer.map(|body| Leaving::new(body, teller)))
         }
     });
     let serving = seats.limits.http1().serve_connection(TokioIo::new(connection), service).with_upgrades();
     let mut serving = pin!(serving);
-    let mut sent_away = pin!(poll_fn(|context| {
-        if seat.sent_away(&seat.server, context) { Poll::Ready(()) } else { Poll::Pending }
-    }));
+    let mut sent_away = pin!(sent_away(&seat));
     tokio::select! {
         biased;
         ended = serving.as_mut() => return ended,
@@ -82,14 +117,69 @@ where
     }
 }
 
+/// What a request gets that is none. The connection ends with it.
+fn refusal<B>(fault: Option<Fault>, seat: Arc<Seat>) -> Response<Leaving<B>> {
+    let fault = fault.unwrap_or(Fault::Malformed);
+    let mut response = Response::new(Leaving::text(fault.words(), Teller::Seat(seat)));
+    *response.status_mut() = fault.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn serve_http2<S, B>(
+    connection: Connection,
+    peer: SocketAddr,
+    service: S,
+    shutdown: &CancellationToken,
+) -> hyper::Result<()>
+where
+    S: Service<Request<Arriving<Incoming>>, Response = Response<B>>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (seat, seats) = (connection.seat(), connection.seats());
+    let of_service = Arc::clone(&seat);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let exchange = Exchange::begin(Arc::clone(&of_service), !request.body().is_end_stream());
+        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(Stay(Arc::clone(&exchange)));
+        let answer = service.call(request.map(|body| Arriving::new(body, Told::Exchange(Arc::clone(&exchange)))));
+        async move { Ok::<_, S::Error>(answer.await?.map(|body| Leaving::new(body, Teller::Exchange(exchange, 0)))) }
+    });
+    let mut serving = pin!(seats.limits.http2().serve_connection(TokioIo::new(connection), service));
+    tokio::select! {
+        biased;
+        ended = serving.as_mut() => return ended,
+        () = sent_away(&seat) => {}
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                ended = serving.as_mut() => return ended,
+                () = sent_away(&seat) => {}
+            }
+        }
+    }
+    // It is told so, where it still listens.
+    serving.as_mut().graceful_shutdown();
+    tokio::time::timeout(GOODBYE, serving).await.unwrap_or(Ok(()))
+}
+
+async fn sent_away(seat: &Seat) {
+    poll_fn(|context| if seat.sent_away(&seat.server, context) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
 /// Serves all who come until `shutdown`, and returns when the requests under way have ended.
 pub async fn serve<S, B>(listener: TcpListener, seats: Arc<Seats>, service: S, shutdown: CancellationToken)
 where
     S: tower_service::Service<Request<Arriving<Incoming>>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send,
-    B: Body + Unpin + Send + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let door = Door::new(listener, seats);
