@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: Gateway) -> Result<Status, CommandError> {
     start_log(&logging)?;
     let server = server_file::read(&config)?;
     let host = host.map_or_else(|| only_host(&server), Ok)?;
-    let GatewayListen { http, control, trusted_proxies: trusted, .. } = listen(&server, &host)?.clone();
+    let listen = listen(&server, &host)?.clone();
     server_file::warn(&server);
     windlass_webhook::close_to_others(&server.data).map_err(|error| {
         CommandError::failed(format!("the data folder {} cannot be used", server.data.display()))
@@ -44,7 +44,7 @@ pub(crate) async fn run(arguments: Gateway) -> Result<Status, CommandError> {
     let snapshot = server.data.join(format!("gateway-{host}.json"));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let stop = asked_to_stop()?;
-    let options = GatewayOptions { threads, trusted, ..GatewayOptions::new(http, control, snapshot) };
+    let options = GatewayOptions::configured(listen, snapshot, threads);
     let gateway = windlass_gateway::Gateway::start(options).await?;
     stop.await;
     gateway.stop().await;

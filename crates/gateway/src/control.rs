@@ -157,6 +157,14 @@ async fn obey(board: &Switchboard, request: Request<Incoming>) -> Result<Respons
             board.remove(read(request).await?).await?;
             Ok(no_content())
         }
+        (&Method::POST, "/v1/certificates") => {
+            board.certificates(read(request).await?).await?;
+            Ok(no_content())
+        }
+        (&Method::POST, "/v1/challenges") => {
+            board.challenges(read(request).await?);
+            Ok(no_content())
+        }
         (&Method::GET, "/v1/status") => json(&board.status().await),
         _ => Err(refusal::unknown_path(method.as_str(), &path)),
     }

@@ -10,6 +10,7 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What proxies say of a client beside `X-Forwarded-…`, and frameworks believe.
@@ -71,6 +72,20 @@ impl Peer {
         };
         Self { address, standing }
     }
+
+    /// Whether it is a proxy of ours and says that the client came by TLS.
+    pub(crate) fn said_secure(&self, headers: &HeaderMap) -> bool {
+        let proto = || headers.get(PROTO).and_then(|it| it.to_str().ok()).and_then(|it| it.rsplit(',').next());
+        let said = || proto().map(|scheme| is_secure(scheme.trim())).or_else(|| said_in_forwarded(headers));
+        self.standing == Standing::Proxy && said().unwrap_or_default()
+    }
+}
+
+/// Tells the app of what it does not see of the path.
+pub(crate) fn without_prefix(headers: &mut HeaderMap, prefix: &str) {
+    if let Ok(prefix) = HeaderValue::from_str(prefix) {
+        headers.insert(PREFIX, prefix);
+    }
 }
 
 /// Whether it is for a proxy only to say this.
@@ -114,11 +129,24 @@ fn remove_if(headers: &mut HeaderMap, is_wrong: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// Says how the request came, unless a proxy has said so. `https`: all addresses of the service are.
-pub(crate) fn complete(headers: &mut HeaderMap, https: bool, standing: Standing) {
+/// How a request came, as far as the gateway knows by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+    /// It may have come by TLS that ended in front of us.
+    Assumed,
+}
+
+/// Says how the request came, unless a proxy has said so.
+pub(crate) fn complete(headers: &mut HeaderMap, came: Scheme, standing: Standing) {
     if !headers.contains_key(PROTO) {
         let said = said_in_forwarded(headers);
-        let https = said.unwrap_or(https && standing != Standing::Stranger);
+        let https = said.unwrap_or(match came {
+            Scheme::Http => false,
+            Scheme::Https => true,
+            Scheme::Assumed => standing != Standing::Stranger,
+        });
         headers.insert(PROTO, HeaderValue::from_static(if https { "https" } else { "http" }));
     }
     if !headers.contains_key(PORT) {
@@ -255,7 +283,7 @@ mod tests {
         let peer = Peer::new(peer.parse().unwrap(), trusted);
         let host = HeaderValue::from_static("shop.test");
         receive(&mut headers, Some(host), &peer);
-        complete(&mut headers, https, peer.standing);
+        complete(&mut headers, if https { Scheme::Assumed } else { Scheme::Http }, peer.standing);
         let short = |name: &HeaderName| name.as_str().replace("x-forwarded-", "");
         let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{}: {}", short(name), value.to_str().unwrap())).collect();
@@ -358,7 +386,7 @@ mod tests {
     fn rule_102_the_port_is_the_one_that_the_client_asked_for() {
         let port = |host: &'static str| {
             let mut headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
-            complete(&mut headers, true, Standing::Unknown);
+            complete(&mut headers, Scheme::Assumed, Standing::Unknown);
             headers[PORT].to_str().unwrap().to_owned()
         };
         for (host, expected) in [

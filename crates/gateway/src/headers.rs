@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hyper::body::{Body, Incoming};
+use hyper::ext::Protocol;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Uri, Version};
-use windlass_listen::Arriving;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use windlass_listen::{Arriving, Stay};
 
 use crate::body::RequestBody;
-use crate::forwarded::{self, Peer};
+use crate::client::Client;
+use crate::forwarded;
+use crate::tunnel::Asked;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -19,7 +25,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(crate) struct Arrival {
     pub(crate) request: Request<RequestBody>,
     /// The client's side of the tunnel, if it asked for one.
-    pub(crate) upgrade: Option<OnUpgrade>,
+    pub(crate) tunnel: Option<Asked>,
 }
 
 /// A request that cannot be forwarded.
@@ -31,13 +37,23 @@ pub(crate) enum Malformed {
     Connect,
     /// A transfer coding that is not ours to undo (RFC 9112, section 6.1).
     Coding,
+    /// The body is larger than one may be.
+    Body,
 }
 
 /// Reads what concerns us and leaves what concerns the target.
-pub(crate) fn arrive(request: Request<Arriving<Incoming>>, peer: &Peer) -> Result<Arrival, Malformed> {
+pub(crate) fn arrive(request: Request<Arriving<Incoming>>, client: &Client) -> Result<Arrival, Malformed> {
     let (mut parts, body) = request.into_parts();
-    if parts.method == hyper::Method::CONNECT {
-        return Err(Malformed::Connect);
+    let stay = parts.extensions.remove::<Stay>();
+    let extended = parts.method == Method::CONNECT;
+    if extended {
+        extended_connect(&mut parts)?;
+    }
+    let most = client.shared.requests.body;
+    if let (Some(most), Some(length)) = (most, body.size_hint().exact())
+        && length > most
+    {
+        return Err(Malformed::Body);
     }
     if !is_framed_plainly(&parts.headers) {
         return Err(Malformed::Coding);
@@ -46,13 +62,17 @@ pub(crate) fn arrive(request: Request<Arriving<Incoming>>, peer: &Peer) -> Resul
         // The request's target wins over the Host header when both are there (RFC 9112, section 3.2.2).
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         let host = HeaderValue::from_str(host).map_err(|_| Malformed::NoHost)?;
+        let differs = |said: &HeaderValue| !said.as_bytes().eq_ignore_ascii_case(host.as_bytes());
+        if parts.version == Version::HTTP_2 && parts.headers.get_all(header::HOST).iter().any(differs) {
+            return Err(Malformed::NoHost);
+        }
         parts.headers.insert(header::HOST, host);
         parts.uri = parts.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
     }
     // Two of them, and we and the target might believe different ones (RFC 9112, section 3.2).
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = hosts.next().cloned();
-    if hosts.next().is_some() || (parts.version == Version::HTTP_11 && host.is_none()) {
+    if hosts.next().is_some() || (parts.version != Version::HTTP_10 && host.is_none()) {
         return Err(Malformed::NoHost);
     }
 
@@ -60,23 +80,73 @@ pub(crate) fn arrive(request: Request<Arriving<Incoming>>, peer: &Peer) -> Resul
     let wanted =
         says(&parts.headers, &header::CONNECTION, b"upgrade") && !says(&parts.headers, &header::UPGRADE, b"h2c");
     let protocol = upgrade.as_ref().filter(|_| wanted).and_then(|_| parts.headers.get(header::UPGRADE).cloned());
-    let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING) || parts.version == Version::HTTP_2;
+    // Over HTTP/2 it stands alone (RFC 9110, section 10.1.4; RFC 9113, section 8.2.2).
+    let takes_trailers = says(&parts.headers, &header::TE, b"trailers")
+        && (parts.version == Version::HTTP_2 || says(&parts.headers, &header::CONNECTION, b"te"));
     remove_hop_by_hop(&mut parts.headers);
-    // We have answered it by reading the body.
-    parts.headers.remove(header::EXPECT);
+    if takes_trailers {
+        parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    join_cookies(&mut parts.headers);
+    let expects = says(&parts.headers, &header::EXPECT, b"100-continue");
 
-    let body = RequestBody::from(body);
-    if chunked && matches!(body, RequestBody::Streaming(_)) {
-        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    // What comes behind an extended CONNECT is not a body, though it comes as one.
+    let body = if extended { RequestBody::Empty } else { RequestBody::new(body, most, expects) };
+    match body {
+        RequestBody::Streaming(_) if chunked && !parts.headers.contains_key(header::CONTENT_LENGTH) => {
+            parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        RequestBody::Streaming(_) => {}
+        RequestBody::Empty => drop(parts.headers.remove(header::EXPECT)),
     }
     let upgrade = protocol.and_then(|protocol| {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         parts.headers.insert(header::UPGRADE, protocol);
         upgrade
     });
-    forwarded::receive(&mut parts.headers, host, peer);
+    forwarded::receive(&mut parts.headers, host, &client.peer);
     parts.version = Version::HTTP_11;
-    Ok(Arrival { request: Request::from_parts(parts, body), upgrade })
+    let tunnel = upgrade.map(|upgrade| Asked { upgrade, stay: stay.filter(|_| extended) });
+    Ok(Arrival { request: Request::from_parts(parts, body), tunnel })
+}
+
+/// A WebSocket over HTTP/2 (RFC 8441), put as HTTP/1.1 has it, which is what apps know.
+fn extended_connect(parts: &mut Parts) -> Result<(), Malformed> {
+    let protocol = parts.extensions.remove::<Protocol>().ok_or(Malformed::Connect)?;
+    let protocol = HeaderValue::from_str(protocol.as_str()).map_err(|_| Malformed::Connect)?;
+    parts.method = Method::GET;
+    parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(header::UPGRADE, protocol);
+    let key = BASE64_STANDARD.encode(rand::random::<[u8; 16]>());
+    let key = HeaderValue::try_from(key).map_err(|_| Malformed::Connect)?;
+    parts.headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    Ok(())
+}
+
+/// A request as HTTP/2 has it: the host is part of the target, and nothing is said of the connection.
+pub(crate) fn put_host_into_target<B>(request: &mut Request<B>) {
+    let host = request.headers_mut().remove(header::HOST);
+    let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    if let Ok(uri) = Uri::builder().scheme("http").authority(host).path_and_query(path).build() {
+        *request.uri_mut() = uri;
+    }
+    *request.version_mut() = Version::HTTP_2;
+    for name in [header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE] {
+        request.headers_mut().remove(name);
+    }
+}
+
+/// HTTP/2 may send each by itself; HTTP/1.1 has one line of them (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(b"; ".as_slice()))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// Whether the body's transfer coding is `chunked` or none: the only ones that can be taken off and put on.
@@ -128,6 +198,14 @@ pub(crate) fn early(status: StatusCode, headers: &HeaderMap) -> Option<Vec<u8>> 
     }
     head.extend_from_slice(b"\r\n");
     Some(head)
+}
+
+/// The same where the client asked over HTTP/2: there is nothing to be said about the upgrade, and its answer is a plain
+/// yes (RFC 8441, section 5).
+pub(crate) fn leave_extended(response: &mut Response<Incoming>) {
+    leave(response);
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
 }
 
 /// The same for the answer that opens a tunnel: what it says about the upgrade is for the client.

@@ -8,17 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper::{Request, Response, header};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use windlass_core::gateway::{Probe, ServiceSpec, TargetState};
+use windlass_core::gateway::{AppProtocol, Probe, ServiceSpec, TargetState};
 use windlass_core::plain::{cut, plain};
 use windlass_core::proxies::TrustedProxies;
 
-use crate::forwarded::{self, Peer};
+use crate::forwarded::{self, Peer, Scheme};
+use crate::headers;
 use crate::hold::Hold;
 use crate::target::{Answer, Target};
 
@@ -35,6 +37,7 @@ pub(crate) struct ProbePlan {
     probe: Probe,
     host: String,
     https: bool,
+    protocol: AppProtocol,
 }
 
 /// The shortest time between two probes.
@@ -54,7 +57,7 @@ impl ProbePlan {
             Some(below) => format!("health{below}"),
             None => host.to_owned(),
         };
-        Self { probe: spec.probe.clone(), host, https: spec.https }
+        Self { probe: spec.probe.clone(), host, https: spec.https, protocol: spec.protocol }
     }
 }
 
@@ -69,7 +72,7 @@ impl ProbePlan {
         let peer = Peer::new(own, &TrustedProxies::default());
         let headers = request.headers_mut();
         forwarded::receive(headers, headers.get(header::HOST).cloned(), &peer);
-        forwarded::complete(headers, self.https, peer.standing);
+        forwarded::complete(headers, if self.https { Scheme::Assumed } else { Scheme::Http }, peer.standing);
         Ok(request)
     }
 }
@@ -133,10 +136,7 @@ async fn ask_patiently(address: SocketAddr, plan: &ProbePlan) -> Result<Answer, 
     let own = stream.local_addr().map_err(|error| in_words(&error))?;
     let request =
         plan.request(path, own.ip()).map_err(|error| format!("the probe's path or host is not one: {error}"))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| hyper_in_words(&error))?;
-    let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
-    let response = sender.send_request(request).await.map_err(|error| hyper_in_words(&error))?;
+    let response = ask_over(stream, plan.protocol, request).await.map_err(|error| hyper_in_words(&error))?;
     let mut words = format!("HTTP {}", response.status().as_u16());
     if let Some(there) = response.headers().get(header::LOCATION).filter(|_| response.status().is_redirection()) {
         // What follows the path may be anybody's secret, and says nothing about where it leads.
@@ -145,6 +145,26 @@ async fn ask_patiently(address: SocketAddr, plan: &ProbePlan) -> Result<Answer, 
         words = format!("{words} to {}", cut(&there, LONGEST_LOCATION));
     }
     Ok(if response.status().is_success() { Answer::Good(words) } else { Answer::Bad(words) })
+}
+
+async fn ask_over(
+    stream: TcpStream,
+    protocol: AppProtocol,
+    mut request: Request<Empty<Bytes>>,
+) -> hyper::Result<Response<Incoming>> {
+    match protocol {
+        AppProtocol::Http1 => {
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+            sender.send_request(request).await
+        }
+        AppProtocol::H2c => {
+            headers::put_host_into_target(&mut request);
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+            let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+            sender.send_request(request).await
+        }
+    }
 }
 
 /// What a person would say.

@@ -6,6 +6,7 @@
 //! `target` → `pool`. A command's way: `control` → `switchboard`, which alone changes the table that the workers read.
 
 mod body;
+mod certificates;
 mod client;
 mod control;
 mod drain;
@@ -14,7 +15,9 @@ mod forwarded;
 mod headers;
 mod health;
 mod hold;
+mod insist;
 mod path;
+mod patience;
 mod pool;
 mod proxy;
 mod refusal;
@@ -25,8 +28,9 @@ mod snapshot;
 mod spec;
 mod switchboard;
 mod target;
+mod tls;
 mod tunnel;
 mod worker;
 
-pub use server::{Gateway, GatewayError, GatewayOptions, run};
+pub use server::{Gateway, GatewayError, GatewayOptions, RequestLimits, run};
 pub use windlass_listen::{Limits, Patience};

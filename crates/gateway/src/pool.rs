@@ -7,16 +7,21 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use windlass_core::gateway::AppProtocol;
 
 use crate::body::RequestBody;
 use crate::target::{Target, TargetId};
 
 thread_local! {
     static IDLE: RefCell<HashMap<TargetId, Vec<Idle>>> = RefCell::default();
+    /// Where requests go side by side, one connection is enough.
+    static SHARED: RefCell<HashMap<TargetId, http2::SendRequest<RequestBody>>> = RefCell::default();
 }
 
 /// Apps close idle connections as they like; the shorter we keep them, the rarer a request meets one that just closes.
@@ -30,16 +35,37 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Newest last: the busiest connections stay warm and the others age.
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    sender: http1::SendRequest<RequestBody>,
     since: Instant,
     /// How long the target promised to keep it.
     patience: Duration,
 }
 
-/// A connection that one request has for itself.
+/// How a request goes out.
+#[derive(Debug)]
+pub(crate) enum Sender {
+    /// On a connection that it has for itself,
+    Alone(http1::SendRequest<RequestBody>),
+    /// or on one with others.
+    Shared(http2::SendRequest<RequestBody>),
+}
+
+impl Sender {
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        match self {
+            Self::Alone(sender) => sender.try_send_request(request).await,
+            Self::Shared(sender) => sender.try_send_request(request).await,
+        }
+    }
+}
+
+/// A connection for a request.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<RequestBody>,
+    pub(crate) sender: Sender,
     /// It has carried a request before, so the target may close it at any moment.
     pub(crate) reused: bool,
     /// How long it may be idle afterwards.
@@ -57,7 +83,25 @@ pub(crate) enum Repeat {
 }
 
 /// The newest idle connection that serves the purpose.
-pub(crate) fn take(target: TargetId, repeat: Repeat) -> Option<Connection> {
+pub(crate) fn take(target: TargetId, protocol: AppProtocol, repeat: Repeat) -> Option<Connection> {
+    match protocol {
+        AppProtocol::Http1 => take_idle(target, repeat),
+        AppProtocol::H2c => take_shared(target),
+    }
+}
+
+fn take_shared(target: TargetId) -> Option<Connection> {
+    SHARED.with_borrow_mut(|shared| {
+        let sender = shared.get(&target)?.clone();
+        if sender.is_closed() {
+            shared.remove(&target);
+            return None;
+        }
+        Some(Connection { sender: Sender::Shared(sender), reused: true, patience: LONGEST_IDLE, target })
+    })
+}
+
+fn take_idle(target: TargetId, repeat: Repeat) -> Option<Connection> {
     IDLE.with_borrow_mut(|pool| {
         let idle = pool.get_mut(&target)?;
         let now = Instant::now();
@@ -69,6 +113,7 @@ pub(crate) fn take(target: TargetId, repeat: Repeat) -> Option<Connection> {
             }
             let Idle { sender, patience, .. } = idle.pop()?;
             if sender.is_ready() && age < patience {
+                let sender = Sender::Alone(sender);
                 return Some(Connection { sender, reused: true, patience: LONGEST_IDLE, target });
             }
         }
@@ -76,11 +121,19 @@ pub(crate) fn take(target: TargetId, repeat: Repeat) -> Option<Connection> {
 }
 
 /// A new connection.
-pub(crate) async fn connect(target: &Arc<Target>) -> io::Result<Connection> {
+pub(crate) async fn connect(target: &Arc<Target>, protocol: AppProtocol) -> io::Result<Connection> {
     let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(target.address));
     let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let sender = match protocol {
+        AppProtocol::Http1 => Sender::Alone(connect_alone(target, stream).await.map_err(io::Error::other)?),
+        AppProtocol::H2c => Sender::Shared(connect_shared(target, stream).await.map_err(io::Error::other)?),
+    };
+    Ok(Connection { sender, reused: false, patience: LONGEST_IDLE, target: target.id })
+}
+
+async fn connect_alone(target: &Target, stream: TcpStream) -> hyper::Result<http1::SendRequest<RequestBody>> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let id = target.id;
     let task = tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
@@ -89,38 +142,52 @@ pub(crate) async fn connect(target: &Arc<Target>) -> io::Result<Connection> {
         forget_closed(id);
     });
     target.hold_line(task.abort_handle());
-    Ok(Connection { sender, reused: false, patience: LONGEST_IDLE, target: id })
+    Ok(sender)
+}
+
+async fn connect_shared(target: &Target, stream: TcpStream) -> hyper::Result<http2::SendRequest<RequestBody>> {
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let id = target.id;
+    let task = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to a target broke");
+        }
+    });
+    target.hold_line(task.abort_handle());
+    SHARED.with_borrow_mut(|shared| shared.insert(id, sender.clone()));
+    Ok(sender)
 }
 
 impl Connection {
     /// Puts it back for the next request. The response has been read to its end.
     pub(crate) fn give_back(self) {
-        if self.sender.is_ready() {
-            self.store();
-        } else if !self.sender.is_closed()
+        let Self { sender, patience, target, .. } = self;
+        let Sender::Alone(mut sender) = sender else { return };
+        if sender.is_ready() {
+            store(sender, patience, target);
+        } else if !sender.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
             // The target has answered before it had read all of the request.
             runtime.spawn(async move {
-                let mut connection = self;
-                if connection.sender.ready().await.is_ok() {
-                    connection.store();
+                if sender.ready().await.is_ok() {
+                    store(sender, patience, target);
                 }
             });
         }
     }
+}
 
-    fn store(self) {
-        let idle = Idle { sender: self.sender, since: Instant::now(), patience: self.patience };
-        // Fails when the thread is ending, and the pool with it.
-        let _ = IDLE.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            let connections = pool.entry(self.target).or_default();
-            if connections.len() < IDLE_PER_TARGET {
-                connections.push(idle);
-            }
-        });
-    }
+fn store(sender: http1::SendRequest<RequestBody>, patience: Duration, target: TargetId) {
+    let idle = Idle { sender, since: Instant::now(), patience };
+    // Fails when the thread is ending, and the pool with it.
+    let _ = IDLE.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        let connections = pool.entry(target).or_default();
+        if connections.len() < IDLE_PER_TARGET {
+            connections.push(idle);
+        }
+    });
 }
 
 /// Closes what has been idle too long, for as long as the worker lives.
@@ -128,6 +195,7 @@ pub(crate) async fn sweep() {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
+        SHARED.with_borrow_mut(|shared| shared.retain(|_, sender| !sender.is_closed()));
         IDLE.with_borrow_mut(|pool| {
             pool.retain(|_, idle| {
                 idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < idle.patience);

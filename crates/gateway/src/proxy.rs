@@ -9,21 +9,28 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::InvalidUri;
-use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri};
+use tokio::time::Instant;
+use windlass_core::gateway::AppProtocol;
 use windlass_listen::{Arriving, Early};
 
-use crate::body::{RequestBody, ResponseBody, Upstream};
+use crate::body::{BodyError, RequestBody, ResponseBody, Upstream};
 use crate::client::Client;
 use crate::forwarded;
 use crate::headers::{self, Arrival, Malformed};
+use crate::health;
 use crate::hold::{Place, TimeOver};
+use crate::insist::{challenge, tell_to_stay_secure, to_https};
 use crate::path::{self, Reading};
+use crate::patience::{NoAnswer, answer_in_time};
 use crate::pool::{self, Connection, Repeat};
 use crate::router::Way;
+use crate::server::RequestLimits;
 use crate::service::{NoTarget, Service};
 use crate::target::{InFlight, Target, TargetId};
-use crate::{health, tunnel};
+use crate::tunnel::{self, Asked};
+
+const TOO_LARGE: &str = "The request's body is larger than it may be here.\n";
 
 /// How sending to one target went.
 enum Sent {
@@ -38,6 +45,10 @@ enum Sent {
     },
     /// The target may have seen it, and no answer will come.
     Lost(hyper::Error),
+    /// The target has it, and no answer has come.
+    Silent,
+    /// Its body is larger than it may be.
+    TooLarge,
 }
 
 /// Never fails: what goes wrong is an answer too.
@@ -47,12 +58,13 @@ pub(crate) async fn forward(
 ) -> Result<Response<ResponseBody>, Infallible> {
     client.asks();
     let early = request.extensions_mut().remove::<Early>();
-    let answer = match headers::arrive(request, &client.peer) {
+    let answer = match headers::arrive(request, &client) {
         Ok(arrival) => route(&client, arrival, early.as_ref()).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
         Err(Malformed::Coding) => {
             say(StatusCode::NOT_IMPLEMENTED, "The gateway knows no transfer coding but `chunked`.\n")
         }
+        Err(Malformed::Body) => say(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
         Err(Malformed::Connect) => say(StatusCode::METHOD_NOT_ALLOWED, "This is not a forward proxy.\n"),
     };
     if let Some(early) = early {
@@ -62,7 +74,7 @@ pub(crate) async fn forward(
 }
 
 async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Response<ResponseBody> {
-    let Arrival { mut request, mut upgrade } = arrival;
+    let Arrival { mut request, mut tunnel } = arrival;
     let Ok(Reading { plain, generous }) = path::read(request.uri().path()) else {
         return say(StatusCode::BAD_REQUEST, "The request's path has a NUL in it.\n");
     };
@@ -72,6 +84,13 @@ async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Resp
         tracing::debug!(%error, "a path has no plain spelling");
         return say(StatusCode::BAD_REQUEST, "The request's path is not one.\n");
     }
+    if let Some(answer) = challenge(client, &request) {
+        return answer;
+    }
+    let limits = client.shared.requests;
+    let until = limits.whole.map(|whole| Instant::now() + whole);
+    // The path that was asked for, where the app gets another.
+    let mut asked: Option<String> = None;
     let mut tried: Vec<TargetId> = Vec::new();
     let mut place: Option<Place> = None;
     loop {
@@ -79,25 +98,50 @@ async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Resp
         let picked = {
             let table = client.shared.table.load();
             let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let way = table.find(host, request.uri().path());
+            let path = asked.as_deref().unwrap_or(request.uri().path());
+            let way = table.find(host, path);
             if let Some(generous) = &generous
                 && !Way::is_same(way, table.find_generously(host, generous))
             {
                 return say(StatusCode::BAD_REQUEST, "The request's path can be read as another app's.\n");
             }
-            let service = match way {
-                Some(Way::Serve(service)) => service,
+            let served = match way {
+                Some(Way::Serve(served)) => served,
                 Some(Way::Redirect(to)) => return redirect(to, request.uri()),
                 None => return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n"),
             };
-            forwarded::complete(request.headers_mut(), service.spec.https, client.peer.standing);
-            service.pick(&tried).map_err(|reason| (reason, Arc::clone(service)))
+            let service = Arc::clone(served.service);
+            if served.https
+                && let Some(there) = to_https(client, &request, &service, host, path)
+            {
+                return there;
+            }
+            if let (Some(prefix), None) = (served.strip, &asked) {
+                let bare = strip(path, prefix).to_owned();
+                asked = Some(path.to_owned());
+                forwarded::without_prefix(request.headers_mut(), prefix);
+                if let Err(error) = put_path(&mut request, &bare) {
+                    tracing::debug!(%error, "a path has no plain spelling without its prefix");
+                    return say(StatusCode::BAD_REQUEST, "The request's path is not one.\n");
+                }
+            }
+            forwarded::complete(request.headers_mut(), client.how_it_came(&service.spec), client.peer.standing);
+            service.pick(&tried).map(|in_flight| (in_flight, Arc::clone(&service))).map_err(|reason| (reason, service))
         };
         match picked {
-            Ok(in_flight) => match send(in_flight.target(), request, early).await {
+            Ok((in_flight, service)) => match send(in_flight.target(), &service, request, early, limits, until).await {
                 Sent::Answered { response, connection } => {
-                    return hand_back(client, response, connection, in_flight, upgrade.take());
+                    let mut answer = hand_back(client, response, connection, in_flight, tunnel.take(), until);
+                    tell_to_stay_secure(client, &service, answer.headers_mut());
+                    return answer;
                 }
+                Sent::Silent => {
+                    let target = in_flight.target();
+                    tracing::warn!(target.name = target.name, "target gave no answer in time");
+                    target.doubt.notify_one();
+                    return say(StatusCode::GATEWAY_TIMEOUT, "The app gave no answer in time.\n");
+                }
+                Sent::TooLarge => return say(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
                 Sent::Unreachable { request: unsent, why } => {
                     let target = in_flight.target();
                     tracing::debug!(target.name = target.name, error = why, "target unreachable");
@@ -128,6 +172,24 @@ async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Resp
     }
 }
 
+/// What an app sees of a path whose prefix is not its own.
+fn strip<'a>(path: &'a str, prefix: &str) -> &'a str {
+    match path.strip_prefix(prefix) {
+        Some("") | None => "/",
+        Some(rest) => rest,
+    }
+}
+
+/// HTTP/2 says the host with the target, and what it does not know of an interim answer is not waited for.
+fn for_http2(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    headers::put_host_into_target(&mut request);
+    request.headers_mut().remove(header::EXPECT);
+    if let Some(sending) = request.body().sending() {
+        sending.want();
+    }
+    request
+}
+
 /// The same request with another path.
 fn put_path(request: &mut Request<RequestBody>, path: &str) -> Result<(), InvalidUri> {
     let whole = match request.uri().query() {
@@ -156,30 +218,51 @@ async fn wait(
     }
 }
 
-async fn send(target: &Arc<Target>, mut request: Request<RequestBody>, early: Option<&Early>) -> Sent {
+async fn send(
+    target: &Arc<Target>,
+    service: &Service,
+    mut request: Request<RequestBody>,
+    early: Option<&Early>,
+    limits: RequestLimits,
+    until: Option<Instant>,
+) -> Sent {
+    let protocol = service.spec.protocol;
+    if protocol == AppProtocol::H2c {
+        request = for_http2(request);
+    }
     let repeat = repeat(&request);
-    let mut pooled = pool::take(target.id, repeat);
+    let sending = request.body().sending();
+    let mut pooled = pool::take(target.id, protocol, repeat);
     loop {
         let mut connection = match pooled.take() {
             Some(connection) => connection,
-            None => match pool::connect(target).await {
+            None => match pool::connect(target, protocol).await {
                 Ok(connection) => connection,
                 Err(error) => return Sent::Unreachable { request, why: health::in_words(&error) },
             },
         };
         // An app may close an idle connection in the very moment in which we use it.
         let spare = (connection.reused && repeat == Repeat::Safe).then(|| copy(&request));
-        if let Some(early) = early.cloned() {
+        if early.is_some() || request.headers().contains_key(header::EXPECT) {
+            let (early, sending) = (early.cloned(), sending.clone());
             hyper::ext::on_informational(&mut request, move |head| {
-                if let Some(head) = headers::early(head.status(), head.headers()) {
+                if let (StatusCode::CONTINUE, Some(sending)) = (head.status(), &sending) {
+                    sending.want();
+                }
+                if let (Some(early), Some(head)) = (&early, headers::early(head.status(), head.headers())) {
                     early.send(&head);
                 }
             });
         }
-        let mut error = match connection.sender.try_send_request(request).await {
-            Ok(response) => return Sent::Answered { response, connection },
-            Err(error) => error,
+        let answer = answer_in_time(connection.sender.send(request), sending.as_deref(), limits.first_byte, until);
+        let mut error = match answer.await {
+            Ok(Ok(response)) => return Sent::Answered { response, connection },
+            Ok(Err(error)) => error,
+            Err(NoAnswer) => return Sent::Silent,
         };
+        if is_too_large(error.error()) {
+            return Sent::TooLarge;
+        }
         match (error.take_message(), spare) {
             (Some(unsent), _) if connection.reused => request = unsent,
             (Some(unsent), _) => return Sent::Unreachable { request: unsent, why: error.into_error().to_string() },
@@ -191,7 +274,15 @@ async fn send(target: &Arc<Target>, mut request: Request<RequestBody>, early: Op
 
 /// Whether it came with the client's body, which the connection to the target only passes on.
 fn is_of_the_body(error: &hyper::Error) -> bool {
-    error.is_user() && std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<hyper::Error>)
+    error.is_user() && body_error(error).is_some()
+}
+
+fn is_too_large(error: &hyper::Error) -> bool {
+    matches!(body_error(error), Some(BodyError::TooLarge))
+}
+
+fn body_error(error: &hyper::Error) -> Option<&BodyError> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }
 
 fn no_answer(error: &hyper::Error) -> &'static str {
@@ -235,14 +326,18 @@ fn hand_back(
     mut response: Response<Incoming>,
     mut connection: Connection,
     in_flight: InFlight,
-    upgrade: Option<OnUpgrade>,
+    tunnel: Option<Asked>,
+    until: Option<Instant>,
 ) -> Response<ResponseBody> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let Some(downstream) = upgrade else {
+        let Some(downstream) = tunnel else {
             return say(StatusCode::BAD_GATEWAY, "The app changed the protocol unasked.\n");
         };
         let upstream = hyper::upgrade::on(&mut response);
-        headers::leave_upgraded(&mut response);
+        match downstream.stay {
+            Some(_) => headers::leave_extended(&mut response),
+            None => headers::leave_upgraded(&mut response),
+        }
         client.listens_on();
         tunnel::open(downstream, upstream, in_flight);
         return response.map(|_| ResponseBody::Text(None));
@@ -256,7 +351,7 @@ fn hand_back(
     if headers::is_event_stream(response.headers()) {
         client.listens_on();
     }
-    response.map(|body| ResponseBody::Upstream(Upstream::new(body, connection, in_flight)))
+    response.map(|body| ResponseBody::Upstream(Upstream::new(body, connection, in_flight, until)))
 }
 
 /// The same path and query at another place, with the same method and body (RFC 9110, section 15.4.9).
@@ -272,7 +367,7 @@ fn redirect(to: &str, asked: &Uri) -> Response<ResponseBody> {
     }
 }
 
-fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+pub(crate) fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Text(Some(text)));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -33,19 +33,35 @@ struct Rule {
     generous: Option<String>,
     service: Arc<Service>,
     redirect: Option<String>,
+    https: bool,
+    strip_prefix: bool,
 }
 
 impl Rule {
     fn way(&self) -> Way<'_> {
-        self.redirect.as_deref().map_or(Way::Serve(&self.service), Way::Redirect)
+        let strip = self.strip_prefix.then_some(self.prefix.as_str());
+        match &self.redirect {
+            Some(there) => Way::Redirect(there),
+            None => Way::Serve(Served { service: &self.service, https: self.https, strip }),
+        }
     }
+}
+
+/// A service, as one of its routes leads to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Served<'a> {
+    pub(crate) service: &'a Arc<Service>,
+    /// Who comes in the clear is sent away.
+    pub(crate) https: bool,
+    /// What the app does not see of the path.
+    pub(crate) strip: Option<&'a str>,
 }
 
 /// What is to be done with a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Way<'a> {
     /// One of the service's targets gets it.
-    Serve(&'a Arc<Service>),
+    Serve(Served<'a>),
     /// The client is to ask this scheme and host instead.
     Redirect(&'a str),
 }
@@ -55,7 +71,9 @@ impl Way<'_> {
     pub(crate) fn is_same(one: Option<Self>, other: Option<Self>) -> bool {
         match (one, other) {
             (None, None) => true,
-            (Some(Self::Serve(one)), Some(Self::Serve(other))) => Arc::ptr_eq(one, other),
+            (Some(Self::Serve(one)), Some(Self::Serve(other))) => {
+                Arc::ptr_eq(one.service, other.service) && one.strip == other.strip
+            }
             (Some(Self::Redirect(one)), Some(Self::Redirect(other))) => one == other,
             _ => false,
         }
@@ -78,6 +96,8 @@ impl Table {
                     generous,
                     service: Arc::clone(service),
                     redirect: route.redirect.clone(),
+                    https: route.https,
+                    strip_prefix: route.strip_prefix,
                 });
             }
         }
@@ -156,7 +176,7 @@ mod tests {
 
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
         match table.find(host, path)? {
-            Way::Serve(service) => Some(service.spec.key.0.as_str()),
+            Way::Serve(served) => Some(served.service.spec.key.0.as_str()),
             Way::Redirect(to) => Some(to),
         }
     }

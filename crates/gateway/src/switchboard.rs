@@ -2,6 +2,7 @@
 //! targets' probers and drains move together or not at all.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,10 +12,11 @@ use futures_util::future::select_all;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, ServiceKey, ServiceSpec,
-    ServiceStatus, Switch, Switched, TargetStatus,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, Route, ServiceKey,
+    ServiceSpec, ServiceStatus, SetCertificates, SetChallenges, Switch, Switched, TargetStatus,
 };
 
+use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::entry::{Active, Admission, Entry, Member};
 use crate::refusal::{self, Refusal};
@@ -28,6 +30,8 @@ use crate::target::Target;
 #[derive(Debug)]
 pub(crate) struct Switchboard {
     table: Arc<ArcSwap<Table>>,
+    /// `None`: somebody else ends TLS.
+    certificates: Option<Arc<Certificates>>,
     snapshot: SnapshotFile,
     entries: Mutex<BTreeMap<ServiceKey, Entry>>,
     /// From then on nothing is changed: a successor has read the snapshot, or is about to. Set under the entries' lock.
@@ -37,7 +41,12 @@ pub(crate) struct Switchboard {
 
 impl Switchboard {
     /// Serves what the snapshot knows. Nobody can say how its targets are before they were asked: they get requests.
-    pub(crate) fn restore(table: Arc<ArcSwap<Table>>, file: SnapshotFile, stored: Snapshot) -> Arc<Self> {
+    pub(crate) fn restore(
+        table: Arc<ArcSwap<Table>>,
+        certificates: Option<Arc<Certificates>>,
+        file: SnapshotFile,
+        stored: Snapshot,
+    ) -> Arc<Self> {
         let mut entries: BTreeMap<ServiceKey, Entry> = BTreeMap::new();
         for spec in stored.services {
             let entry = entries.entry(spec.key.clone()).or_default();
@@ -52,9 +61,13 @@ impl Switchboard {
             entry.removed_at = at.or_else(|| Some(Timestamp::now()));
         }
         forget_long_gone(&mut entries);
+        if let Some(certificates) = &certificates {
+            certificates.serve(routes_of(&entries));
+        }
         table.store(Arc::new(table_of(&entries)));
         Arc::new_cyclic(|this| Self {
             table,
+            certificates,
             snapshot: file,
             entries: Mutex::new(entries),
             closed: AtomicBool::new(false),
@@ -143,12 +156,27 @@ impl Switchboard {
         Ok(watched[place].status())
     }
 
+    /// Shows these from now on, once they are on disk.
+    pub(crate) async fn certificates(&self, request: SetCertificates) -> Result<(), Refusal> {
+        let Some(certificates) = self.certificates.clone() else { return Ok(()) };
+        let given = tokio::task::spawn_blocking(move || certificates.give(request.certificates));
+        given.await.map_err(io::Error::other).and_then(|given| given).map_err(|error| refusal::snapshot(&error))
+    }
+
+    /// Answers an authority so from now on.
+    pub(crate) fn challenges(&self, request: SetChallenges) {
+        if let Some(certificates) = &self.certificates {
+            certificates.challenge(request.challenges);
+        }
+    }
+
     pub(crate) async fn status(&self) -> GatewayStatus {
         let entries = self.entries.lock().await;
         let services: Vec<ServiceStatus> = entries.iter().filter_map(|(key, entry)| entry.status(key)).collect();
         let gone = entries.iter().filter(|(_, entry)| entry.active.is_none());
+        let certificates = self.certificates.as_ref().map(|certificates| certificates.status()).unwrap_or_default();
         let removed = gone.filter_map(|(key, entry)| Some((key.clone(), entry.generation?))).collect();
-        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services, removed, certificates: Vec::new() }
+        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services, removed, certificates }
     }
 
     /// Called by the drain itself, when all requests have ended or its time is over.
@@ -210,6 +238,8 @@ impl Switchboard {
         entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
         let kept: Vec<_> = active.members.iter().map(|member| member.target.id).collect();
         entry.active = Some(active);
+        // Before anybody is sent there by the table.
+        self.certify(&entries);
         // The old targets stop only after the last look at the table that could lead to them.
         self.table.store(Arc::new(table_of(&entries)));
         let entry = entries.entry(key.clone()).or_default();
@@ -246,6 +276,7 @@ impl Switchboard {
         entry.cut.clear();
         let removed = entry.active.take();
         self.table.store(Arc::new(table_of(&entries)));
+        self.certify(&entries);
         tracing::info!(service.key = %key, service.generation = %generation, "removed");
         let entry = entries.entry(key.clone()).or_default();
         entry.hold.wake();
@@ -256,6 +287,12 @@ impl Switchboard {
             }
         }
         Ok(())
+    }
+
+    fn certify(&self, entries: &BTreeMap<ServiceKey, Entry>) {
+        if let Some(certificates) = &self.certificates {
+            certificates.serve(routes_of(entries));
+        }
     }
 
     async fn unstoppable<T: Send + 'static, F: Future<Output = Result<T, Refusal>> + Send + 'static>(
@@ -275,6 +312,10 @@ fn activate(spec: ServiceSpec, members: Vec<Member>, entry: &Entry) -> Active {
 
 fn table_of(entries: &BTreeMap<ServiceKey, Entry>) -> Table {
     Table::new(entries.values().filter_map(|entry| entry.active.as_ref()).map(|active| &active.service))
+}
+
+fn routes_of(entries: &BTreeMap<ServiceKey, Entry>) -> impl Iterator<Item = &Route> {
+    entries.values().filter_map(|entry| entry.active.as_ref()).flat_map(|active| &active.spec().routes)
 }
 
 /// What was taken away long ago needs no memory: neither here nor in the snapshot.

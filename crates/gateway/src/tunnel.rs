@@ -1,15 +1,27 @@
 //! Upgraded connections (WebSocket): bytes both ways until a side ends it or the target's drain cuts it.
 
+use std::sync::Arc;
+
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use windlass_listen::Stay;
 
 use crate::target::InFlight;
 
+/// A client's side of a tunnel that it asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) upgrade: OnUpgrade,
+    /// It is one of several requests on its connection, which stays for it (RFC 8441).
+    pub(crate) stay: Option<Stay>,
+}
+
 /// Carries bytes in the background. It stays a request under way for as long as it lives.
-pub(crate) fn open(downstream: OnUpgrade, upstream: OnUpgrade, in_flight: InFlight) {
-    let target = std::sync::Arc::clone(in_flight.target());
+pub(crate) fn open(downstream: Asked, upstream: OnUpgrade, in_flight: InFlight) {
+    let target = Arc::clone(in_flight.target());
     let tunnel = tokio::spawn(async move {
         let _in_flight = in_flight;
+        let Asked { upgrade: downstream, stay: _stay } = downstream;
         let (downstream, upstream) = match tokio::try_join!(downstream, upstream) {
             Ok(ends) => ends,
             Err(error) => return tracing::debug!(%error, "tunnel did not open"),

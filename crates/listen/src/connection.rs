@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::intake::{Intake, Source};
 use crate::line::Line;
+use crate::proxy_protocol;
 use crate::seat::Seat;
 use crate::seats::{Seats, Taking};
 
@@ -57,12 +59,16 @@ impl Connection {
         matches!(self.speaks, Speaks::Http2)
     }
 
-    /// The TCP connection below, for who has to read from it first of all.
-    pub(crate) fn stream(&mut self) -> Option<&mut TcpStream> {
-        match &mut self.line {
-            Line::Plain(stream) => Some(stream),
-            Line::Tls(_) => None,
-        }
+    /// Reads what a proxy says before the client's first byte: whom the connection is from (the PROXY protocol, 1 or 2).
+    /// `None`: from the proxy itself.
+    ///
+    /// # Errors
+    ///
+    /// When it says nothing of the kind, has gone, or kept us waiting for too long.
+    pub async fn introduced(mut self) -> io::Result<(Self, Option<SocketAddr>)> {
+        let seat = self.seat();
+        let client = or_sent_away(&seat, proxy_protocol::read(&mut self.line)).await?;
+        Ok((self, client))
     }
 
     /// Waits for the first bytes, which say whether it is HTTP/2 with prior knowledge.

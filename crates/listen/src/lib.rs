@@ -17,6 +17,7 @@ mod head;
 mod intake;
 mod limits;
 mod line;
+mod proxy_protocol;
 mod seat;
 mod seats;
 mod seldom;

@@ -10,10 +10,11 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::server::conn::http1;
+use hyper::header::{HeaderMap, HeaderName};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinSet;
@@ -54,7 +55,16 @@ impl Backend {
         Self::start_at(name, ([127, 0, 0, 1], 0).into()).await
     }
 
+    /// One that speaks HTTP/2 in the clear, and nothing else.
+    pub(crate) async fn start_http2(name: &str) -> Self {
+        Self::start_speaking(name, ([127, 0, 0, 1], 0).into(), Speaks::Http2).await
+    }
+
     pub(crate) async fn start_at(name: &str, address: SocketAddr) -> Self {
+        Self::start_speaking(name, address, Speaks::Http1).await
+    }
+
+    async fn start_speaking(name: &str, address: SocketAddr, speaks: Speaks) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let knobs = Arc::new(Knobs {
@@ -68,7 +78,7 @@ impl Backend {
             events: broadcast::Sender::new(16),
         });
         let name = name.to_owned();
-        let server = tokio::spawn(serve(listener, name.clone(), Arc::clone(&knobs)));
+        let server = tokio::spawn(serve(listener, speaks, name.clone(), Arc::clone(&knobs)));
         Self { name, address, knobs, _server: AbortOnDropHandle::new(server) }
     }
 
@@ -85,7 +95,13 @@ impl Backend {
     }
 }
 
-async fn serve(listener: TcpListener, name: String, knobs: Arc<Knobs>) {
+#[derive(Clone, Copy)]
+enum Speaks {
+    Http1,
+    Http2,
+}
+
+async fn serve(listener: TcpListener, speaks: Speaks, name: String, knobs: Arc<Knobs>) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -93,7 +109,14 @@ async fn serve(listener: TcpListener, name: String, knobs: Arc<Knobs>) {
         let (name, knobs) = (name.clone(), Arc::clone(&knobs));
         connections.spawn(async move {
             let service = service_fn(move |request| answer(name.clone(), Arc::clone(&knobs), request));
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            let _ = match speaks {
+                Speaks::Http1 => {
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await
+                }
+                Speaks::Http2 => {
+                    http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await
+                }
+            };
         });
         while connections.try_join_next().is_some() {}
     }
@@ -117,7 +140,8 @@ async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> 
         "/up" => {
             knobs.probes.fetch_add(1, Ordering::SeqCst);
             let healthy = knobs.healthy.load(Ordering::SeqCst);
-            request.headers()["host"].to_str().unwrap().clone_into(&mut knobs.probed_as.lock().unwrap());
+            let host = request.headers().get("host").map(|host| host.to_str().unwrap());
+            host.or(request.uri().host()).unwrap().clone_into(&mut knobs.probed_as.lock().unwrap());
             let mut response = text(String::new());
             *response.status_mut() = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             response
@@ -156,6 +180,12 @@ async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> 
             let mut response = Response::new(BodyExt::boxed_unsync(StreamBody::new(events)));
             response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
             response
+        }
+        "/trailers" => {
+            let told = format!("te: {}", request.headers()["te"].to_str().unwrap());
+            let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), "0".parse().unwrap())]);
+            let frames = [Ok(Frame::data(Bytes::from(told))), Ok(Frame::trailers(trailers))];
+            Response::new(BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames))))
         }
         "/ws" => web_socket(request),
         _ => text(name),

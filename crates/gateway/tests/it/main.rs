@@ -15,6 +15,7 @@ mod one_reading;
 mod proxies;
 mod retry;
 mod routing;
+mod secure;
 mod snapshot;
 mod streams;
 mod succession;

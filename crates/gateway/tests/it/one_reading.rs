@@ -151,10 +151,10 @@ async fn an_answer_that_cannot_be_passed_on_is_the_apps_fault_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_host_in_the_target_wins_over_the_header() {
+async fn a_target_that_names_another_host_than_the_header_is_refused() {
     let front = Front::start().await;
     let shop = Backend::start("shop").await;
     front.control.switch(spec(1, &[&shop])).await.unwrap();
     let request = Request::get(format!("http://{HOST}/")).header("host", "other.test").body(client::nothing()).unwrap();
-    assert_eq!(Client::connect(front.http()).await.send(request).await.unwrap().status(), 200);
+    assert_eq!(Client::connect(front.http()).await.send(request).await.unwrap().status(), 400);
 }
