@@ -153,6 +153,44 @@ pub(crate) fn complete(headers: &mut HeaderMap, came: Scheme, standing: Standing
         let port = asked_port(headers).map_or_else(|| default_port(headers), HeaderValue::from);
         headers.insert(PORT, port);
     }
+    if !headers.contains_key(FORWARDED)
+        && let Some(chain) = as_forwarded(headers)
+    {
+        headers.insert(FORWARDED, chain);
+    }
+}
+
+/// What the other headers say, as RFC 7239 has it: of the client, the host that it asked for and how it came; of each
+/// proxy behind it, whom it was asked by. An app believes whichever it knows, and hears the same.
+fn as_forwarded(headers: &HeaderMap) -> Option<HeaderValue> {
+    let said = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let proto = said(&PROTO)?.rsplit(',').next()?.trim();
+    let mut chain = String::with_capacity(64);
+    for (place, node) in said(&FOR)?.split(',').map(str::trim).enumerate() {
+        chain.push_str(if place == 0 { "for=" } else { ", for=" });
+        // What has a colon in it is an address of IPv6, or one with its port.
+        let bare = node.trim_matches(|c| matches!(c, '[' | ']' | '"'));
+        match bare.parse::<IpAddr>() {
+            Ok(IpAddr::V6(address)) => chain.push_str(&format!("\"[{address}]\"")),
+            _ if node.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) => {
+                chain.push_str(node)
+            }
+            _ if node.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:_-[]".contains(&byte)) => {
+                chain.push_str(&format!("\"{node}\""));
+            }
+            _ => chain.push_str("unknown"),
+        }
+        if place == 0 {
+            if let Some(host) = said(&HOST).filter(|host| is_host(host)) {
+                chain.push_str(";host=\"");
+                chain.push_str(host);
+                chain.push('"');
+            }
+            chain.push_str(";proto=");
+            chain.push_str(proto);
+        }
+    }
+    HeaderValue::try_from(chain).ok()
 }
 
 /// One line of it if all that it lists is as it should be, and none otherwise.
@@ -211,7 +249,7 @@ fn append_for(headers: &mut HeaderMap, client: IpAddr) {
     }
 }
 
-/// RFC 7239; only where the proxy speaks it, since an app that reads it would believe it before the others.
+/// What the proxy says itself stays as it is (RFC 7239).
 fn append_to_forwarded(headers: &mut HeaderMap, proxy: IpAddr) {
     if !headers.contains_key(FORWARDED) {
         return;
@@ -284,11 +322,30 @@ mod tests {
         let host = HeaderValue::from_static("shop.test");
         receive(&mut headers, Some(host), &peer);
         complete(&mut headers, if https { Scheme::Assumed } else { Scheme::Http }, peer.standing);
+        // One that is made of the others is theirs again.
+        if headers.get(FORWARDED) == as_forwarded(&headers).as_ref() {
+            headers.remove(FORWARDED);
+        }
         let short = |name: &HeaderName| name.as_str().replace("x-forwarded-", "");
         let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{}: {}", short(name), value.to_str().unwrap())).collect();
         lines.sort();
         lines
+    }
+
+    #[test]
+    fn what_the_headers_say_is_said_as_forwarded_too() {
+        for (client, host, forwarded) in [
+            ("192.0.2.1", "shop.test", "for=192.0.2.1;host=\"shop.test\";proto=https"),
+            ("2001:db8::1, 10.0.0.1", "[::1]:80", "for=\"[2001:db8::1]\";host=\"[::1]:80\";proto=https, for=10.0.0.1"),
+            ("192.0.2.1:80, _x, \"a\"", "a b", "for=\"192.0.2.1:80\";proto=https, for=_x, for=unknown"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(FOR, client), (HOST, host), (PROTO, "https")] {
+                headers.insert(name, HeaderValue::from_str(value).unwrap());
+            }
+            assert_eq!(as_forwarded(&headers).unwrap(), forwarded);
+        }
     }
 
     #[test]

@@ -48,6 +48,7 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
     assert_eq!(
         lines,
         [
+            "forwarded: for=127.0.0.1;host=\"Shop.test:8080\";proto=http",
             "host: Shop.test:8080",
             "x-forwarded-for: 127.0.0.1",
             "x-forwarded-host: Shop.test:8080",

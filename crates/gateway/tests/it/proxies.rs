@@ -44,6 +44,7 @@ async fn told(front: &Front, sent: &[(&str, &str)]) -> Vec<String> {
 
 fn of_a_stranger(proto: &str, port: u16) -> Vec<String> {
     vec![
+        format!("forwarded: for=127.0.0.1;host=\"{HOST}\";proto={proto}"),
         "x-forwarded-for: 127.0.0.1".to_owned(),
         format!("x-forwarded-host: {HOST}"),
         format!("x-forwarded-port: {port}"),
