@@ -105,13 +105,14 @@ impl Bench {
         let process = pinned(0, &program).args(arguments).spawn().unwrap();
         let process = Running(process);
         wait_for(http);
-        let certificates = vec![Certificate { names: vec![HOST.to_owned()], chain, key }];
+        let certificates = vec![Certificate { names: vec![HOST.to_owned(), "*".to_owned()], chain, key }];
+        let named = |host| Route { https: true, ..Route::new(host, "/named") };
         let service = ServiceSpec {
             key: ServiceKey("1/production/default".to_owned()),
             generation: Generation(1),
             release: ReleaseNumber(1),
-            // Under any name it is plain; one route is https, so that its name has a certificate.
-            routes: vec![Route::new("*", "/"), Route { https: true, ..Route::new(HOST, "/named") }],
+            // What is asked for is plain under any name; other paths are https, so that there is a certificate.
+            routes: vec![Route::new("*", "/"), named("*"), named(HOST)],
             targets: vec![Target { name: "app".to_owned(), address: self.app }],
             probe: Probe { path: None, interval: Span::from_secs(10), timeout: Span::from_secs(5) },
             drain: Span::from_secs(1),

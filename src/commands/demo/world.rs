@@ -18,6 +18,7 @@ use windlass_demo::{free_address, sample_app};
 use windlass_engine::Engine;
 use windlass_webhook::{TokenRequest, tokens};
 
+use super::authority::Authority;
 use super::processes::Process;
 use crate::client::Client;
 use crate::output::Printer;
@@ -39,6 +40,7 @@ pub(super) struct World {
     gateway: Option<Process>,
     service_address: SocketAddr,
     gateway_address: SocketAddr,
+    secure_address: SocketAddr,
     token: String,
     client: reqwest::Client,
 }
@@ -49,8 +51,12 @@ impl World {
         let github = FakeGitHub::start().await;
         let repository = github.add_repository(PROJECT);
         let (service_address, gateway_address) = (free_address(), free_address());
+        let secure_address = free_address();
+        let authority = Authority::new()?;
+        authority.certify(HOST, folder.path())?;
         let socket = docker_socket();
-        let config_text = server_config(&folder, &github, repository.id(), service_address, gateway_address, &socket);
+        let addresses = Addresses { service: service_address, gateway: gateway_address, secure: secure_address };
+        let config_text = server_config(&folder, &github, repository.id(), &addresses, &socket);
         let config_path = folder.path().join("windlass-server.toml");
         write(&config_path, &config_text)?;
         write(&folder.path().join("github-token"), github.token())?;
@@ -78,8 +84,14 @@ impl World {
             gateway: None,
             service_address,
             gateway_address,
+            secure_address,
             token: token.expose_secret().to_owned(),
-            client: reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?,
+            client: reqwest::Client::builder()
+                .timeout(Duration::from_secs(10))
+                .add_root_certificate(reqwest::Certificate::from_pem(authority.certificate.as_bytes())?)
+                // Not every machine resolves names below `localhost`.
+                .resolve(HOST, secure_address)
+                .build()?,
             github,
         };
         if let Err(error) = world.start(&config_path).await {
@@ -89,7 +101,8 @@ impl World {
         world.github.set_webhook(&format!("http://{service_address}/webhooks/github"), WEBHOOK_SECRET);
         output.line(&format!("  installation {installation}"));
         output.line(&format!("  service  http://{service_address}"));
-        output.line(&format!("  gateway  http://{gateway_address}"));
+        output.line(&format!("  gateway  http://{gateway_address}, https://{secure_address}"));
+        output.line(&format!("  app      {} (by an authority of the demo's own, until it ends)", world.app_url()));
         output.line(&format!("  GitHub   {} (a stand-in that speaks its protocol)", world.github.url()));
         Ok(world)
     }
@@ -106,13 +119,12 @@ impl World {
 
     /// Where the app is reached.
     pub(super) fn app_url(&self) -> String {
-        format!("http://{HOST}:{}/", self.gateway_address.port())
+        format!("https://{HOST}:{}/", self.secure_address.port())
     }
 
-    /// `GET` of the app, by the gateway's address: not every machine resolves names below `localhost`.
+    /// `GET` of the app, as a browser would that trusts the demo's authority.
     pub(super) fn app_request(&self) -> reqwest::RequestBuilder {
-        let url = format!("http://{}/", self.gateway_address);
-        self.client.get(url).header(reqwest::header::HOST, HOST)
+        self.client.get(self.app_url())
     }
 
     /// Builds an image of the sample app, whose environment makes it behave. An interruption waits for the engine to
@@ -208,14 +220,21 @@ env = {{ SAMPLE_MIGRATE_MS = "300" }}
     }
 }
 
+/// Where everything listens.
+struct Addresses {
+    service: SocketAddr,
+    gateway: SocketAddr,
+    secure: SocketAddr,
+}
+
 fn server_config(
     folder: &TempDir,
     github: &FakeGitHub,
     repository: u64,
-    service: SocketAddr,
-    gateway: SocketAddr,
+    addresses: &Addresses,
     socket: &std::path::Path,
 ) -> String {
+    let Addresses { service, gateway, secure } = addresses;
     let path = |name: &str| folder.path().join(name).display().to_string();
     format!(
         r#"schema = 1
@@ -230,7 +249,12 @@ webhook-secrets = [{{ file = "{secret}" }}]
 
 [hosts.here]
 docker = "unix://{socket}"
-gateway = {{ http = "{gateway}", control = "{control}" }}
+gateway.http = "{gateway}"
+gateway.https = "{secure}"
+gateway.control = "{control}"
+
+[hosts.here.gateway.tls]
+"{HOST}" = {{ cert = "{cert}", key = "{key}" }}
 
 [projects."{PROJECT}"]
 id = {repository}
@@ -246,6 +270,8 @@ checks = "all"
         token = path("github-token"),
         secret = path("webhook-secret"),
         control = path("gateway.sock"),
+        cert = path("app.pem"),
+        key = path("app.key"),
         socket = socket.display(),
     )
 }
@@ -258,6 +284,6 @@ fn docker_socket() -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file of the demo's own folder, which nobody reads after a crash")]
-fn write(path: &std::path::Path, content: &str) -> anyhow::Result<()> {
+pub(super) fn write(path: &std::path::Path, content: &str) -> anyhow::Result<()> {
     std::fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
 }
