@@ -10,12 +10,14 @@
 //! | `POST /v1/ailing` | [`AwaitAiling`] | 200 [`TargetStatus`] of the first of them that is unhealthy; waits as long as none is |
 //! | `POST /v1/certificates` | [`SetCertificates`] | 204; what is served by https from now on, the whole set |
 //! | `POST /v1/challenges` | [`SetChallenges`] | 204; what an authority may ask for from now on, the whole set |
+//! | `POST /v1/maintenance` | [`SetMaintenance`] | 204; an app is kept from its clients, or no more |
 //! | `GET /v1/status` | | 200 [`GatewayStatus`] |
 //!
 //! Errors are [`crate::problem::Problem`]. A write of an older generation than the service has gets 409
 //! `older_generation` and changes nothing; the same generation again is the same request again.
 
 mod certificates;
+mod maintenance;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +30,7 @@ use crate::names::{AppName, Generation, ReleaseNumber, RepositoryId, StageName};
 use crate::quantity::Duration;
 
 pub use certificates::{Certificate, CertificateSource, CertificateStatus, Challenge, SetCertificates, SetChallenges};
+pub use maintenance::{Maintenance, MaintenanceStatus, SetMaintenance};
 
 /// What one set of routes belongs to: an app on a stage of a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -278,6 +281,9 @@ pub struct GatewayStatus {
     /// What it shows to clients that come by https, by name. Empty where it does not end TLS.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,
+    /// What it was told of apps that are not to be reached, those that are again included.
+    #[serde(default)]
+    pub maintenance: BTreeMap<ServiceKey, MaintenanceStatus>,
 }
 
 /// One service as a gateway has it.

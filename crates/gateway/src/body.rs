@@ -121,8 +121,8 @@ pub(crate) enum AnswerError {
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
     /// Our own words.
-    Text(Option<&'static str>),
-    /// The same, made for this answer.
+    Text(Option<Bytes>),
+    /// What is for programs, made for this answer.
     Made(Option<Bytes>),
     /// A target's.
     Upstream(Upstream),
@@ -134,10 +134,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         match self.get_mut() {
-            Self::Text(text) => {
-                Poll::Ready(text.take().map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
-            }
-            Self::Made(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Text(text) | Self::Made(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Self::Upstream(upstream) => {
                 let over = upstream.time.as_mut().is_some_and(|time| time.as_mut().poll(context).is_ready());
                 if over {
@@ -161,8 +158,9 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Text(text) => SizeHint::with_exact(text.map_or(0, |text| text.len() as u64)),
-            Self::Made(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Self::Text(text) | Self::Made(text) => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
             Self::Upstream(upstream) => upstream.body.size_hint(),
         }
     }

@@ -165,6 +165,10 @@ async fn obey(board: &Switchboard, request: Request<Incoming>) -> Result<Respons
             board.challenges(read(request).await?);
             Ok(no_content())
         }
+        (&Method::POST, "/v1/maintenance") => {
+            board.maintain(read(request).await?).await?;
+            Ok(no_content())
+        }
         (&Method::GET, "/v1/status") => json(&board.status().await),
         _ => Err(refusal::unknown_path(method.as_str(), &path)),
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use windlass_core::gateway::{ServiceKey, ServiceSpec, ServiceStatus, Target as TargetSpec, TargetState};
+use windlass_core::gateway::{
+    ServiceKey, ServiceSpec, ServiceStatus, SetMaintenance, Target as TargetSpec, TargetState,
+};
 use windlass_core::names::{Generation, ReleaseNumber};
 
 use crate::drain::Drain;
@@ -31,6 +33,8 @@ pub(crate) struct Entry {
     pub(crate) active: Option<Active>,
     pub(crate) prepared: Option<PreparedSet>,
     pub(crate) draining: Vec<Drain>,
+    /// The newest word on whether it is kept from its clients; outlives a removal too.
+    pub(crate) maintenance: Option<SetMaintenance>,
     /// Requests that the last drains have cut, by target, for whoever asks late.
     pub(crate) cut: BTreeMap<String, u64>,
 }
@@ -169,7 +173,7 @@ impl Entry {
 
     /// Nothing in it needs to be remembered.
     pub(crate) fn is_forgotten(&self) -> bool {
-        self.generation.is_none() && self.prepared.is_none() && self.draining.is_empty()
+        self.generation.is_none() && self.prepared.is_none() && self.draining.is_empty() && self.maintenance.is_none()
     }
 
     /// `None` when there is nothing of it any more.

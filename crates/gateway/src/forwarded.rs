@@ -1,7 +1,7 @@
 //! What an app is told of its client: who it is, and how it came. A proxy whose word is taken has said so already; what
 //! anybody else says of himself is replaced by what is true.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use windlass_core::proxies::TrustedProxies;
@@ -116,6 +116,29 @@ pub(crate) fn receive(headers: &mut HeaderMap, host: Option<HeaderValue>, peer: 
     if let (Some(host), false) = (host, headers.contains_key(HOST)) {
         headers.insert(HOST, host);
     }
+}
+
+/// Whom a request is from, as far as the proxies have said: the last address that is none of theirs.
+pub(crate) fn client(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies) -> IpAddr {
+    let mut client = peer.address;
+    if peer.standing != Standing::Proxy {
+        return client;
+    }
+    let lines: Vec<&HeaderValue> = headers.get_all(FOR).iter().collect();
+    let items = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    for said in items.map_while(|item| address(str::from_utf8(item).ok()?.trim())) {
+        client = said.to_canonical();
+        if !proxies.trust(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// Some write the port beside it.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|it| it.ip()))
 }
 
 /// Whoever sent them.
@@ -437,6 +460,25 @@ mod tests {
             let behind = [("x-forwarded-for", lie), ("x-forwarded-for", "203.0.113.9")];
             assert_eq!(told(PROXY, true, &behind)[0], "for: 203.0.113.9, 10.0.0.9", "{lie:?}");
         }
+    }
+
+    #[test]
+    fn a_request_is_from_whom_the_proxies_have_it_and_not_from_whom_it_says() {
+        let trusted: TrustedProxies = ["10.0.0.0/8", "fd00::/8"].map(|it| it.parse().unwrap()).into_iter().collect();
+        let from = |peer: &str, lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FOR, HeaderValue::from_static(line));
+            }
+            client(&headers, &Peer::new(peer.parse().unwrap(), &trusted), &trusted).to_string()
+        };
+        assert_eq!(from("192.0.2.1", &["1.1.1.1"]), "192.0.2.1", "a stranger's word");
+        assert_eq!(from(PROXY, &[]), PROXY);
+        assert_eq!(from(PROXY, &["1.1.1.1, 203.0.113.9, 10.0.0.7"]), "203.0.113.9");
+        assert_eq!(from(PROXY, &["1.1.1.1", "203.0.113.9:4711", "fd00::2"]), "203.0.113.9");
+        assert_eq!(from(PROXY, &["[2001:db8::1]:80"]), "2001:db8::1");
+        assert_eq!(from(PROXY, &["10.0.0.1"]), "10.0.0.1", "all of them proxies");
+        assert_eq!(from(PROXY, &["1.1.1.1, unknown, 10.0.0.7"]), "10.0.0.7", "what is before it cannot be told");
     }
 
     #[test]

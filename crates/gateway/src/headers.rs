@@ -15,6 +15,7 @@ use windlass_listen::{Arriving, Stay};
 use crate::body::RequestBody;
 use crate::client::Client;
 use crate::forwarded;
+use crate::request_id::REQUEST_ID;
 use crate::tunnel::Asked;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -230,7 +231,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             .filter(|name| !name.eq_ignore_ascii_case(b"host") && !name.eq_ignore_ascii_case(b"content-length"))
             .filter_map(|name| HeaderName::from_bytes(name).ok())
             // A client cannot have taken away what a proxy says of it.
-            .filter(|name| !forwarded::is_claim(name))
+            .filter(|name| !forwarded::is_claim(name) && name != REQUEST_ID)
             .collect();
         for name in named {
             headers.remove(name);

@@ -5,6 +5,7 @@
 //! A request's way: `worker` (a thread with its own runtime, listener and pool) → `proxy` → `router` → `service` →
 //! `target` → `pool`. A command's way: `control` → `switchboard`, which alone changes the table that the workers read.
 
+mod access_log;
 mod body;
 mod certificates;
 mod client;
@@ -16,12 +17,18 @@ mod headers;
 mod health;
 mod hold;
 mod insist;
+mod maintenance;
+mod metrics;
+mod pages;
+mod passage;
 mod path;
 mod patience;
 mod pool;
 mod proxy;
 mod refusal;
+mod request_id;
 mod router;
+mod seen;
 mod server;
 mod service;
 mod snapshot;

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::InvalidUri;
@@ -21,10 +22,14 @@ use crate::headers::{self, Arrival, Malformed};
 use crate::health;
 use crate::hold::{Place, TimeOver};
 use crate::insist::{challenge, tell_to_stay_secure, to_https};
+use crate::maintenance;
+use crate::pages;
+use crate::passage::Passage;
 use crate::path::{self, Reading};
 use crate::patience::{NoAnswer, answer_in_time};
 use crate::pool::{self, Connection, Repeat};
 use crate::router::Way;
+use crate::seen::Watched;
 use crate::server::RequestLimits;
 use crate::service::{NoTarget, Service};
 use crate::target::{InFlight, Target, TargetId};
@@ -55,11 +60,12 @@ enum Sent {
 pub(crate) async fn forward(
     client: Arc<Client>,
     mut request: Request<Arriving<Incoming>>,
-) -> Result<Response<ResponseBody>, Infallible> {
+) -> Result<Response<Watched>, Infallible> {
     client.asks();
+    let mut passage = Passage::begin(&client, &mut request);
     let early = request.extensions_mut().remove::<Early>();
     let answer = match headers::arrive(request, &client) {
-        Ok(arrival) => route(&client, arrival, early.as_ref()).await,
+        Ok(arrival) => route(&client, arrival, early.as_ref(), &mut passage).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
         Err(Malformed::Coding) => {
             say(StatusCode::NOT_IMPLEMENTED, "The gateway knows no transfer coding but `chunked`.\n")
@@ -70,10 +76,15 @@ pub(crate) async fn forward(
     if let Some(early) = early {
         early.sent().await;
     }
-    Ok(answer)
+    Ok(passage.end(answer))
 }
 
-async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Response<ResponseBody> {
+async fn route(
+    client: &Client,
+    arrival: Arrival,
+    early: Option<&Early>,
+    passage: &mut Passage,
+) -> Response<ResponseBody> {
     let Arrival { mut request, mut tunnel } = arrival;
     let Ok(Reading { plain, generous }) = path::read(request.uri().path()) else {
         return say(StatusCode::BAD_REQUEST, "The request's path has a NUL in it.\n");
@@ -105,10 +116,11 @@ async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Resp
             {
                 return say(StatusCode::BAD_REQUEST, "The request's path can be read as another app's.\n");
             }
+            let Some(way) = way else { return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n") };
+            passage.routed(way.rule());
             let served = match way {
-                Some(Way::Serve(served)) => served,
-                Some(Way::Redirect(to)) => return redirect(to, request.uri()),
-                None => return say(StatusCode::NOT_FOUND, "Nothing is deployed at this address.\n"),
+                Way::Serve(served) => served,
+                Way::Redirect(_, to) => return redirect(to, request.uri()),
             };
             let service = Arc::clone(served.service);
             if served.https
@@ -125,13 +137,17 @@ async fn route(client: &Client, arrival: Arrival, early: Option<&Early>) -> Resp
                     return say(StatusCode::BAD_REQUEST, "The request's path is not one.\n");
                 }
             }
+            if let Some(answer) = maintenance::answer(&service, &request) {
+                return answer;
+            }
             forwarded::complete(request.headers_mut(), client.how_it_came(&service.spec), client.peer.standing);
             service.pick(&tried).map(|in_flight| (in_flight, Arc::clone(&service))).map_err(|reason| (reason, service))
         };
         match picked {
             Ok((in_flight, service)) => match send(in_flight.target(), &service, request, early, limits, until).await {
                 Sent::Answered { response, connection } => {
-                    let mut answer = hand_back(client, response, connection, in_flight, tunnel.take(), until);
+                    passage.answered_by(in_flight.target());
+                    let mut answer = hand_back(client, response, connection, in_flight, tunnel.take(), until, passage);
                     tell_to_stay_secure(client, &service, answer.headers_mut());
                     return answer;
                 }
@@ -328,6 +344,7 @@ fn hand_back(
     in_flight: InFlight,
     tunnel: Option<Asked>,
     until: Option<Instant>,
+    passage: &mut Passage,
 ) -> Response<ResponseBody> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some(downstream) = tunnel else {
@@ -339,7 +356,7 @@ fn hand_back(
             None => headers::leave_upgraded(&mut response),
         }
         client.listens_on();
-        tunnel::open(downstream, upstream, in_flight);
+        tunnel::open(downstream, upstream, in_flight, passage.tunnel(&response));
         return response.map(|_| ResponseBody::Text(None));
     }
     if !headers::is_framed_plainly(response.headers()) {
@@ -368,9 +385,8 @@ fn redirect(to: &str, asked: &Uri) -> Response<ResponseBody> {
 }
 
 pub(crate) fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::Text(Some(text)));
+    let mut response = Response::new(ResponseBody::Text(Some(Bytes::from_static(text.as_bytes()))));
     *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, pages::PLAIN);
     response
 }

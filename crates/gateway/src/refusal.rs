@@ -27,6 +27,13 @@ pub(crate) fn conflict(key: &ServiceKey, generation: Generation) -> Refusal {
         .into()
 }
 
+pub(crate) fn older_maintenance(key: &ServiceKey, said: u64, newest: u64) -> Refusal {
+    Problem::new(409, "older_maintenance", "Something newer was said about the service's maintenance")
+        .detail(format!("{key} was told number {newest}; this is {said}"))
+        .hint("Read the status and say it again.")
+        .into()
+}
+
 pub(crate) fn superseded() -> Refusal {
     Problem::new(409, "superseded", "What was prepared was discarded or replaced by a newer write")
         .hint("Prepare again if it is still wanted.")

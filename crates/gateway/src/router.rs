@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
+use crate::metrics::RouteMeter;
 use crate::path::{self, HasNul, Reading};
 use crate::service::Service;
 
@@ -25,24 +26,27 @@ struct Rules {
     owner: Option<String>,
 }
 
+/// A route of a service.
 #[derive(Debug)]
-struct Rule {
+pub(crate) struct Rule {
     /// Without the slash at its end: `/` is empty here.
     prefix: String,
     /// As an app that reads generously would have it, where that is something else.
     generous: Option<String>,
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
     redirect: Option<String>,
     https: bool,
     strip_prefix: bool,
+    /// What counts its requests; `None`: nothing does.
+    pub(crate) meter: Option<Arc<RouteMeter>>,
 }
 
 impl Rule {
     fn way(&self) -> Way<'_> {
         let strip = self.strip_prefix.then_some(self.prefix.as_str());
         match &self.redirect {
-            Some(there) => Way::Redirect(there),
-            None => Way::Serve(Served { service: &self.service, https: self.https, strip }),
+            Some(there) => Way::Redirect(self, there),
+            None => Way::Serve(Served { rule: self, service: &self.service, https: self.https, strip }),
         }
     }
 }
@@ -50,6 +54,7 @@ impl Rule {
 /// A service, as one of its routes leads to it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Served<'a> {
+    rule: &'a Rule,
     pub(crate) service: &'a Arc<Service>,
     /// Who comes in the clear is sent away.
     pub(crate) https: bool,
@@ -63,10 +68,17 @@ pub(crate) enum Way<'a> {
     /// One of the service's targets gets it.
     Serve(Served<'a>),
     /// The client is to ask this scheme and host instead.
-    Redirect(&'a str),
+    Redirect(&'a Rule, &'a str),
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    /// The route that it is by.
+    pub(crate) fn rule(self) -> &'a Rule {
+        match self {
+            Self::Serve(Served { rule, .. }) | Self::Redirect(rule, _) => rule,
+        }
+    }
+
     /// Whether two requests end in the same place.
     pub(crate) fn is_same(one: Option<Self>, other: Option<Self>) -> bool {
         match (one, other) {
@@ -74,7 +86,7 @@ impl Way<'_> {
             (Some(Self::Serve(one)), Some(Self::Serve(other))) => {
                 Arc::ptr_eq(one.service, other.service) && one.strip == other.strip
             }
-            (Some(Self::Redirect(one)), Some(Self::Redirect(other))) => one == other,
+            (Some(Self::Redirect(_, one)), Some(Self::Redirect(_, other))) => one == other,
             _ => false,
         }
     }
@@ -85,7 +97,7 @@ impl Table {
     pub(crate) fn new<'a>(services: impl Iterator<Item = &'a Arc<Service>>) -> Self {
         let mut hosts: HashMap<String, Rules> = HashMap::new();
         for service in services {
-            for route in &service.spec.routes {
+            for (number, route) in service.spec.routes.iter().enumerate() {
                 let (prefix, generous) = read(&route.path);
                 let rules = hosts.entry(route.host.clone()).or_default();
                 if !route.shares_host {
@@ -98,6 +110,7 @@ impl Table {
                     redirect: route.redirect.clone(),
                     https: route.https,
                     strip_prefix: route.strip_prefix,
+                    meter: service.meters.get(number).cloned(),
                 });
             }
         }
@@ -177,7 +190,7 @@ mod tests {
     fn found<'a>(table: &'a Table, host: &str, path: &str) -> Option<&'a str> {
         match table.find(host, path)? {
             Way::Serve(served) => Some(served.service.spec.key.0.as_str()),
-            Way::Redirect(to) => Some(to),
+            Way::Redirect(_, to) => Some(to),
         }
     }
 

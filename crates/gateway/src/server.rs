@@ -10,12 +10,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use windlass_core::config::{CertificateFiles, GatewayLimits, GatewayListen, GatewayTls};
+use windlass_core::config::{AccessLog, CertificateFiles, GatewayLimits, GatewayListen, GatewayTls};
 use windlass_core::proxies::TrustedProxies;
 use windlass_listen::{Limits, Patience, Seats, open_files};
 
+use crate::access_log::RequestLog;
 use crate::certificates::{self, Certificates, Watch};
 use crate::control::{ControlSocket, Unbound};
+use crate::metrics::{self, Numbers};
+use crate::seen::Seen;
 use crate::snapshot::SnapshotFile;
 use crate::switchboard::Switchboard;
 use crate::tls::Tls;
@@ -47,6 +50,10 @@ pub struct GatewayOptions {
     pub limits: Limits,
     /// What each request may take.
     pub requests: RequestLimits,
+    /// Where the numbers are to be had; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// `None`: requests are not logged.
+    pub access_log: Option<AccessLog>,
 }
 
 /// What a request may take.
@@ -61,7 +68,7 @@ pub struct RequestLimits {
 }
 
 impl GatewayOptions {
-    /// One thread, no TLS, nobody's word, and the limits of a gateway.
+    /// One thread, no TLS, nobody's word, the limits of a gateway, and nobody who watches.
     #[must_use]
     pub fn new(http: SocketAddr, control: PathBuf, snapshot: PathBuf) -> Self {
         let requests = RequestLimits { body: None, whole: None, first_byte: GatewayLimits::default().first_byte.0 };
@@ -76,6 +83,8 @@ impl GatewayOptions {
             proxy_protocol: false,
             limits: Limits::gateway(),
             requests,
+            metrics: None,
+            access_log: None,
         }
     }
 
@@ -83,7 +92,8 @@ impl GatewayOptions {
     /// certificates is beside it.
     #[must_use]
     pub fn configured(listen: GatewayListen, snapshot: PathBuf, threads: usize) -> Self {
-        let GatewayListen { http, https, tls, control, trusted_proxies, proxy_protocol, limits, .. } = listen;
+        let GatewayListen { http, https, tls, control, trusted_proxies, proxy_protocol, metrics, access_log, limits } =
+            listen;
         let (https, certificates) = match tls {
             GatewayTls::Here(certificates) => (https, certificates),
             GatewayTls::Upstream => (None, BTreeMap::new()),
@@ -113,6 +123,8 @@ impl GatewayOptions {
                 whole: limits.request.map(|time| time.0),
                 first_byte: limits.first_byte.0,
             },
+            metrics,
+            access_log,
             ..Self::new(http, control, snapshot)
         }
     }
@@ -123,6 +135,8 @@ impl GatewayOptions {
 pub struct Gateway {
     http: SocketAddr,
     https: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+    log: Option<Arc<RequestLog>>,
     shutdown: DropGuard,
     /// For as long as it runs, the operator's certificates are read again when they change.
     _files: Option<Watch>,
@@ -171,6 +185,13 @@ pub enum GatewayError {
         /// What the system said.
         source: io::Error,
     },
+    /// The access log is not to be had.
+    #[error("cannot write the access log {}: {source}; check that its folder is there and open to this user", path.display())]
+    AccessLog {
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system gives no more threads.
     #[error("cannot start a worker thread: {source}")]
     Worker {
@@ -181,12 +202,8 @@ pub enum GatewayError {
 
 /// A listening socket for each thread.
 fn listen(address: SocketAddr, threads: usize) -> Result<(SocketAddr, Vec<TcpListener>), GatewayError> {
-    let not_listening = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => GatewayError::AddressInUse { address },
-        _ => GatewayError::Listen { address, source },
-    };
-    let listeners = worker::listen(address, threads.max(1)).map_err(not_listening)?;
-    Ok((listeners[0].local_addr().map_err(not_listening)?, listeners))
+    let listeners = worker::listen(address, threads.max(1)).map_err(not_listening(address))?;
+    Ok((listeners[0].local_addr().map_err(not_listening(address))?, listeners))
 }
 
 fn end_tls(port: u16, files: BTreeMap<String, CertificateFiles>, snapshot: &Path) -> Result<Tls, GatewayError> {
@@ -230,17 +247,28 @@ impl Gateway {
         let file = SnapshotFile::new(snapshot.clone());
         let stored = file.load().map_err(|source| GatewayError::Snapshot { path: snapshot, source })?;
         let table = Arc::new(ArcSwap::default());
-        let board = Switchboard::restore(Arc::clone(&table), certificates, file, stored);
-
         let shutdown = CancellationToken::new();
         let guard = shutdown.clone().drop_guard();
+        let seen = Seen::start(options.access_log, options.metrics, &shutdown)?;
+        let meters = seen.as_ref().and_then(|seen| seen.meters.clone());
+        let board = Switchboard::restore(Arc::clone(&table), certificates, file, stored, meters);
+
         let seats = Seats::new(options.limits, open_files());
         let connections = seats.most();
+        let log = seen.as_ref().and_then(|seen| seen.log.clone());
+        let metrics = match (options.metrics, &seen) {
+            (Some(address), Some(seen)) => {
+                let numbers = Numbers::new(Arc::clone(&board), Arc::clone(&seats), Arc::clone(seen));
+                Some(metrics::start(address, numbers, shutdown.clone()).map_err(not_listening(address))?)
+            }
+            _ => None,
+        };
         let shared = Arc::new(Shared {
             table,
             trusted: options.trusted,
             proxy_protocol: options.proxy_protocol,
             seats,
+            seen,
             tls,
             requests: options.requests,
         });
@@ -253,7 +281,7 @@ impl Gateway {
         }
         tracing::info!(http.address = %address, threads = workers.len(), connections, https.address = https.map(tracing::field::display), "gateway serves");
         let control = tokio::spawn(socket.serve(Arc::clone(&board), shutdown));
-        Ok(Self { http: address, https, shutdown: guard, _files: files, board, control, workers })
+        Ok(Self { http: address, https, metrics, log, shutdown: guard, _files: files, board, control, workers })
     }
 
     /// Where it listens.
@@ -268,10 +296,16 @@ impl Gateway {
         self.https
     }
 
+    /// Where the numbers are.
+    #[must_use]
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// Leaves port and control socket to a successor at once, lets requests under way end for up to ten seconds and cuts
     /// the rest. Tunnels and event streams have no end of their own and are not waited for.
     pub async fn stop(self) {
-        let Self { shutdown, board, control, workers, .. } = self;
+        let Self { shutdown, log, board, control, workers, .. } = self;
         // What has begun to be recorded is, before a successor reads it.
         if tokio::time::timeout(CLOSING, board.close()).await.is_err() {
             tracing::warn!("a change is not recorded yet");
@@ -282,6 +316,16 @@ impl Gateway {
             let _ = worker.await;
         }
         let _ = control.await;
+        if let Some(log) = log {
+            log.close().await;
+        }
         tracing::info!("gateway stopped");
+    }
+}
+
+fn not_listening(address: SocketAddr) -> impl Fn(io::Error) -> GatewayError {
+    move |source| match source.kind() {
+        io::ErrorKind::AddrInUse => GatewayError::AddressInUse { address },
+        _ => GatewayError::Listen { address, source },
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use windlass_core::gateway::{ServiceSpec, TargetState};
+use windlass_core::gateway::{Maintenance, ServiceSpec, TargetState};
 
 use crate::hold::Hold;
+use crate::metrics::RouteMeter;
 use crate::target::{InFlight, Target, TargetId};
 
 /// Never changed, only replaced whole. The targets may be in its predecessor and its successor too.
@@ -15,6 +16,10 @@ pub(crate) struct Service {
     pub(crate) targets: Vec<Arc<Target>>,
     /// Where requests wait. Lives as long as the service's key does, across its generations.
     pub(crate) hold: Arc<Hold>,
+    /// What its clients are told in its place.
+    pub(crate) maintenance: Option<Maintenance>,
+    /// What counts its requests, by its routes' order. Empty: nothing does.
+    pub(crate) meters: Vec<Arc<RouteMeter>>,
     cursor: AtomicUsize,
 }
 
@@ -29,7 +34,17 @@ pub(crate) enum NoTarget {
 
 impl Service {
     pub(crate) fn new(spec: ServiceSpec, targets: Vec<Arc<Target>>, hold: Arc<Hold>) -> Self {
-        Self { spec, targets, hold, cursor: AtomicUsize::new(0) }
+        Self { spec, targets, hold, maintenance: None, meters: Vec::new(), cursor: AtomicUsize::new(0) }
+    }
+
+    /// Kept from its clients, where there is something to tell them.
+    pub(crate) fn maintained(self, maintenance: Option<Maintenance>) -> Self {
+        Self { maintenance, ..self }
+    }
+
+    /// Whose requests these count.
+    pub(crate) fn counted(self, meters: Vec<Arc<RouteMeter>>) -> Self {
+        Self { meters, ..self }
     }
 
     /// The target with the least under way, in turn among equals. One that fails its probes is asked only when no other

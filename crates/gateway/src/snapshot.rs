@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use windlass_core::gateway::{ServiceKey, ServiceSpec};
+use windlass_core::gateway::{ServiceKey, ServiceSpec, SetMaintenance};
 use windlass_core::names::Generation;
 
 /// The file's content.
@@ -17,6 +17,9 @@ pub(crate) struct Snapshot {
     pub(crate) services: Vec<ServiceSpec>,
     /// What is gone, so that a late write does not bring it back.
     pub(crate) removed: Vec<Removed>,
+    /// What was said last of keeping apps from their clients.
+    #[serde(default)]
+    pub(crate) maintenance: Vec<SetMaintenance>,
 }
 
 /// A service that was taken away.
@@ -43,8 +46,8 @@ pub(crate) struct SnapshotFile {
 }
 
 impl Snapshot {
-    pub(crate) fn new(services: Vec<ServiceSpec>, removed: Vec<Removed>) -> Self {
-        Self { format: Format::One, services, removed }
+    pub(crate) fn new(services: Vec<ServiceSpec>, removed: Vec<Removed>, maintenance: Vec<SetMaintenance>) -> Self {
+        Self { format: Format::One, services, removed, maintenance }
     }
 }
 
@@ -126,7 +129,7 @@ mod tests {
         let file = SnapshotFile::new(folder.path().join("state/gateway.json"));
         assert!(file.load().unwrap().services.is_empty());
         let spec = service("shop", &[("shop.test", "/")]).spec.clone();
-        file.store(&Snapshot::new(vec![spec.clone()], Vec::new())).await.unwrap();
+        file.store(&Snapshot::new(vec![spec.clone()], Vec::new(), Vec::new())).await.unwrap();
         assert_eq!(file.load().unwrap().services, [spec]);
         let names: Vec<_> = fs::read_dir(folder.path().join("state")).unwrap().collect();
         assert_eq!(names.len(), 1, "no temporary file is left");

@@ -1,6 +1,8 @@
 //! What the gateway knows, and the only place that changes it: the table that the workers read, the snapshot and the
 //! targets' probers and drains move together or not at all.
 
+mod maintenance;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +14,15 @@ use futures_util::future::select_all;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, Route, ServiceKey,
-    ServiceSpec, ServiceStatus, SetCertificates, SetChallenges, Switch, Switched, TargetStatus,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, MaintenanceStatus, Prepare, Prepared, Remove, Route,
+    ServiceKey, ServiceSpec, ServiceStatus, SetCertificates, SetChallenges, SetMaintenance, Switch, Switched,
+    TargetStatus,
 };
 
 use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::entry::{Active, Admission, Entry, Member};
+use crate::metrics::Meters;
 use crate::refusal::{self, Refusal};
 use crate::router::Table;
 use crate::service::Service;
@@ -36,6 +40,7 @@ pub(crate) struct Switchboard {
     entries: Mutex<BTreeMap<ServiceKey, Entry>>,
     /// From then on nothing is changed: a successor has read the snapshot, or is about to. Set under the entries' lock.
     closed: AtomicBool,
+    meters: Option<Arc<Meters>>,
     this: Weak<Self>,
 }
 
@@ -46,14 +51,19 @@ impl Switchboard {
         certificates: Option<Arc<Certificates>>,
         file: SnapshotFile,
         stored: Snapshot,
+        meters: Option<Arc<Meters>>,
     ) -> Arc<Self> {
         let mut entries: BTreeMap<ServiceKey, Entry> = BTreeMap::new();
+        for said in stored.maintenance {
+            let key = said.key.clone();
+            entries.entry(key).or_default().maintenance = Some(said);
+        }
         for spec in stored.services {
             let entry = entries.entry(spec.key.clone()).or_default();
             entry.generation = Some(spec.generation);
             entry.release = Some(spec.release);
             let members = entry.gather(&spec);
-            entry.active = Some(activate(spec, members, entry));
+            entry.active = Some(activate(spec, members, entry, meters.as_deref()));
         }
         for Removed { key, generation, at } in stored.removed {
             let entry = entries.entry(key).or_default();
@@ -71,6 +81,7 @@ impl Switchboard {
             snapshot: file,
             entries: Mutex::new(entries),
             closed: AtomicBool::new(false),
+            meters,
             this: this.clone(),
         })
     }
@@ -176,7 +187,15 @@ impl Switchboard {
         let gone = entries.iter().filter(|(_, entry)| entry.active.is_none());
         let certificates = self.certificates.as_ref().map(|certificates| certificates.status()).unwrap_or_default();
         let removed = gone.filter_map(|(key, entry)| Some((key.clone(), entry.generation?))).collect();
-        GatewayStatus { version: env!("CARGO_PKG_VERSION").to_owned(), services, removed, certificates }
+        let said = entries.iter().filter_map(|(key, entry)| Some((key, entry.maintenance.as_ref()?)));
+        let told = |said: &SetMaintenance| MaintenanceStatus { number: said.number, is_on: said.maintenance.is_some() };
+        GatewayStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            services,
+            removed,
+            certificates,
+            maintenance: said.map(|(key, said)| (key.clone(), told(said))).collect(),
+        }
     }
 
     /// Called by the drain itself, when all requests have ended or its time is over.
@@ -233,7 +252,7 @@ impl Switchboard {
             targets = members.len(), "switched"
         );
         let replaced = entry.active.take();
-        let active = activate(spec, members, entry);
+        let active = activate(spec, members, entry, self.meters.as_deref());
         let generation = active.spec().generation;
         entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
         let kept: Vec<_> = active.members.iter().map(|member| member.target.id).collect();
@@ -304,10 +323,13 @@ impl Switchboard {
     }
 }
 
-fn activate(spec: ServiceSpec, members: Vec<Member>, entry: &Entry) -> Active {
+fn activate(spec: ServiceSpec, members: Vec<Member>, entry: &Entry, meters: Option<&Meters>) -> Active {
     members.iter().for_each(|member| member.target.admit());
     let targets = members.iter().map(|member| Arc::clone(&member.target)).collect();
-    Active { service: Arc::new(Service::new(spec, targets, Arc::clone(&entry.hold))), members }
+    let meters = meters.map(|meters| meters.of(&spec)).unwrap_or_default();
+    let maintenance = entry.maintenance.as_ref().and_then(|said| said.maintenance.clone());
+    let service = Service::new(spec, targets, Arc::clone(&entry.hold)).maintained(maintenance).counted(meters);
+    Active { service: Arc::new(service), members }
 }
 
 fn table_of(entries: &BTreeMap<ServiceKey, Entry>) -> Table {
@@ -335,7 +357,8 @@ fn snapshot_of(entries: &BTreeMap<ServiceKey, Entry>, key: &ServiceKey, next: Op
             Some(Removed { key: key.clone(), generation: entry.generation?, at: entry.removed_at })
         })
         .collect();
-    Snapshot::new(services, removed)
+    let maintenance = entries.values().filter_map(|entry| entry.maintenance.clone()).collect();
+    Snapshot::new(services, removed, maintenance)
 }
 
 fn refuse_taken_routes(entries: &BTreeMap<ServiceKey, Entry>, spec: &ServiceSpec) -> Result<(), Refusal> {

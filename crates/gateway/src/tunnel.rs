@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio_util::io::InspectWriter;
 use windlass_listen::Stay;
 
+use crate::seen::Note;
 use crate::target::InFlight;
 
 /// A client's side of a tunnel that it asked for.
@@ -17,7 +19,7 @@ pub(crate) struct Asked {
 }
 
 /// Carries bytes in the background. It stays a request under way for as long as it lives.
-pub(crate) fn open(downstream: Asked, upstream: OnUpgrade, in_flight: InFlight) {
+pub(crate) fn open(downstream: Asked, upstream: OnUpgrade, in_flight: InFlight, note: Option<Box<Note>>) {
     let target = Arc::clone(in_flight.target());
     let tunnel = tokio::spawn(async move {
         let _in_flight = in_flight;
@@ -27,7 +29,20 @@ pub(crate) fn open(downstream: Asked, upstream: OnUpgrade, in_flight: InFlight) 
             Err(error) => return tracing::debug!(%error, "tunnel did not open"),
         };
         let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
-        if let Err(error) = tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await {
+        let carried = match note {
+            Some(mut note) => {
+                let counted = |bytes: &[u8]| note.sent(bytes.len() as u64);
+                let mut downstream = InspectWriter::new(downstream, counted);
+                let carried = tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await;
+                drop(downstream);
+                if carried.is_ok() {
+                    note.is_whole();
+                }
+                carried
+            }
+            None => tokio::io::copy_bidirectional(&mut downstream, &mut upstream).await,
+        };
+        if let Err(error) = carried {
             tracing::debug!(%error, "tunnel broke");
         }
     });

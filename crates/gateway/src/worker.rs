@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::pool;
 use crate::proxy;
 use crate::router::Table;
+use crate::seen::Seen;
 use crate::server::RequestLimits;
 use crate::tls::Tls;
 
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     /// Whether they begin each connection with the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     pub(crate) seats: Arc<Seats>,
+    /// What is kept of requests; `None`: nothing.
+    pub(crate) seen: Option<Arc<Seen>>,
     /// `None`: it is somebody else who ends TLS.
     pub(crate) tls: Option<Tls>,
     pub(crate) requests: RequestLimits,

@@ -174,6 +174,11 @@ async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> 
             response.headers_mut().insert("content-type", "Text/Event-Stream; charset=utf-8".parse().unwrap());
             response
         }
+        "/named" => {
+            let mut response = text(name);
+            response.headers_mut().insert("x-request-id", "the-apps-own".parse().unwrap());
+            response
+        }
         "/large" => text("x".repeat(LARGE)),
         "/events" => {
             let events = tokio_stream(knobs.events.subscribe());

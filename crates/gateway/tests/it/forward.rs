@@ -27,6 +27,7 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
         .header("te", "trailers")
         .header("x-private", "1")
         .header("x-own", "2")
+        .header("x-request-id", "7")
         .header("x-forwarded-for", "10.1.1.1")
         .header("x-forwarded-proto", "gopher")
         .header("x_forwarded_for", "10.9.9.9")
@@ -55,6 +56,7 @@ async fn the_app_learns_who_asked_and_nothing_of_the_connection() {
             "x-forwarded-port: 8080",
             "x-forwarded-proto: http",
             "x-own: 2",
+            "x-request-id: 7",
         ]
     );
 }

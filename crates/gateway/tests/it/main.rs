@@ -13,6 +13,7 @@ mod health;
 mod hold;
 mod one_reading;
 mod proxies;
+mod request_id;
 mod retry;
 mod routing;
 mod secure;

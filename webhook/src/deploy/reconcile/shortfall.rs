@@ -290,6 +290,7 @@ mod tests {
             services: vec![service],
             removed: BTreeMap::new(),
             certificates: Vec::new(),
+            maintenance: BTreeMap::new(),
         }
     }
 
@@ -331,6 +332,7 @@ mod tests {
             services: Vec::new(),
             removed: BTreeMap::new(),
             certificates: Vec::new(),
+            maintenance: BTreeMap::new(),
         };
         assert_eq!(mistake(&both(), &nothing), Some(Mistake::NobodyServes));
         let mut older = gateway(&BOTH);

@@ -1,0 +1,73 @@
+//! What goes with a request through the gateway beside itself: its id, and what is noted of it.
+
+use std::sync::Arc;
+
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Request, Response};
+
+use crate::body::ResponseBody;
+use crate::client::Client;
+use crate::forwarded;
+use crate::pages;
+use crate::request_id::{self, REQUEST_ID};
+use crate::router::Rule;
+use crate::seen::{Note, Watched};
+use crate::target::Target;
+
+/// One request's.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    id: HeaderValue,
+    note: Option<Box<Note>>,
+}
+
+impl Passage {
+    /// Of a request as it came, which bears its id from now on.
+    pub(crate) fn begin<B>(client: &Client, request: &mut Request<B>) -> Self {
+        let id = request_id::settle(request.headers_mut());
+        let note = client.shared.seen.as_ref().map(|seen| {
+            let from = || forwarded::client(request.headers(), &client.peer, &client.shared.trusted);
+            Note::begin(seen, request, &id, from)
+        });
+        Self { id, note }
+    }
+
+    /// It is for this route.
+    pub(crate) fn routed(&mut self, rule: &Rule) {
+        if let Some(note) = &mut self.note {
+            note.routed(rule);
+        }
+    }
+
+    /// The head of this target's answer is there.
+    pub(crate) fn answered_by(&mut self, target: &Arc<Target>) {
+        if let Some(note) = &mut self.note {
+            note.answered_by(target);
+        }
+    }
+
+    /// The answer opens a tunnel, and the note is of that from now on.
+    pub(crate) fn tunnel<B>(&mut self, answer: &Response<B>) -> Option<Box<Note>> {
+        let mut note = self.note.take();
+        if let Some(note) = &mut note {
+            note.answered(answer.status());
+        }
+        note
+    }
+
+    /// The answer as the client gets it.
+    pub(crate) fn end(self, mut answer: Response<ResponseBody>) -> Response<Watched> {
+        let Self { id, mut note } = self;
+        pages::sign(&mut answer, &id);
+        bear(answer.headers_mut(), id);
+        if let Some(note) = &mut note {
+            note.answered(answer.status());
+        }
+        answer.map(|body| Watched::new(body, note))
+    }
+}
+
+/// Where the app says another one itself, that is the one.
+fn bear(headers: &mut HeaderMap, id: HeaderValue) {
+    headers.entry(REQUEST_ID).or_insert(id);
+}
