@@ -1,6 +1,7 @@
 //! A gateway from outside: real sockets, real backends, and its control socket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access_log;
 mod backend;
 mod bounds;
 mod client;
@@ -11,6 +12,8 @@ mod forward;
 mod harness;
 mod health;
 mod hold;
+mod maintenance;
+mod metrics;
 mod one_reading;
 mod proxies;
 mod request_id;
