@@ -2,6 +2,7 @@
 
 mod error;
 mod lock;
+mod maintenance;
 mod stream;
 
 use std::time::Duration;

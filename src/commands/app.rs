@@ -1,6 +1,7 @@
 //! `windlass app`
 
 mod logs;
+mod maintenance;
 mod ps;
 mod stale;
 
@@ -8,12 +9,14 @@ use clap::Subcommand;
 
 use crate::error::{CommandError, Status};
 
-/// Look at what runs
+/// Look at what runs, keep it from its clients
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
     Ps(ps::AppPs),
     Logs(logs::AppLogs),
     Stale(stale::AppStale),
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
 }
 
 pub(crate) async fn run(command: AppCommand) -> Result<Status, CommandError> {
@@ -21,5 +24,6 @@ pub(crate) async fn run(command: AppCommand) -> Result<Status, CommandError> {
         AppCommand::Ps(arguments) => ps::run(arguments).await,
         AppCommand::Logs(arguments) => logs::run(arguments).await,
         AppCommand::Stale(arguments) => stale::run(arguments).await,
+        AppCommand::Maintenance(command) => maintenance::run(command).await,
     }
 }

@@ -30,6 +30,7 @@ mod jobs;
 mod keep;
 mod large_files;
 mod load;
+mod maintenance;
 mod matrix;
 mod migrations;
 mod operate;

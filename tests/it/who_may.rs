@@ -52,6 +52,8 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ("PUT", "S/lock", NAMED),
     ("GET", "S/apps/{app}/releases", LOOK),
     ("POST", "S/apps/{app}/releases", REGISTER),
+    ("PUT", "S/apps/{app}/maintenance", CLEAN_UP),
+    ("DELETE", "S/apps/{app}/maintenance", CLEAN_UP),
     ("GET", "S/deployments", LOOK),
     ("POST", "S/deployments", DEPLOY),
     ("GET", "/api/v1/deployments/{id}", LOOK),
@@ -117,6 +119,7 @@ async fn ask(world: &World, askers: &Askers, asker: &Asker, method: &str, path: 
     let url = written_out(path).replace("{stage}", asker.stage).replace("{app}", "default").replace("{id}", id);
     let body = match (method, path) {
         ("PUT", "S/lock") => json!({ "reason": "a freeze" }),
+        ("PUT", "S/apps/{app}/maintenance") => json!({ "message": "soon" }),
         ("POST", "S/apps/{app}/releases") => askers.release.clone(),
         ("POST", "S/deployments" | "S/plan") => json!({ "releases": { "default": 1 } }),
         ("POST", "S/tasks") => json!({ "release": 1, "command": ["/sample-app", "--help"] }),

@@ -4,6 +4,7 @@ pub(crate) mod bounded_log;
 pub(crate) mod catch_up;
 pub(crate) mod host_names;
 pub(crate) mod hosts;
+pub(crate) mod maintenance;
 pub(crate) mod one_offs;
 pub(crate) mod planning;
 pub(crate) mod pulls;

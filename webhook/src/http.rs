@@ -12,6 +12,7 @@ mod error;
 mod extract;
 mod hosts;
 mod locks;
+mod maintenance;
 mod pages;
 mod releases;
 mod sign_in;
@@ -113,6 +114,7 @@ fn stage() -> OpenApiRouter<Http> {
         .routes(routes!(locks::show, locks::take, locks::release))
         .routes(routes!(stages::lift_hold))
         .routes(routes!(releases::list, releases::create))
+        .routes(routes!(maintenance::begin, maintenance::end))
         .routes(routes!(deployments::list, deployments::create))
         .routes(routes!(tasks::list, tasks::create))
         .routes(routes!(stale::list, stale::stop))

@@ -17,6 +17,7 @@ pub(crate) mod journal;
 mod keep;
 pub(crate) mod leases;
 pub(crate) mod locks;
+pub(crate) mod maintenance;
 pub(crate) mod outbox;
 pub(crate) mod releases;
 mod schema;

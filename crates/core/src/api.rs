@@ -4,6 +4,7 @@
 mod deployments;
 mod hosts;
 mod locks;
+mod maintenance;
 mod page;
 mod releases;
 mod sign_in;
@@ -16,6 +17,7 @@ pub use deployments::{
 };
 pub use hosts::{HostPart, HostView, Reachability, SilentHost, Version};
 pub use locks::{LockView, NewLock, ShownLock};
+pub use maintenance::{MaintenanceTold, MaintenanceView, NewMaintenance};
 pub use page::Page;
 pub use releases::{LastDeployment, NewRelease, Release};
 pub use sign_in::{Bearer, SignIn, SignedIn};

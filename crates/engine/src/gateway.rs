@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, Switch, Switched,
-    TargetStatus,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, SetMaintenance, Switch,
+    Switched, TargetStatus,
 };
 use windlass_core::problem::Problem;
 
@@ -74,6 +74,15 @@ impl GatewayClient {
     /// See [`GatewayError`].
     pub async fn remove(&self, request: &Remove) -> Result<(), GatewayError> {
         self.post("/v1/remove", request, Some(AT_ONCE)).await
+    }
+
+    /// Has an app kept from its clients, or no more.
+    ///
+    /// # Errors
+    ///
+    /// [`GatewayError::Refused`] with the code `older_maintenance` when it knows something newer.
+    pub async fn maintain(&self, request: &SetMaintenance) -> Result<(), GatewayError> {
+        self.post("/v1/maintenance", request, Some(AT_ONCE)).await
     }
 
     /// Waits until these targets have no request any more. The gateway itself knows how long that may take.

@@ -129,6 +129,16 @@ fn show_claims(stage: &StageView, now: Timestamp) -> Result<(), CommandError> {
         let ends = until(lease.expires_at, now);
         output::result(&format!("\nlease: deployment {} works on it (ends {ends} unless renewed)", lease.deployment))?;
     }
+    for (name, app) in &stage.apps {
+        let Some(maintenance) = &app.maintenance else { continue };
+        let message = maintenance.message.as_ref().map(|it| format!(": {}", theirs(it))).unwrap_or_default();
+        output::result(&format!(
+            "\n{YELLOW}maintenance:{YELLOW:#} {name} is kept from its clients by {} since {}{message}; \
+             `windlass app maintenance off` lets them in",
+            theirs(&maintenance.by),
+            ago(maintenance.since, now),
+        ))?;
+    }
     if let Some(lock) = &stage.lock {
         output::result(&format!(
             "\nlock: {} since {}: {}; `windlass lock release` ends it",

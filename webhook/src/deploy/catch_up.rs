@@ -12,6 +12,7 @@ use windlass_core::stage::Stage;
 use windlass_core::task::ObservedTask;
 use windlass_engine::Host;
 
+use crate::deploy::maintenance;
 use crate::intake::projects;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -24,6 +25,8 @@ struct Seen {
     tasks: Vec<ObservedTask>,
     /// By service: the newest generation, and the release where one is served.
     services: Vec<(ServiceKey, u64, u64)>,
+    /// The newest word on maintenance.
+    maintenance: u64,
 }
 
 /// The largest numbers that were seen of an app.
@@ -42,6 +45,7 @@ pub(crate) async fn catch_up(service: &Service) -> Result<(), StoreError> {
         Some((name, seen))
     });
     let seen: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
+    maintenance::catch_up(service, seen.iter().map(|(_, seen)| seen.maintenance).max().unwrap_or_default()).await?;
     let ids = projects::repository_ids(service).await?;
     for stage in service.settings.server.stages() {
         let Some(id) = ids.get(&stage.project) else { continue };
@@ -91,13 +95,14 @@ async fn say_whose_else(service: &Service, name: &HostName, host: &Host) {
 
 async fn look(host: &Host) -> Option<Seen> {
     let tasks = host.engine.observe().await.ok()?;
-    let mut services = Vec::new();
+    let (mut services, mut maintenance) = (Vec::new(), 0);
     if let Some(gateway) = &host.gateway {
         let status = gateway.status().await.ok()?;
+        maintenance = status.maintenance.values().map(|said| said.number).max().unwrap_or_default();
         services.extend(status.services.into_iter().map(|it| (it.key, it.generation.0, it.release.0)));
         services.extend(status.removed.into_iter().map(|(key, generation)| (key, generation.0, 0)));
     }
-    Some(Seen { tasks, services })
+    Some(Seen { tasks, services, maintenance })
 }
 
 fn largest_of<'a>(
@@ -112,7 +117,7 @@ fn largest_of<'a>(
         known.release = known.release.max(release);
     };
     let prefix = format!("{project}/{}/", stage.name);
-    for Seen { tasks, services } in seen {
+    for Seen { tasks, services, .. } in seen {
         for task in tasks.iter().filter(|it| it.labels.project == project && it.labels.stage == stage.name) {
             note(task.labels.app.clone(), task.labels.generation.0, task.labels.release.0);
         }

@@ -21,7 +21,7 @@ use windlass_core::task::TaskHealth;
 use windlass_engine::{Host, HostEvent, TaskChange};
 
 use crate::at_work::{Claim, Piece};
-use crate::deploy::catch_up;
+use crate::deploy::{catch_up, maintenance};
 use crate::intake::projects;
 use crate::service::Service;
 use crate::work::BackgroundTask;
@@ -178,7 +178,11 @@ impl Upkeep<'_> {
                 plans.push((active.app, plan));
             }
         }
-        Ok(Some(should_run::of_hosts(&plans, project)))
+        let stored = store.maintenance(key).await?;
+        let said: Vec<_> = stored.into_iter().map(|stored| maintenance::said(key, project, stored)).collect();
+        let mut by_host = should_run::of_hosts(&plans, project);
+        by_host.values_mut().for_each(|should_run| should_run.keep_from_clients(&said));
+        Ok(Some(by_host))
     }
 
     async fn look<'a>(&self, by_host: &'a BTreeMap<HostName, ShouldRun>) -> BTreeMap<&'a HostName, Shortfall<'a>> {

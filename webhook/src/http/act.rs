@@ -24,6 +24,8 @@ pub(crate) enum Act {
     Lock,
     /// Lift a hold.
     LiftHold,
+    /// Keep an app from its clients, let them in again.
+    Maintain,
     /// Stop containers that nothing accounts for.
     CleanUp,
 }
@@ -44,7 +46,9 @@ impl Act {
         match self {
             Self::Look | Self::Inspect => Scope::Read,
             Self::Register => Scope::Release,
-            Self::Deploy | Self::RunTask | Self::Lock | Self::LiftHold | Self::CleanUp => Scope::Deploy,
+            Self::Deploy | Self::RunTask | Self::Lock | Self::LiftHold | Self::Maintain | Self::CleanUp => {
+                Scope::Deploy
+            }
             Self::OverrideGate => Scope::Admin,
         }
     }
@@ -55,7 +59,7 @@ impl Act {
             Self::RunTask => ForJobs::IfNamed(JobMay::Task),
             Self::Lock => ForJobs::IfNamed(JobMay::Lock),
             Self::LiftHold => ForJobs::IfNamed(JobMay::Hold),
-            Self::OverrideGate | Self::Inspect | Self::CleanUp => ForJobs::Never,
+            Self::OverrideGate | Self::Inspect | Self::Maintain | Self::CleanUp => ForJobs::Never,
         }
     }
 }
@@ -72,6 +76,7 @@ impl fmt::Display for Act {
             Self::RunTask => "run one-off tasks here",
             Self::Lock => "lock this stage or release its lock",
             Self::LiftHold => "lift a hold here",
+            Self::Maintain => "keep apps from their clients",
             Self::CleanUp => "stop containers",
         })
     }

@@ -25,7 +25,7 @@ use crate::store::sessions::Session;
 #[into_params(parameter_in = Path)]
 pub(crate) struct AppPath {
     /// The app's name; `default` where the project has one without a name.
-    app: AppName,
+    pub(super) app: AppName,
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -131,6 +131,7 @@ async fn app_view(service: &Service, stage: &Stage, app: &AppName, tasks: &[Task
         Some(release) => stored_config(stage, &release.config).await.ok(),
         None => None,
     };
+    let maintenance = service.store.maintenance(stage).await?;
     let urls = config.and_then(|mut config| config.apps.remove(app)).map(|config| config.url);
     Ok(AppView {
         active: active.map(|active| active.release),
@@ -139,6 +140,7 @@ async fn app_view(service: &Service, stage: &Stage, app: &AppName, tasks: &[Task
         previous: None,
         latest: service.store.releases(stage, app, None, 1).await?.first().map(|release| release.number),
         desired_tasks: plan.as_ref().map_or(0, |plan| desired_tasks(plan, app)),
+        maintenance: maintenance.into_iter().find(|stored| stored.app == *app).and_then(|stored| stored.on),
         urls: urls.unwrap_or_default().into_iter().map(|url| url.url).collect(),
         tasks: tasks.iter().filter(|task| task.app == *app).cloned().collect(),
     })

@@ -38,6 +38,12 @@ pub(crate) enum Action {
     /// Locked a stage.
     #[strum(serialize = "lock.take")]
     TakeLock,
+    /// Keeps an app from its clients.
+    #[strum(serialize = "maintenance.begin")]
+    BeginMaintenance,
+    /// Lets an app's clients in again.
+    #[strum(serialize = "maintenance.end")]
+    EndMaintenance,
     /// Registered a release.
     #[strum(serialize = "release.create")]
     CreateRelease,

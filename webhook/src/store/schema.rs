@@ -18,7 +18,7 @@ macro_rules! changes {
 }
 
 /// The names of the changes' files, and what is in them. What has been published never changes.
-const CHANGES: [(&str, &str); 13] = changes![
+const CHANGES: [(&str, &str); 14] = changes![
     "0001_the_house",
     "0002_jobs",
     "0003_uncommitted",
@@ -32,6 +32,7 @@ const CHANGES: [(&str, &str); 13] = changes![
     "0013_keeping",
     "0015_bounded_logs",
     "0017_one_spelling",
+    "0018_maintenance",
 ];
 
 pub(super) static MIGRATIONS: LazyLock<Migrator> =

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::deployments::{DeploymentView, GateOverride};
 use super::hosts::SilentHost;
 use super::locks::LockView;
+use super::maintenance::MaintenanceView;
 use super::tasks::TaskView;
 use crate::config::TriggerKind;
 use crate::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber, StageName};
@@ -95,6 +96,9 @@ pub struct AppView {
     /// Where it is reached.
     #[serde(default)]
     pub urls: Vec<String>,
+    /// Who keeps it from its clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceView>,
     /// What runs, and what ended not long ago.
     pub tasks: Vec<TaskView>,
 }

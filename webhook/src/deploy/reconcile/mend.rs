@@ -14,7 +14,7 @@ use windlass_engine::{EngineError, Host};
 
 use super::Upkeep;
 use super::pauses::Pauses;
-use super::shortfall::{LOOK, Misrouted, Mistake, look, try_of_route, try_of_task};
+use super::shortfall::{LOOK, Misrouted, Mistake, Unheard, look, try_of_maintenance, try_of_route, try_of_task};
 use super::should_run::ShouldRun;
 use crate::at_work::Piece;
 use crate::service::Service;
@@ -32,6 +32,8 @@ impl Upkeep<'_> {
     pub(super) async fn mend(&self, name: &HostName, should_run: &ShouldRun) {
         let Some(host) = self.service.hosts.get(name) else { return };
         let seen = look(name, host, should_run, LOOK).await;
+        // Before the gateway sends anybody anywhere.
+        join_all(seen.unheard.iter().map(|unheard| self.keep_from_clients(name, host, unheard))).await;
         let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
         join_all(dead.map(|route| self.route(host, should_run, route))).await;
         let missing = seen.missing.iter().map(|task| (task, HowFound::Missing));
@@ -40,6 +42,21 @@ impl Upkeep<'_> {
         join_all(missing.chain(ended).chain(loose).map(|(task, found)| self.see_to(host, task, found))).await;
         let seen = look(name, host, should_run, LOOK).await;
         join_all(seen.routes.iter().map(|route| self.route(host, should_run, route))).await;
+    }
+
+    async fn keep_from_clients(&self, name: &HostName, host: &Host, unheard: &Unheard<'_>) {
+        let (what, now, said) = (try_of_maintenance(unheard), Instant::now(), unheard.said);
+        let Some(gateway) = host.gateway.as_ref().filter(|_| self.pauses.left(&what, now).is_zero()) else { return };
+        self.pauses.tried(&what, now);
+        match gateway.maintain(said).await {
+            Ok(()) => {
+                tracing::info!(stage.name = %self.stage, host = %name, service.key = %said.key, "its gateway was told of maintenance");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                tracing::warn!(stage.name = %self.stage, host = %name, service.key = %said.key, error, "its gateway does not know of maintenance");
+            }
+        }
     }
 
     async fn see_to(&self, host: &Host, task: &TaskSpec, found: HowFound) {

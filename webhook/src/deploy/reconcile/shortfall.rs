@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use windlass_core::gateway::{GatewayStatus, ServiceStatus, Target, TargetState, TargetStatus};
+use windlass_core::gateway::{GatewayStatus, ServiceStatus, SetMaintenance, Target, TargetState, TargetStatus};
 use windlass_core::names::HostName;
 use windlass_core::plan::HostService;
 use windlass_core::task::{TaskSpec, TaskStatus};
@@ -26,8 +26,17 @@ pub(super) struct Shortfall<'a> {
     pub(super) loose: Vec<&'a TaskSpec>,
     /// What the gateway should know.
     pub(super) routes: Vec<Misrouted<'a>>,
+    /// What the gateway has not heard of apps that are kept from their clients.
+    pub(super) unheard: Vec<Unheard<'a>>,
     /// Who did not answer, and why.
     silent: Vec<(String, String)>,
+}
+
+/// A word about an app's maintenance that a host's gateway has not heard.
+#[derive(Debug)]
+pub(super) struct Unheard<'a> {
+    host: &'a HostName,
+    pub(super) said: &'a SetMaintenance,
 }
 
 /// A service that a gateway does not have as it should.
@@ -110,9 +119,20 @@ pub(super) fn shortfall<'a>(
         }
     }
     if let Some(status) = gateway {
+        shortfall.unheard = unheard(should_run, status).collect();
         shortfall.routes = should_run.services.iter().filter_map(|service| misrouted(service, found, status)).collect();
     }
     shortfall
+}
+
+/// That nothing is kept is nothing to tell one that never knew of it.
+fn unheard<'a>(should_run: &'a ShouldRun, status: &GatewayStatus) -> impl Iterator<Item = Unheard<'a>> {
+    should_run.maintenance.iter().filter_map(|said| {
+        let known = status.maintenance.get(&said.key);
+        let is_unheard = known.map_or(said.maintenance.is_some(), |known| known.number < said.number);
+        let service = should_run.services.iter().find(|service| is_unheard && service.key == said.key)?;
+        Some(Unheard { host: &service.host, said })
+    })
 }
 
 fn misrouted<'a>(
@@ -192,7 +212,8 @@ impl Shortfall<'_> {
 
     fn tries(&self) -> impl Iterator<Item = String> {
         let tasks = self.missing.iter().chain(&self.ended).chain(&self.loose).map(|task| try_of_task(task));
-        tasks.chain(self.routes.iter().map(try_of_route))
+        let unheard = self.unheard.iter().map(try_of_maintenance);
+        tasks.chain(self.routes.iter().map(try_of_route)).chain(unheard)
     }
 }
 
@@ -210,6 +231,12 @@ pub(super) fn try_of_task(task: &TaskSpec) -> String {
 pub(super) fn try_of_route(route: &Misrouted<'_>) -> String {
     let what = if route.how == Mistake::NobodyIsThere { "dead targets" } else { "route" };
     format!("{what} {}/{}", route.service.host, route.service.key)
+}
+
+/// Under which its pauses are kept.
+pub(super) fn try_of_maintenance(unheard: &Unheard<'_>) -> String {
+    let Unheard { host, said } = unheard;
+    format!("maintenance {host}/{} {}", said.key, said.number)
 }
 
 #[cfg(test)]
@@ -245,7 +272,7 @@ mod tests {
             protocol: AppProtocol::Http1,
             hsts: None,
         };
-        ShouldRun { tasks: vec![task("one"), task("two")], services: vec![service] }
+        ShouldRun { tasks: vec![task("one"), task("two")], services: vec![service], maintenance: Vec::new() }
     }
 
     fn found(name: &str, status: TaskStatus, address: u8) -> FoundContainer {
@@ -341,6 +368,25 @@ mod tests {
         let mut elsewhere = gateway(&BOTH);
         elsewhere.services[0].routes.clear();
         assert_eq!(mistake(&both(), &elsewhere), Some(Mistake::SomebodyServes));
+    }
+
+    #[test]
+    fn a_gateway_that_has_not_heard_of_maintenance_is_told_and_of_what_is_over_only_one_that_knew_of_it() {
+        let unheard = |known: Option<(u64, bool)>, number: u64, on: bool| {
+            let mut should_run = should_run();
+            let key = should_run.services[0].key.clone();
+            let maintenance = on.then(windlass_core::gateway::Maintenance::default);
+            let of_another = SetMaintenance { key: ServiceKey("8/x/y".to_owned()), number, maintenance: None };
+            should_run.keep_from_clients(&[SetMaintenance { key: key.clone(), number, maintenance }, of_another]);
+            let mut status = gateway(&BOTH);
+            let known = known.map(|(number, is_on)| windlass_core::gateway::MaintenanceStatus { number, is_on });
+            status.maintenance.extend(known.map(|known| (key, known)));
+            let shortfall = shortfall(&should_run, &both(), Some(&status));
+            assert_eq!(shortfall.unheard.len(), shortfall.tries().count());
+            !shortfall.unheard.is_empty()
+        };
+        assert!(unheard(None, 4, true) && unheard(Some((3, false)), 4, true) && unheard(Some((3, true)), 4, false));
+        assert!(!unheard(None, 4, false) && !unheard(Some((4, true)), 4, true) && !unheard(Some((5, false)), 4, true));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use windlass_core::gateway::ServiceKey;
+use windlass_core::gateway::{ServiceKey, SetMaintenance};
 use windlass_core::names::{AppName, HostName, RepositoryId};
 use windlass_core::plan::{HostService, Plan, Step};
 use windlass_core::task::TaskSpec;
@@ -14,6 +14,16 @@ pub(super) struct ShouldRun {
     pub(super) tasks: Vec<TaskSpec>,
     /// Their order is the order of their writes. The generation is the plan's, and so in the past.
     pub(super) services: Vec<HostService>,
+    /// What its gateway should know of those that are kept from their clients.
+    pub(super) maintenance: Vec<SetMaintenance>,
+}
+
+impl ShouldRun {
+    /// Takes what is said of the services that are here.
+    pub(super) fn keep_from_clients(&mut self, said: &[SetMaintenance]) {
+        let here = said.iter().filter(|said| self.services.iter().any(|service| service.key == said.key));
+        self.maintenance = here.cloned().collect();
+    }
 }
 
 /// Of each app's plan that app's part: another app of the same plan may have another deployment by now.

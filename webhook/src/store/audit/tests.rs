@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
-use windlass_core::api::{LockView, NewRelease, Scope};
+use windlass_core::api::{LockView, MaintenanceView, NewRelease, Scope};
 use windlass_core::deployment::{Event, Outcome};
 use windlass_core::names::{AppName, DeploymentId, ReleaseNumber, TaskId};
 use windlass_core::plan::DeploymentKind;
@@ -44,6 +44,10 @@ fn request(kind: DeploymentKind, source: Source) -> Request {
     }
 }
 
+fn maintenance() -> MaintenanceView {
+    MaintenanceView { by: "ada".to_owned(), since: now(), message: None }
+}
+
 fn session() -> Session {
     Session {
         stage: stage("canary"),
@@ -79,6 +83,9 @@ async fn rolled_back(store: &Store) -> StoredDeployment {
 async fn prepare(store: &Store, action: Action) {
     if action == Action::SetHold {
         rolled_back(store).await;
+    }
+    if action == Action::EndMaintenance {
+        store.begin_maintenance(&stage("canary"), &AppName::unnamed(), &maintenance()).await.unwrap();
     }
 }
 
@@ -120,6 +127,12 @@ async fn act(store: &Store, action: Action) -> Result<(), StoreError> {
             let lock = LockView { by: "ada".to_owned(), reason: "a freeze".to_owned(), since: now() };
             store.take_lock(&stage("canary"), &Condition::Free, &lock, &ada()).await.map(drop)
         }
+        Action::BeginMaintenance => {
+            store.begin_maintenance(&stage("canary"), &AppName::unnamed(), &maintenance()).await
+        }
+        Action::EndMaintenance => {
+            store.end_maintenance(&stage("canary"), &AppName::unnamed(), "ada", now()).await.map(drop)
+        }
         Action::CreateRelease => {
             let new = NewRelease {
                 commit: "b".repeat(40).parse().unwrap(),
@@ -159,6 +172,8 @@ const fn written(action: Action) -> Option<&'static str> {
         Action::SignIn => Some("INSERT ON sessions"),
         Action::ReleaseLock => Some("DELETE ON locks"),
         Action::TakeLock => Some("INSERT ON locks"),
+        Action::BeginMaintenance => Some("INSERT ON maintenance"),
+        Action::EndMaintenance => Some("UPDATE ON maintenance"),
         Action::CreateRelease => Some("INSERT ON releases"),
         Action::RunTask => Some("INSERT ON one_off_tasks"),
         Action::StopStale | Action::StopTask => None,
