@@ -93,7 +93,8 @@ impl StepContext {
         &self.masker
     }
 
-    fn note(&self, note: String) {
+    /// Says something beside what the step says.
+    pub fn note(&self, note: String) {
         // Nobody listens, or not now: the step's work does not depend on it.
         let _ = self.progress.try_send(Progress::Note(note));
     }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, SetMaintenance, Switch,
-    Switched, TargetStatus,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, Prepare, Prepared, Remove, SetCertificates,
+    SetChallenges, SetMaintenance, Switch, Switched, TargetStatus,
 };
 use windlass_core::problem::Problem;
 
@@ -101,6 +101,24 @@ impl GatewayClient {
     /// See [`GatewayError`].
     pub async fn ailing(&self, request: &AwaitAiling) -> Result<TargetStatus, GatewayError> {
         self.post("/v1/ailing", request, None).await
+    }
+
+    /// Has it serve these certificates by https, and no others that came this way.
+    ///
+    /// # Errors
+    ///
+    /// See [`GatewayError`].
+    pub async fn set_certificates(&self, request: &SetCertificates) -> Result<(), GatewayError> {
+        self.post("/v1/certificates", request, Some(AT_ONCE)).await
+    }
+
+    /// Has it answer these challenges, and no others.
+    ///
+    /// # Errors
+    ///
+    /// See [`GatewayError`].
+    pub async fn set_challenges(&self, request: &SetChallenges) -> Result<(), GatewayError> {
+        self.post("/v1/challenges", request, Some(AT_ONCE)).await
     }
 
     /// What the gateway knows.
