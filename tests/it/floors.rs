@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The service's rooms, the lowest floor first. A room knows what is below it, and of its own floor what comes before it.
 const FLOORS: [(&str, &[&str]); 8] = [
     ("what others stand on", &["at_work", "back_off", "data_folder", "sight", "wake", "work"]),
-    ("what is kept, and who is asked", &["github", "store"]),
+    ("what is kept, and who is asked", &["certificates", "github", "store"]),
     ("what all rooms work with", &["config", "readiness", "release_config", "service"]),
     ("what comes in, may run, is told", &["gate", "intake", "tell"]),
     ("what is done", &["deploy"]),

@@ -12,7 +12,7 @@ pub(crate) const STORE: &str = "windlass.db";
 pub(crate) const KEY: &str = "fingerprint.key";
 const LOCK: &str = "serve.lock";
 /// What Windlass makes in it begins so.
-const OURS: [&str; 4] = ["windlass.", "fingerprint.", "serve.lock", "gateway"];
+const OURS: [&str; 5] = ["acme", "windlass.", "fingerprint.", "serve.lock", "gateway"];
 const FOLDER_MODE: u32 = 0o700;
 pub(crate) const FILE_MODE: u32 = 0o600;
 /// What `windlass token` does while it has the folder takes less.

@@ -4,6 +4,7 @@
 mod at_work;
 mod back_off;
 mod background;
+mod certificates;
 mod config;
 mod data_folder;
 mod deploy;

@@ -1,0 +1,373 @@
+//! From a name to its certificate. Each try looks at how far the order is and goes on from there, so that one that was
+//! interrupted, by a restart or a bad nonce, loses nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use instant_acme::{
+    Account, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, Error, Identifier, NewOrder, Order,
+    OrderStatus,
+};
+use jiff::Timestamp;
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData};
+use tokio::time::Instant;
+use windlass_core::config::AcmeChallenge;
+use windlass_core::gateway::Challenge;
+
+use super::authority::{Authority, Failed, bad_nonce, forgot_us, words};
+use super::dns::Record;
+use super::gateways::{Answered, Gateways};
+use super::leaf::Leaf;
+use super::shelf::{Got, SecretPem, Shelf, UnderWay};
+
+/// So often a bad nonce, or what the authority has forgotten, is begun again at once.
+const AT_ONCE: usize = 8;
+/// How long an authority may take to look at a name, and then for the certificate.
+const PATIENCE: Duration = Duration::from_secs(90);
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// What an order is made with.
+pub(super) struct Ordering<'a> {
+    pub(super) authority: &'a Authority,
+    pub(super) shelf: &'a Shelf,
+    pub(super) gateways: &'a Gateways,
+    pub(super) turns: &'a Turns,
+    pub(super) name: &'a str,
+}
+
+/// Two names may be proven by one record: each has its turn.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    async fn of(&self, record: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn =
+            Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default());
+        turn.lock_owned().await
+    }
+}
+
+/// What is answered while the authority looks.
+enum Proof<'a> {
+    AtGateways { _answered: Answered<'a> },
+    InDns { record: Record, _turn: tokio::sync::OwnedMutexGuard<()> },
+}
+
+impl Ordering<'_> {
+    /// Gets a certificate, and keeps it. The pause is what the authority asked for.
+    pub(super) async fn run(&self) -> Result<Leaf, (Failed, Option<Duration>)> {
+        let mut last = String::new();
+        for _ in 0..AT_ONCE {
+            let (account, alone) = match self.authority.account(self.shelf).await {
+                Err((Failed::AtOnce(why), _)) => {
+                    last = why;
+                    continue;
+                }
+                account => account?,
+            };
+            match self.go_on(&account).await {
+                Err(Failed::AtOnce(why)) => last = why,
+                gone => return gone.map_err(|failed| (failed, alone.asked())),
+            }
+        }
+        Err((Failed::refused(last), None))
+    }
+
+    async fn go_on(&self, account: &Account) -> Result<Leaf, Failed> {
+        let (mut order, key) = self.order(account).await?;
+        let until = Instant::now() + PATIENCE;
+        let mut look = FIRST_LOOK;
+        loop {
+            let status = order.state().status;
+            match status {
+                OrderStatus::Pending => self.prove(&mut order).await?,
+                OrderStatus::Ready => {
+                    let csr = self.request(&key)?;
+                    order.finalize_csr(&csr).await.map_err(|error| self.failed(error))?;
+                    continue;
+                }
+                OrderStatus::Processing => {}
+                OrderStatus::Valid => return self.fetch(&mut order, &key).await,
+                OrderStatus::Invalid => {
+                    let why = order.state().error.as_ref().map(words);
+                    let (why, challenge) = match why {
+                        Some(why) => (why, None),
+                        None => self.complaint(&mut order).await,
+                    };
+                    self.forget().await?;
+                    return Err(Failed::Refused { why, challenge });
+                }
+            }
+            if Instant::now() > until {
+                return Err(Failed::refused(format!("the authority's order is still {}", spelled(status))));
+            }
+            tokio::time::sleep(look).await;
+            look = (look * 2).min(LONGEST_LOOK);
+            self.refresh(&mut order).await?;
+        }
+    }
+
+    /// The order that is under way, or a new one.
+    async fn order(&self, account: &Account) -> Result<(Order, KeyPair), Failed> {
+        let entry = self.shelf.get(self.name);
+        if let Some(under_way) = entry.as_ref().and_then(|entry| entry.kept.order.clone()) {
+            let key = KeyPair::from_pem(&under_way.key.0).ok();
+            match (account.order(under_way.url).await, key) {
+                (Ok(order), Some(key)) => return Ok((order, key)),
+                (Err(error), _) if forgot_us(&error) || bad_nonce(&error) => return Err(self.failed(error)),
+                (Ok(_) | Err(Error::Api(_)), _) => {
+                    self.forget().await?;
+                    return Err(Failed::AtOnce("the authority does not know the order any more".to_owned()));
+                }
+                (Err(error), _) => return Err(self.failed(error)),
+            }
+        }
+        let replaces = entry.filter(|entry| !entry.borrowed).and_then(|entry| entry.leaf?.identifier());
+        let names = [match self.name.parse::<IpAddr>() {
+            Ok(address) => Identifier::Ip(address),
+            Err(_) => Identifier::Dns(self.name.to_owned()),
+        }];
+        let new = || match &self.authority.config.profile {
+            Some(profile) => NewOrder::new(&names).profile(profile),
+            None => NewOrder::new(&names),
+        };
+        let ordered = match replaces {
+            // Whether the authority knows renewals by name, and this one, is for it to say.
+            Some(replaces) => match account.new_order(&new().replaces(replaces)).await {
+                Err(error) if !bad_nonce(&error) && !forgot_us(&error) => account.new_order(&new()).await,
+                ordered => ordered,
+            },
+            None => account.new_order(&new()).await,
+        };
+        let order = ordered.map_err(|error| self.failed(error))?;
+        let key = KeyPair::generate().map_err(|error| Failed::refused(format!("no key could be made: {error}")))?;
+        let under_way = UnderWay { url: order.url().to_owned(), key: SecretPem(key.serialize_pem()) };
+        // Known before anything is asked for: whoever begins again finds it.
+        self.keep(|kept| kept.order = Some(under_way)).await?;
+        Ok((order, key))
+    }
+
+    /// Shows the authority that the name is ours.
+    async fn prove(&self, order: &mut Order) -> Result<(), Failed> {
+        let mut proofs = Vec::new();
+        let looked = match self.show(order, &mut proofs).await {
+            Ok(()) => self.until_looked(order).await,
+            Err(failed) => Err(failed),
+        };
+        let met = proofs.first().map(|(kind, _)| *kind);
+        for (_, proof) in proofs {
+            self.take_back(proof).await;
+        }
+        if looked? == AuthorizationStatus::Valid {
+            return Ok(());
+        }
+        let (why, challenge) = self.complaint(order).await;
+        self.forget().await?;
+        Err(Failed::Refused { why, challenge: challenge.or(met) })
+    }
+
+    /// Has everything answered that the authority will ask, and says that it may ask.
+    async fn show<'b>(&'b self, order: &mut Order, proofs: &mut Vec<(AcmeChallenge, Proof<'b>)>) -> Result<(), Failed> {
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization.map_err(|error| self.failed(error))?;
+            if authorization.status != AuthorizationStatus::Pending {
+                continue;
+            }
+            let challenges = &authorization.challenges;
+            let begun = challenges.iter().find(|it| it.status == ChallengeStatus::Processing);
+            let begun = begun.and_then(|it| as_kind(&it.r#type));
+            let possible = self.possible();
+            let offered = |kind: &AcmeChallenge| challenges.iter().any(|it| it.r#type == as_type(*kind));
+            let Some(kind) = begun.into_iter().chain(possible).find(offered) else {
+                let offers: Vec<&str> =
+                    challenges.iter().filter_map(|it| as_kind(&it.r#type)).map(AcmeChallenge::as_str).collect();
+                return Err(Failed::refused(self.impossible(&offers)));
+            };
+            let Some(mut challenge) = authorization.challenge(as_type(kind)) else { continue };
+            let proof = self.answer(kind, &challenge).await;
+            proofs.push((kind, proof.map_err(|why| Failed::Refused { why, challenge: Some(kind) })?));
+            if challenge.status == ChallengeStatus::Pending {
+                challenge.set_ready().await.map_err(|error| self.failed(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The kinds of challenges that can be met, the one whose turn it is first.
+    fn possible(&self) -> Vec<AcmeChallenge> {
+        let config = &self.authority.config;
+        let mut kinds: Vec<AcmeChallenge> = config.challenges.clone();
+        kinds.retain(|kind| match kind {
+            AcmeChallenge::Dns01 => config.dns.is_some() && self.name.parse::<IpAddr>().is_err(),
+            AcmeChallenge::Http01 | AcmeChallenge::TlsAlpn01 => {
+                !self.name.starts_with("*.") && !self.gateways.is_empty()
+            }
+        });
+        let failed = self.shelf.get(self.name).and_then(|entry| entry.kept.trouble?.challenge);
+        if let Some(at) = failed.and_then(|failed| kinds.iter().position(|kind| *kind == failed)) {
+            let next = (at + 1) % kinds.len();
+            kinds.rotate_left(next);
+        }
+        kinds
+    }
+
+    fn impossible(&self, offers: &[&str]) -> String {
+        if self.name.starts_with("*.") {
+            return "a name with a `*` is proven by dns-01 only: it has to stand in `challenges` of [acme], and [acme.dns] has \
+                    to say how"
+                .to_owned();
+        }
+        format!("none of `challenges` of [acme] is possible: the authority offers {}", offers.join(", "))
+    }
+
+    async fn answer(&self, kind: AcmeChallenge, challenge: &ChallengeHandle<'_>) -> Result<Proof<'_>, String> {
+        let name = self.name.to_owned();
+        let answer = challenge.key_authorization();
+        let key_authorization = answer.as_str().to_owned();
+        let at_gateways = match kind {
+            AcmeChallenge::Http01 => Challenge::Http { name, token: challenge.token.clone(), key_authorization },
+            AcmeChallenge::TlsAlpn01 => Challenge::TlsAlpn { name, key_authorization },
+            AcmeChallenge::Dns01 => {
+                let Some(dns) = &self.authority.config.dns else { return Err("there is no [acme.dns]".to_owned()) };
+                let record = Record::of(self.name, answer.dns_value());
+                let _turn = self.turns.of(&record.name).await;
+                if let Err(why) = record.hand_to(&dns.command).await {
+                    self.clean_up(&record).await;
+                    return Err(format!("the record {} could not be added: {why}", record.name));
+                }
+                tokio::time::sleep(dns.wait.0).await;
+                return Ok(Proof::InDns { record, _turn });
+            }
+        };
+        Ok(Proof::AtGateways { _answered: self.gateways.answer(at_gateways).await? })
+    }
+
+    async fn take_back(&self, proof: Proof<'_>) {
+        if let Proof::InDns { record, .. } = proof {
+            self.clean_up(&record).await;
+        }
+    }
+
+    async fn clean_up(&self, record: &Record) {
+        let command = self.authority.config.dns.as_ref().map(|dns| &dns.clean_up).filter(|command| !command.is_empty());
+        if let Some(command) = command
+            && let Err(why) = record.hand_to(command).await
+        {
+            tracing::warn!(record = record.name, why, "a record could not be taken away again");
+        }
+    }
+
+    /// Waits until the authority has looked at every name of the order.
+    async fn until_looked(&self, order: &mut Order) -> Result<AuthorizationStatus, Failed> {
+        let until = Instant::now() + PATIENCE;
+        let mut look = FIRST_LOOK;
+        loop {
+            tokio::time::sleep(look).await;
+            look = (look * 2).min(LONGEST_LOOK);
+            let mut all = AuthorizationStatus::Valid;
+            let mut authorizations = order.authorizations();
+            while let Some(authorization) = authorizations.next().await {
+                let mut authorization = authorization.map_err(|error| self.failed(error))?;
+                match authorization.refresh().await {
+                    Ok(state) if state.status == AuthorizationStatus::Valid => {}
+                    Ok(state) => all = state.status,
+                    Err(error) if bad_nonce(&error) => all = AuthorizationStatus::Pending,
+                    Err(error) => return Err(self.failed(error)),
+                }
+            }
+            if all != AuthorizationStatus::Pending {
+                return Ok(all);
+            }
+            if Instant::now() > until {
+                return Err(Failed::refused("the authority did not look at the name in time"));
+            }
+        }
+    }
+
+    /// What the authority says of the challenge that was not met.
+    async fn complaint(&self, order: &mut Order) -> (String, Option<AcmeChallenge>) {
+        let mut authorizations = order.authorizations();
+        while let Some(Ok(authorization)) = authorizations.next().await {
+            for challenge in &authorization.challenges {
+                if let Some(problem) = &challenge.error {
+                    return (words(problem), as_kind(&challenge.r#type));
+                }
+            }
+        }
+        ("the authority turned the order down, and does not say why".to_owned(), None)
+    }
+
+    async fn refresh(&self, order: &mut Order) -> Result<(), Failed> {
+        match order.refresh().await {
+            Ok(_) => Ok(()),
+            Err(error) if bad_nonce(&error) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn request(&self, key: &KeyPair) -> Result<Vec<u8>, Failed> {
+        let request = || {
+            let mut params = CertificateParams::new([self.name.to_owned()])?;
+            params.distinguished_name = DistinguishedName::new();
+            Ok(params.serialize_request(key)?.der().to_vec())
+        };
+        request().map_err(|error: rcgen::Error| Failed::refused(format!("no certificate can be asked for: {error}")))
+    }
+
+    async fn fetch(&self, order: &mut Order, key: &KeyPair) -> Result<Leaf, Failed> {
+        let chain = order.certificate().await.map_err(|error| self.failed(error))?;
+        let chain = chain.ok_or_else(|| Failed::AtOnce("the certificate is not there yet".to_owned()))?;
+        let leaf = Leaf::of(&chain).map_err(|why| format!("what the authority gave cannot be used: {why}"));
+        let leaf = match leaf {
+            Ok(leaf) if leaf.public_key == key.subject_public_key_info() => leaf,
+            other => {
+                self.forget().await?;
+                let why = other.err().unwrap_or_else(|| "the authority's certificate is for another key".to_owned());
+                return Err(Failed::refused(why));
+            }
+        };
+        let got = Got { chain, key: SecretPem(key.serialize_pem()), at: Timestamp::now() };
+        self.keep(|kept| {
+            (kept.certificate, kept.order, kept.trouble) = (Some(got), None, None);
+        })
+        .await?;
+        Ok(leaf)
+    }
+
+    async fn forget(&self) -> Result<(), Failed> {
+        self.keep(|kept| kept.order = None).await
+    }
+
+    async fn keep(&self, change: impl FnOnce(&mut super::shelf::NameFile)) -> Result<(), Failed> {
+        let kept = self.shelf.change(self.name, change).await;
+        kept.map_err(|error| Failed::refused(format!("it cannot be kept in the data folder: {error}")))
+    }
+
+    fn failed(&self, error: Error) -> Failed {
+        if forgot_us(&error) {
+            self.shelf.forget_account();
+            return Failed::AtOnce("the authority does not know our account any more".to_owned());
+        }
+        self.authority.failed(error)
+    }
+}
+
+fn as_type(kind: AcmeChallenge) -> ChallengeType {
+    match kind {
+        AcmeChallenge::Http01 => ChallengeType::Http01,
+        AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        AcmeChallenge::Dns01 => ChallengeType::Dns01,
+    }
+}
+
+fn as_kind(kind: &ChallengeType) -> Option<AcmeChallenge> {
+    [AcmeChallenge::Http01, AcmeChallenge::TlsAlpn01, AcmeChallenge::Dns01].into_iter().find(|it| as_type(*it) == *kind)
+}
+
+fn spelled(status: OrderStatus) -> String {
+    format!("{status:?}").to_lowercase()
+}
