@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::deploy::{one_offs, pulls, queue, reconcile, retention};
+use crate::deploy::{certificates, one_offs, pulls, queue, reconcile, retention};
 use crate::gate::Gate;
 use crate::intake::{branches, deliveries, missed, projects};
 use crate::service::Service;
@@ -20,6 +20,7 @@ pub(crate) fn start(service: &Arc<Service>, gate: &Arc<Gate>) {
     let begin = Begin(service);
     let (wake, parts) = (&service.wake, || Arc::clone(service));
     begin.task(branches::Branches(parts()), &wake.branches);
+    begin.task(certificates::CertificateWork::new(parts()), &wake.certificates);
     begin.task(comments::Comments(parts()), &wake.comments);
     begin.task(deliveries::Deliveries::new(parts()), &wake.deliveries);
     begin.task(forgetting::Forgetting(parts()), &wake.forgetting);

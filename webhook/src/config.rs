@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) github: GitHubCredentials,
     /// Any of them signs a delivery.
     pub(crate) webhook_secrets: Vec<SecretString>,
+    /// Of the account that the authority of certificates has elsewhere.
+    pub(crate) acme_key: Option<SecretString>,
     /// By registry: account and password.
     pub(crate) registries: BTreeMap<String, (String, SecretString)>,
     /// By stage: the values of the app's secrets.
@@ -60,6 +62,10 @@ impl Settings {
         for (index, source) in server.github.webhook_secrets.iter().enumerate() {
             webhook_secrets.push(reader.secret(&format!("github.webhook-secrets[{index}]"), source).await);
         }
+        let acme_key = match server.acme.as_ref().and_then(|acme| acme.external_account.as_ref()) {
+            Some(account) => Some(reader.secret("acme.external-account.key", &account.key).await),
+            None => None,
+        };
         let mut registries = BTreeMap::new();
         for (registry, credentials) in &server.registries {
             let password = reader.secret(&format!("registries.\"{registry}\".password"), &credentials.password).await;
@@ -74,7 +80,7 @@ impl Settings {
             }
         }
         if reader.problems.is_empty() {
-            Ok(Self { server, github, webhook_secrets, registries, stage_secrets })
+            Ok(Self { server, github, webhook_secrets, acme_key, registries, stage_secrets })
         } else {
             Err(SettingsError { problems: reader.problems })
         }

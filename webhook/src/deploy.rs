@@ -2,6 +2,7 @@
 
 pub(crate) mod bounded_log;
 pub(crate) mod catch_up;
+pub(crate) mod certificates;
 pub(crate) mod host_names;
 pub(crate) mod hosts;
 pub(crate) mod maintenance;

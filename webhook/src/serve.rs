@@ -18,6 +18,7 @@ use windlass_listen::{Limits, Seats, open_files};
 
 use crate::at_work::AtWork;
 use crate::background;
+use crate::certificates::Certificates;
 use crate::config::{Environment, Settings, SettingsError};
 use crate::data_folder::{self, Beginning, FolderError, KEY};
 use crate::deploy::catch_up;
@@ -140,6 +141,7 @@ pub(crate) async fn wire(
     let service = Arc::new(Service {
         github: GitHub::connect(&settings.server.github.api_url, settings.github.clone())?,
         sights: Sights::of(&hosts),
+        certificates: Certificates::open(&settings.server, settings.acme_key.clone(), &hosts),
         hosts,
         installation_key: installation_key(&data, store.is_used().await?)?,
         installation,

@@ -8,6 +8,7 @@ use windlass_core::names::InstallationId;
 use windlass_engine::Hosts;
 
 use crate::at_work::AtWork;
+use crate::certificates::Certificates;
 use crate::config::Settings;
 use crate::github::GitHub;
 use crate::readiness;
@@ -25,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) sights: Sights,
     /// Hosts that the store was not compared with yet.
     pub(crate) unseen: Unseen,
+    /// What https names have, and what the gateways are told of it.
+    pub(crate) certificates: Certificates,
     pub(crate) clock: Clock,
     pub(crate) installation: InstallationId,
     /// Names this process in leases.

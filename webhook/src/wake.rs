@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wake {
     pub(crate) branches: Arc<Notify>,
+    pub(crate) certificates: Arc<Notify>,
     pub(crate) comments: Arc<Notify>,
     pub(crate) deliveries: Arc<Notify>,
     pub(crate) forgetting: Arc<Notify>,
@@ -25,9 +26,9 @@ pub(crate) struct Wake {
 impl Wake {
     /// All of them look again.
     pub(crate) fn everybody(&self) {
-        let Self { branches, comments, deliveries, forgetting, missed, outbox, .. } = self;
+        let Self { branches, certificates, comments, deliveries, forgetting, missed, outbox, .. } = self;
         let Self { projects, pulls, reconcile, retention, sessions, stages, tasks, .. } = self;
-        for task in [branches, comments, deliveries, forgetting, missed, outbox] {
+        for task in [branches, certificates, comments, deliveries, forgetting, missed, outbox] {
             task.notify_one();
         }
         for task in [projects, pulls, reconcile, retention, sessions, stages, tasks] {

@@ -18,6 +18,7 @@ use windlass_engine::{Progress, StepContext};
 use crate::back_off::BackOff;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::deploy::catch_up;
+use crate::deploy::certificates;
 use crate::deploy::host_names;
 use crate::deploy::planning::{self, Intent, PlanningError};
 use crate::gate::Gate;
@@ -297,7 +298,11 @@ async fn execute(
     step: &Step,
 ) -> Result<Option<String>, Failure> {
     let (context, log) = step_context(service, deployment, plan);
-    let result = service.hosts.execute(step, &context).await;
+    let executed = service.hosts.execute(step, &context);
+    let result = match step {
+        Step::Prepare { .. } => Box::pin(certificates::beside(executed, service, deployment, &context)).await,
+        _ => executed.await,
+    };
     drop(context);
     // The log is whole before the step's end is on record.
     if let Err(error) = log.await {
