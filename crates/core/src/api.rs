@@ -21,6 +21,6 @@ pub use maintenance::{MaintenanceTold, MaintenanceView, NewMaintenance};
 pub use page::Page;
 pub use releases::{LastDeployment, NewRelease, Release};
 pub use sign_in::{Bearer, SignIn, SignedIn};
-pub use stages::{AppView, HoldView, LeaseView, PlanView, PolicyView, StageView, WantedView};
+pub use stages::{AppView, CertificateView, HoldView, LeaseView, PlanView, PolicyView, StageView, WantedView};
 pub use tasks::{LogQuery, NewTask, SILENT_HOSTS, StaleTasks, StartedTask, TaskMessage, TaskView};
 pub use tokens::{Scope, TokenView};

@@ -1,7 +1,8 @@
 //! What `windlass status` shows to people.
 
 use windlass_core::Timestamp;
-use windlass_core::api::{AppView, DeploymentView, StageView, StepState};
+use windlass_core::api::{AppView, CertificateView, DeploymentView, StageView, StepState};
+use windlass_core::gateway::CertificateSource;
 use windlass_core::labels::Kind;
 use windlass_core::names::CommitSha;
 use windlass_core::report;
@@ -54,6 +55,7 @@ pub(super) fn show(
     if let Some(verdict) = verdict {
         show_verdict(verdict)?;
     }
+    show_certificates(&stage.certificates, now)?;
     show_claims(stage, now)?;
     for warning in &stage.warnings {
         output::result(&format!("\n{YELLOW}warning:{YELLOW:#} {}", theirs(warning)))?;
@@ -121,6 +123,31 @@ fn show_verdict(verdict: &Verdict) -> Result<(), CommandError> {
         table.row([item.state.to_string(), item.title(), item.why.clone()]);
     }
     if table.is_empty() { Ok(()) } else { output::result(&table.to_string()) }
+}
+
+/// What is shown to those who come by https, and what keeps it from being better.
+fn show_certificates(certificates: &[CertificateView], now: Timestamp) -> Result<(), CommandError> {
+    if certificates.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&["HTTPS", "CERTIFICATE", "ENDS"]);
+    for certificate in certificates {
+        let source = match certificate.source {
+            Some(CertificateSource::File) => "from a file",
+            Some(CertificateSource::Service) => "from the authority",
+            Some(CertificateSource::SelfSigned) => "signed by nobody",
+            None => "",
+        };
+        let ends = certificate.ends.map(|ends| until(ends, now)).unwrap_or_default();
+        table.row([certificate.name.clone(), source.to_owned(), ends]);
+    }
+    output::result(&format!("\n{table}"))?;
+    for certificate in certificates {
+        let Some(problem) = &certificate.problem else { continue };
+        let next = certificate.next_try.map(|at| format!(" (tried again {})", until(at, now))).unwrap_or_default();
+        output::result(&format!("{YELLOW}{}:{YELLOW:#} {}{next}", theirs(&certificate.name), theirs(problem)))?;
+    }
+    Ok(())
 }
 
 /// Who claims the stage, each with the way out.

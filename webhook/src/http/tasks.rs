@@ -158,7 +158,7 @@ pub(crate) async fn list(
     NamedStage(stage): NamedStage,
 ) -> Result<(HeaderMap, Json<Vec<TaskView>>), ApiError> {
     actor.may(Act::Inspect, &stage)?;
-    let Shown { tasks, silent } = views::shown_tasks(&service, &stage).await?;
+    let Shown { tasks, silent, .. } = views::shown_tasks(&service, &stage).await?;
     // A list has no room for who is missing in it.
     let missing = silent.iter().filter(|host| host.part == HostPart::Engine);
     let names = missing.map(|host| HeaderValue::from_str(host.name.as_str()));

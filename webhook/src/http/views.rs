@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
-use windlass_core::api::{AppView, HostPart, PolicyView, SilentHost, StageView, TaskView, WantedView};
+use windlass_core::api::{AppView, CertificateView, HostPart, PolicyView, SilentHost, StageView, TaskView, WantedView};
 use windlass_core::config::StagePolicy;
 use windlass_core::deployment::DeploymentState;
-use windlass_core::gateway::TargetState;
+use windlass_core::gateway::{CertificateSource, CertificateStatus, TargetState};
 use windlass_core::labels::Kind;
-use windlass_core::names::AppName;
+use windlass_core::names::{AppName, HostName};
 use windlass_core::plan::Plan;
 use windlass_core::stage::Stage;
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
 
+use crate::certificates::NameState;
+use crate::deploy::certificates;
 use crate::deploy::planning::{self, Looked};
 use crate::gate::Gate;
 use crate::release_config::stored_config;
@@ -28,11 +30,13 @@ const RECENT_TASKS: u32 = 20;
 pub(crate) struct Shown {
     pub(crate) tasks: Vec<TaskView>,
     pub(crate) silent: Vec<SilentHost>,
+    /// What its gateways show to those who come by https.
+    certificates: Vec<CertificateStatus>,
 }
 
 /// A stage: what it serves, what runs, what is under way.
 pub(crate) async fn stage_view(service: &Service, gate: &Gate, stage: &Stage) -> Result<StageView, StoreError> {
-    let Shown { tasks, silent } = shown_tasks(service, stage).await?;
+    let Shown { tasks, silent, certificates } = shown_tasks(service, stage).await?;
     let back = service.store.way_back(stage).await?;
     let mut apps = BTreeMap::new();
     for app in service.store.apps(stage).await? {
@@ -56,6 +60,7 @@ pub(crate) async fn stage_view(service: &Service, gate: &Gate, stage: &Stage) ->
         lease: service.store.lease(stage).await?,
         lock: service.store.lock(stage).await?.map(|stored| stored.lock),
         hold: service.store.hold(stage).await?,
+        certificates: certificate_views(service, stage, &certificates).await?,
         warnings: silent.iter().map(ToString::to_string).collect(),
         silent_hosts: silent,
     })
@@ -73,7 +78,7 @@ pub(crate) async fn task_views(
     stage: &Stage,
     observed: &[ObservedTask],
 ) -> Result<Vec<TaskView>, StoreError> {
-    let (targets, _) = targets(service).await;
+    let AtGateways { targets, .. } = at_gateways(service).await;
     with_one_offs(service, stage, observed.iter().map(|task| observed_view(task, targets.get(&task.name))).collect())
         .await
 }
@@ -81,7 +86,8 @@ pub(crate) async fn task_views(
 /// The same for whoever only looks, within [`PATIENCE`](crate::sight::PATIENCE): of a host that does not answer, what
 /// it showed last.
 pub(crate) async fn shown_tasks(service: &Service, stage: &Stage) -> Result<Shown, StoreError> {
-    let (seen, (targets, gateways)) = tokio::join!(planning::look_at_stage(service, stage), targets(service));
+    let (seen, at_gateways) = tokio::join!(planning::look_at_stage(service, stage), at_gateways(service));
+    let AtGateways { targets, certificates, silent: gateways } = at_gateways;
     let Looked { tasks, mut silent, hosts } = seen?;
     silent.extend(gateways.into_iter().filter(|gateway| hosts.contains(&gateway.name)));
     let view = |task: &ObservedTask| {
@@ -90,7 +96,8 @@ pub(crate) async fn shown_tasks(service: &Service, stage: &Stage) -> Result<Show
         TaskView { as_of, ..observed_view(task, targets.get(&task.name)) }
     };
     let tasks = with_one_offs(service, stage, tasks.iter().map(view).collect()).await?;
-    Ok(Shown { tasks, silent })
+    let certificates = certificates.into_iter().filter(|(host, _)| hosts.contains(host)).flat_map(|(_, all)| all);
+    Ok(Shown { tasks, silent, certificates: certificates.collect() })
 }
 
 async fn with_one_offs(
@@ -107,14 +114,51 @@ async fn with_one_offs(
     Ok(views)
 }
 
-/// How the gateways see their targets, by container name, and which of them do not answer: of those, what they said
-/// last.
-async fn targets(service: &Service) -> (HashMap<String, TargetState>, Vec<SilentHost>) {
+/// What the gateways say.
+struct AtGateways {
+    /// How they see their targets, by container name.
+    targets: HashMap<String, TargetState>,
+    /// What each shows to those who come by https.
+    certificates: Vec<(HostName, Vec<CertificateStatus>)>,
+    /// Which of them do not answer: of those, what they said last.
+    silent: Vec<SilentHost>,
+}
+
+async fn at_gateways(service: &Service) -> AtGateways {
     let looks = service.sights.iter().map(|(name, sight)| async move { Some((name, sight.gateway().await?)) });
     let seen: Vec<_> = join_all(looks).await.into_iter().flatten().collect();
     let silent = seen.iter().filter_map(|(name, seen)| seen.silent(name, HostPart::Gateway)).collect();
-    let services = seen.into_iter().filter_map(|(_, seen)| seen.answer).flat_map(|(_, status)| status.services);
-    (services.flat_map(|service| service.targets).map(|target| (target.name, target.state)).collect(), silent)
+    let (mut targets, mut certificates) = (HashMap::new(), Vec::new());
+    for (name, (_, status)) in seen.into_iter().filter_map(|(name, seen)| Some((name, seen.answer?))) {
+        let of_all = status.services.into_iter().flat_map(|service| service.targets);
+        targets.extend(of_all.map(|target| (target.name, target.state)));
+        certificates.push((name.clone(), status.certificates));
+    }
+    AtGateways { targets, certificates, silent }
+}
+
+/// Of each `https` name what is shown on the host where it is worst, and what the service knows of it.
+async fn certificate_views(
+    service: &Service,
+    stage: &Stage,
+    shown: &[CertificateStatus],
+) -> Result<Vec<CertificateView>, StoreError> {
+    let names = certificates::of_stage(service, stage).await?;
+    let view = |name: &String| {
+        let at_gateways = shown.iter().filter(|certificate| certificate.name == *name);
+        let worst =
+            at_gateways.min_by_key(|it| (it.source != CertificateSource::SelfSigned, it.problem.is_none(), it.ends));
+        let known = if names.ordered.contains(name) { service.certificates.state(name) } else { NameState::default() };
+        let shown_problem = worst.and_then(|it| it.problem.clone());
+        CertificateView {
+            name: name.clone(),
+            source: worst.map(|it| it.source),
+            ends: worst.map_or(known.ends, |it| it.ends),
+            problem: known.problem.or(shown_problem),
+            next_try: known.again,
+        }
+    };
+    Ok(names.shown.iter().map(view).collect())
 }
 
 async fn app_view(service: &Service, stage: &Stage, app: &AppName, tasks: &[TaskView]) -> Result<AppView, StoreError> {

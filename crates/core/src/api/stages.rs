@@ -12,6 +12,7 @@ use super::locks::LockView;
 use super::maintenance::MaintenanceView;
 use super::tasks::TaskView;
 use crate::config::TriggerKind;
+use crate::gateway::CertificateSource;
 use crate::names::{AppName, CommitSha, DeploymentId, ProjectName, ReleaseNumber, StageName};
 use crate::plan::Plan;
 
@@ -43,6 +44,9 @@ pub struct StageView {
     /// What a rollback left.
     #[serde(default)]
     pub hold: Option<HoldView>,
+    /// Its `https` names where a gateway ends TLS, and what is shown for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateView>,
     /// What could not be looked at, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -101,6 +105,25 @@ pub struct AppView {
     pub maintenance: Option<MaintenanceView>,
     /// What runs, and what ended not long ago.
     pub tasks: Vec<TaskView>,
+}
+
+/// What is shown to whoever comes to a name by https.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateView {
+    /// As a route has it: `*.` at its beginning is any one name below the rest.
+    pub name: String,
+    /// Where what is shown comes from: on the host where it is worst. `None`: no gateway says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<CertificateSource>,
+    /// When it ends; `None`: there is none that browsers could trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Timestamp>,
+    /// Why there is none, or none that is newer: in the authority's own words, where they are its.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// When it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
 }
 
 /// A machine's claim on a stage while it works.
