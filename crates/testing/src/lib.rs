@@ -3,6 +3,7 @@
 //! Nothing in here prints, and what is asked of a stand-in that makes no sense panics: it is a mistake of the test, not
 //! an answer of the system under test.
 
+pub mod authority;
 pub mod docker;
 pub mod docker_client;
 pub mod faults;
