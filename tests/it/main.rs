@@ -8,6 +8,7 @@ mod architecture;
 mod at_boot;
 mod audit;
 mod build_check;
+mod certificates;
 mod cli;
 mod container_events;
 mod crash;

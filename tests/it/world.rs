@@ -79,12 +79,24 @@ impl World {
 
     /// The same on the Docker Engine behind this socket, whose networks are cut from this block.
     pub(crate) async fn start_on(docker: &Path, networks: Option<&str>, more: &str) -> Self {
+        Self::start_edited(docker, networks, more, free_address(), &str::to_owned).await
+    }
+
+    /// The same with a gateway at this address, and something else in the server's file.
+    pub(crate) async fn start_edited(
+        docker: &Path,
+        networks: Option<&str>,
+        more: &str,
+        gateway_address: SocketAddr,
+        edit: &(dyn Fn(&str) -> String + Sync),
+    ) -> Self {
         let folder = tempfile::Builder::new().prefix("windlass-test-").tempdir().unwrap();
         let github = FakeGitHub::start().await;
         let repository = github.add_repository(PROJECT);
-        let (service_address, gateway_address) = (free_address(), free_address());
+        let service_address = free_address();
         let addresses = (service_address, gateway_address);
         let text = server_config(folder.path(), &github, repository.id(), addresses, docker, networks, more);
+        let text = edit(&text);
         let config = ServerConfig::parse("windlass-server.toml", &text).unwrap();
         write(&folder.path().join("windlass-server.toml"), &text);
         write(&folder.path().join("github-token"), github.token());
