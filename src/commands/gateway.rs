@@ -15,6 +15,8 @@ use crate::output::start_log;
 
 /// Run the HTTP front of one host
 #[derive(Debug, Args)]
+///
+/// Started while one runs for the same host, it takes over from that one, which serves what it still has and ends.
 #[command(after_help = "Examples:
   windlass gateway --config /etc/windlass/windlass-server.toml
   windlass gateway --config /etc/windlass/windlass-server.toml --host a")]
@@ -46,7 +48,10 @@ pub(crate) async fn run(arguments: Gateway) -> Result<Status, CommandError> {
     let stop = asked_to_stop()?;
     let options = GatewayOptions::configured(listen, snapshot, threads);
     let gateway = windlass_gateway::Gateway::start(options).await?;
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        () = gateway.handed_over() => {}
+    }
     gateway.stop().await;
     Ok(Status::Done)
 }

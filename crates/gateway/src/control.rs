@@ -2,13 +2,7 @@
 //! its owner's alone.
 
 use std::convert::Infallible;
-use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -20,115 +14,20 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use windlass_core::problem::{self, Problem};
-use windlass_listen::Seldom;
 
+use crate::own_socket::OwnSocket;
 use crate::refusal::{self, Refusal};
 use crate::switchboard::Switchboard;
 
 const LARGEST_BODY: usize = 4 << 20;
-/// After the system had no file left for a connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// For its owner only.
-const SOCKET_MODE: u32 = 0o600;
 
-/// The bound socket; its file goes with it.
-#[derive(Debug)]
-pub(crate) struct ControlSocket {
-    listener: UnixListener,
-    path: PathBuf,
-    inode: u64,
-}
-
-/// Why there is no socket.
-#[derive(Debug)]
-pub(crate) enum Unbound {
-    InUse,
-    Failed(io::Error),
-}
-
-impl ControlSocket {
-    /// Takes the path, from a dead gateway too, but never from a live one.
-    pub(crate) fn bind(path: &Path) -> Result<Self, Unbound> {
-        match StdUnixStream::connect(path) {
-            Ok(_) => return Err(Unbound::InUse),
-            Err(error) if is_nobody_there(&error) => {}
-            Err(error) => return Err(Unbound::Failed(error)),
-        }
-        Self::replace(path).map_err(Unbound::Failed)
-    }
-
-    /// Under another name first: at its own it never is without an owner or open to others.
-    fn replace(path: &Path) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            make_folder(folder)?;
-        }
-        let mut fresh = path.to_owned().into_os_string();
-        fresh.push(".new");
-        let fresh = PathBuf::from(fresh);
-        if fresh.exists() {
-            fs::remove_file(&fresh)?;
-        }
-        let listener = UnixListener::bind(&fresh)?;
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(SOCKET_MODE))?;
-        fs::rename(&fresh, path)?;
-        Ok(Self { listener, path: path.to_owned(), inode: fs::metadata(path)?.ino() })
-    }
-
-    /// Answers until the gateway stops. Long polls end with it; a switch that has begun does not.
-    pub(crate) async fn serve(self, board: Arc<Switchboard>, shutdown: CancellationToken) {
-        let failing = Seldom::default();
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                () = shutdown.cancelled() => return,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let conversation = converse(stream, Arc::clone(&board));
-                    tokio::spawn(shutdown.clone().run_until_cancelled_owned(conversation));
-                }
-                Err(error) => {
-                    if let Some(times) = failing.count() {
-                        tracing::warn!(%error, times, "control connections cannot be accepted; it is tried again and again");
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-}
-
-/// Made for its owner only. Where everybody may rename what is in it, the socket would be everybody's.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    const STICKY: u32 = 0o1000;
-    if folder.as_os_str().is_empty() {
-        return Ok(());
-    }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mode = fs::metadata(folder)?.mode();
-    if mode & 0o002 != 0 && mode & STICKY == 0 {
-        let why = format!("everybody may exchange what is in {}: take that away with `chmod o-w`", folder.display());
-        return Err(io::Error::other(why));
-    }
-    Ok(())
-}
-
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        // By now it may be a successor's.
-        if fs::metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            tracing::warn!(%error, control.path = %self.path.display(), "control socket left behind");
-        }
-    }
-}
-
-fn is_nobody_there(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+/// Answers until the gateway stops. Long polls end with it; a switch that has begun does not.
+pub(crate) async fn serve(socket: OwnSocket, board: Arc<Switchboard>, look: Arc<Notify>, end: CancellationToken) {
+    socket.serve(|stream| converse(stream, Arc::clone(&board)), &look, end).await;
 }
 
 async fn converse(stream: UnixStream, board: Arc<Switchboard>) {

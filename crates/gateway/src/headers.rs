@@ -251,6 +251,13 @@ fn keep_alive_timeout(value: &HeaderValue) -> Option<Duration> {
     parameter.parse().ok().map(Duration::from_secs)
 }
 
+/// Has an HTTP/1 client open another connection for its next request.
+pub(crate) fn make_last<B>(response: &mut Response<B>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ mod meters;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 
 use http_body_util::Full;
@@ -21,7 +21,6 @@ use windlass_listen::{Arriving, Door, Limits, Seats, open_files, serve_client};
 
 use crate::seen::Seen;
 use crate::switchboard::Switchboard;
-use crate::worker;
 pub(crate) use meters::{Meters, RouteMeter};
 
 /// Nobody needs more of them to read numbers.
@@ -44,14 +43,15 @@ impl Numbers {
     }
 }
 
-/// Listens, and answers until the gateway stops. Tells where.
-pub(crate) fn start(address: SocketAddr, numbers: Numbers, shutdown: CancellationToken) -> io::Result<SocketAddr> {
-    let listener = worker::listen(address, 1)?.remove(0);
-    let listener = TcpListener::from_std(listener)?;
-    let address = listener.local_addr()?;
-    tokio::spawn(serve(listener, Arc::new(numbers), shutdown));
-    tracing::info!(metrics.address = %address, "numbers are at /metrics");
-    Ok(address)
+/// Answers until the gateway stops, or another has followed it.
+pub(crate) fn start(listeners: Vec<StdListener>, numbers: Numbers, end: &CancellationToken) -> io::Result<()> {
+    let numbers = Arc::new(numbers);
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener)?;
+        tracing::info!(metrics.address = %listener.local_addr()?, "numbers are at /metrics");
+        tokio::spawn(serve(listener, Arc::clone(&numbers), end.clone()));
+    }
+    Ok(())
 }
 
 async fn serve(listener: TcpListener, numbers: Arc<Numbers>, shutdown: CancellationToken) {

@@ -16,9 +16,9 @@ use windlass_core::config::AccessLog;
 
 use crate::access_log::{End, Line, RequestLog};
 use crate::body::{AnswerError, ResponseBody};
+use crate::error::GatewayError;
 use crate::metrics::{Meters, RouteMeter};
 use crate::router::Rule;
-use crate::server::GatewayError;
 use crate::service::Service;
 use crate::target::Target;
 

@@ -1,4 +1,4 @@
-//! The gateway as a whole: what it is started with, and how it stops.
+//! The gateway as a whole: how it starts, follows another, is followed, and stops.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,127 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use windlass_core::config::{AccessLog, CertificateFiles, GatewayLimits, GatewayListen, GatewayTls};
-use windlass_core::proxies::TrustedProxies;
-use windlass_listen::{Limits, Patience, Seats, open_files};
+use tokio_util::task::TaskTracker;
+use windlass_core::config::CertificateFiles;
+use windlass_listen::{Seats, open_files};
 
 use crate::access_log::RequestLog;
 use crate::certificates::{self, Certificates, Watch};
-use crate::control::{ControlSocket, Unbound};
+use crate::control;
+use crate::error::GatewayError;
+use crate::handover::{self, Estate, HTTP, HTTPS, METRICS, Taken};
 use crate::metrics::{self, Numbers};
+use crate::options::GatewayOptions;
+use crate::own_socket::{OwnSocket, Unbound};
 use crate::seen::Seen;
 use crate::snapshot::SnapshotFile;
 use crate::switchboard::Switchboard;
 use crate::tls::Tls;
-use crate::worker::{self, Finished, Listeners, Shared};
+use crate::worker::{self, Ends, Finished, Listener, Shared};
 
 /// So long a write of the snapshot may hold up the end.
 const CLOSING: Duration = Duration::from_secs(2);
-
-/// What one host's gateway needs to know.
-#[derive(Debug, Clone)]
-pub struct GatewayOptions {
-    /// Where clients connect. With port 0 the system chooses one.
-    pub http: SocketAddr,
-    /// Where they connect by TLS. `None`: another proxy ends it.
-    pub https: Option<SocketAddr>,
-    /// The operator's certificates, by host name.
-    pub certificates: BTreeMap<String, CertificateFiles>,
-    /// The path of the control socket.
-    pub control: PathBuf,
-    /// The path of the file that remembers what is served.
-    pub snapshot: PathBuf,
-    /// How many threads serve requests, each with its own listener and connection pool. At least one.
-    pub threads: usize,
-    /// Whose word about clients is taken.
-    pub trusted: TrustedProxies,
-    /// Whether they begin each connection with the PROXY protocol.
-    pub proxy_protocol: bool,
-    /// What clients may take; of connections no more than open files allow.
-    pub limits: Limits,
-    /// What each request may take.
-    pub requests: RequestLimits,
-    /// Where the numbers are to be had; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
-    /// `None`: requests are not logged.
-    pub access_log: Option<AccessLog>,
-}
-
-/// What a request may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// Bytes of its body.
-    pub body: Option<u64>,
-    /// From its head to the end of its answer.
-    pub whole: Option<Duration>,
-    /// From its end to the first byte of the app's answer.
-    pub first_byte: Duration,
-}
-
-impl GatewayOptions {
-    /// One thread, no TLS, nobody's word, the limits of a gateway, and nobody who watches.
-    #[must_use]
-    pub fn new(http: SocketAddr, control: PathBuf, snapshot: PathBuf) -> Self {
-        let requests = RequestLimits { body: None, whole: None, first_byte: GatewayLimits::default().first_byte.0 };
-        Self {
-            http,
-            https: None,
-            certificates: BTreeMap::new(),
-            control,
-            snapshot,
-            threads: 1,
-            trusted: TrustedProxies::default(),
-            proxy_protocol: false,
-            limits: Limits::gateway(),
-            requests,
-            metrics: None,
-            access_log: None,
-        }
-    }
-
-    /// As the server's file has it. `snapshot` is the file that remembers what is served; what the service gives of
-    /// certificates is beside it.
-    #[must_use]
-    pub fn configured(listen: GatewayListen, snapshot: PathBuf, threads: usize) -> Self {
-        let GatewayListen { http, https, tls, control, trusted_proxies, proxy_protocol, metrics, access_log, limits } =
-            listen;
-        let (https, certificates) = match tls {
-            GatewayTls::Here(certificates) => (https, certificates),
-            GatewayTls::Upstream => (None, BTreeMap::new()),
-        };
-        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-        let usual = Limits::gateway();
-        Self {
-            https,
-            certificates,
-            threads,
-            trusted: trusted_proxies,
-            proxy_protocol,
-            limits: Limits {
-                connections: count(limits.connections),
-                of_address: limits.connections_per_address.map(count),
-                head: limits.head_time.0,
-                idle: limits.idle.0,
-                head_bytes: usize::try_from(limits.head.0).unwrap_or(usize::MAX),
-                fields: count(limits.headers),
-                streams: limits.streams,
-                resets: count(limits.resets),
-                body: Patience { bytes_per_second: limits.body_rate.0, ..usual.body },
-                ..usual
-            },
-            requests: RequestLimits {
-                body: limits.body.map(|most| most.0),
-                whole: limits.request.map(|time| time.0),
-                first_byte: limits.first_byte.0,
-            },
-            metrics,
-            access_log,
-            ..Self::new(http, control, snapshot)
-        }
-    }
-}
 
 /// A running gateway. Stops when it is dropped; [`Gateway::stop`] lets requests under way end first.
 #[derive(Debug)]
@@ -140,70 +42,61 @@ pub struct Gateway {
     shutdown: DropGuard,
     /// For as long as it runs, the operator's certificates are read again when they change.
     _files: Option<Watch>,
+    followed: CancellationToken,
+    accepting: TaskTracker,
+    handover: Duration,
+    seats: Arc<Seats>,
     board: Arc<Switchboard>,
-    control: JoinHandle<()>,
+    /// What opens the control socket, hands over, and does as a successor says.
+    unique: Vec<JoinHandle<()>>,
     workers: Vec<Finished>,
 }
 
-/// Why a gateway does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
-    /// The port is not ours to take.
-    #[error("cannot listen on {address}: {source}; choose another address or stop what listens there")]
-    Listen {
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Somebody listens there.
-    #[error(
-        "something listens at {address} already, perhaps another gateway: a port has one gateway; stop that one, or choose \
-         another address"
-    )]
-    AddressInUse { address: SocketAddr },
-    /// There is one already.
-    #[error("a gateway is running with the control socket {}; stop it, or give this one another path", path.display())]
-    ControlInUse { path: PathBuf },
-    /// The control socket cannot be made.
-    #[error("cannot open the control socket {}: {source}; check its folder's permissions", path.display())]
-    Control {
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The snapshot cannot be read.
-    #[error("cannot read the snapshot {}: {source}; check its permissions", path.display())]
-    Snapshot {
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is no TLS without a place for certificates.
-    #[error("cannot use the folder of certificates {}: {source}; check its permissions", path.display())]
-    Certificates {
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The access log is not to be had.
-    #[error("cannot write the access log {}: {source}; check that its folder is there and open to this user", path.display())]
-    AccessLog {
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The system gives no more threads.
-    #[error("cannot start a worker thread: {source}")]
-    Worker {
-        /// What the system said.
-        source: io::Error,
-    },
+/// Serves until `shutdown` or until a newer gateway has taken over, then lets requests under way end.
+///
+/// # Errors
+///
+/// When it cannot start; see [`GatewayError`].
+pub async fn run(options: GatewayOptions, shutdown: CancellationToken) -> Result<(), GatewayError> {
+    let gateway = Gateway::start(options).await?;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = gateway.handed_over() => {}
+    }
+    gateway.stop().await;
+    Ok(())
 }
 
-/// A listening socket for each thread.
-fn listen(address: SocketAddr, threads: usize) -> Result<(SocketAddr, Vec<TcpListener>), GatewayError> {
-    let listeners = worker::listen(address, threads.max(1)).map_err(not_listening(address))?;
-    Ok((listeners[0].local_addr().map_err(not_listening(address))?, listeners))
+/// The sockets of one kind: those that the gateway before has for this address, or new ones.
+#[derive(Debug)]
+struct Sockets {
+    kind: &'static str,
+    address: SocketAddr,
+    listeners: Vec<TcpListener>,
+}
+
+impl Sockets {
+    fn open(
+        kind: &'static str,
+        address: SocketAddr,
+        threads: usize,
+        before: Option<&mut Taken>,
+    ) -> Result<Self, GatewayError> {
+        let not_listening = GatewayError::listen(address);
+        let listeners = match before.map(|before| before.claim(kind, address)).unwrap_or_default() {
+            none if none.is_empty() => worker::listen(address, threads),
+            taken => worker::listen_on(taken, threads),
+        };
+        let listeners = listeners.map_err(&not_listening)?;
+        let address = listeners[0].local_addr().map_err(not_listening)?;
+        Ok(Self { kind, address, listeners })
+    }
+
+    /// For a successor.
+    fn copies(&self) -> Result<Vec<(&'static str, TcpListener)>, GatewayError> {
+        let copies = self.listeners.iter().map(|listener| Ok((self.kind, listener.try_clone()?)));
+        copies.collect::<io::Result<_>>().map_err(GatewayError::listen(self.address))
+    }
 }
 
 fn end_tls(port: u16, files: BTreeMap<String, CertificateFiles>, snapshot: &Path) -> Result<Tls, GatewayError> {
@@ -212,76 +105,128 @@ fn end_tls(port: u16, files: BTreeMap<String, CertificateFiles>, snapshot: &Path
     made.map_err(|source| GatewayError::Certificates { path, source })
 }
 
-/// Serves until `shutdown`, then lets requests under way end.
-///
-/// # Errors
-///
-/// When it cannot start; see [`GatewayError`].
-pub async fn run(options: GatewayOptions, shutdown: CancellationToken) -> Result<(), GatewayError> {
-    let gateway = Gateway::start(options).await?;
-    shutdown.cancelled().await;
-    gateway.stop().await;
-    Ok(())
+fn take_place(path: &Path) -> Result<OwnSocket, GatewayError> {
+    OwnSocket::replace(path).map_err(|error| GatewayError::control(Unbound::Failed(error), path.to_owned()))
 }
 
 impl Gateway {
-    /// Serves what the snapshot knows and listens for more. Control and probes run on the caller's runtime.
+    /// Serves what the snapshot knows and listens for more. If a gateway with this control socket runs, takes over from
+    /// it. Control and probes run on the caller's runtime.
     ///
     /// # Errors
     ///
     /// When the port, the control socket or the snapshot is not to be had; see [`GatewayError`].
     pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
-        let GatewayOptions { http, https, certificates, control, snapshot, threads, .. } = options;
-        let socket = ControlSocket::bind(&control).map_err(|unbound| match unbound {
-            Unbound::InUse => GatewayError::ControlInUse { path: control },
-            Unbound::Failed(source) => GatewayError::Control { path: control, source },
-        })?;
-        let (address, listeners) = listen(http, threads)?;
-        let secured = https.map(|https| listen(https, threads)).transpose()?;
-        let https = secured.as_ref().map(|(address, _)| *address);
+        let GatewayOptions { http, https, certificates, control, snapshot, .. } = options;
+        let threads = options.threads.max(1);
+        let mut before = handover::take_over(&control).await?;
+        let socket = match before {
+            Some(_) => None,
+            None => Some(OwnSocket::bind(&control).map_err(|unbound| GatewayError::control(unbound, control.clone()))?),
+        };
+        let http = Sockets::open(HTTP, http, threads, before.as_mut())?;
+        let https = https.map(|it| Sockets::open(HTTPS, it, threads, before.as_mut())).transpose()?;
+        let metrics = options.metrics.map(|it| Sockets::open(METRICS, it, 1, before.as_mut())).transpose()?;
+        let all = [Some(&http), https.as_ref(), metrics.as_ref()].into_iter().flatten();
+        let sockets = all.map(Sockets::copies).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
 
-        let tls = https.map(|address| end_tls(address.port(), certificates, &snapshot)).transpose()?;
+        let tls = https.as_ref().map(|https| end_tls(https.address.port(), certificates, &snapshot)).transpose()?;
         let certificates = tls.as_ref().map(|tls| Arc::clone(&tls.certificates));
         let files = certificates.as_ref().and_then(certificates::watch);
-
         let file = SnapshotFile::new(snapshot.clone());
         let stored = file.load().map_err(|source| GatewayError::Snapshot { path: snapshot, source })?;
         let table = Arc::new(ArcSwap::default());
         let shutdown = CancellationToken::new();
         let guard = shutdown.clone().drop_guard();
+        let followed = shutdown.child_token();
         let seen = Seen::start(options.access_log, options.metrics, &shutdown)?;
         let meters = seen.as_ref().and_then(|seen| seen.meters.clone());
         let board = Switchboard::restore(Arc::clone(&table), certificates, file, stored, meters);
+        if let Some(before) = &before {
+            board.inherit(&before.offer).await;
+        }
 
         let seats = Seats::new(options.limits, open_files());
-        let connections = seats.most();
+        let addresses = (http.address, https.as_ref().map(|it| it.address), metrics.as_ref().map(|it| it.address));
+        if let (Some(metrics), Some(seen)) = (metrics, &seen) {
+            let numbers = Numbers::new(Arc::clone(&board), Arc::clone(&seats), Arc::clone(seen));
+            let not_listening = GatewayError::listen(metrics.address);
+            metrics::start(metrics.listeners, numbers, &followed).map_err(not_listening)?;
+        }
         let log = seen.as_ref().and_then(|seen| seen.log.clone());
-        let metrics = match (options.metrics, &seen) {
-            (Some(address), Some(seen)) => {
-                let numbers = Numbers::new(Arc::clone(&board), Arc::clone(&seats), Arc::clone(seen));
-                Some(metrics::start(address, numbers, shutdown.clone()).map_err(not_listening(address))?)
-            }
-            _ => None,
-        };
         let shared = Arc::new(Shared {
             table,
             trusted: options.trusted,
             proxy_protocol: options.proxy_protocol,
-            seats,
+            seats: Arc::clone(&seats),
             seen,
             tls,
             requests: options.requests,
         });
-        let mut workers = Vec::new();
-        let mut secured = secured.into_iter().flat_map(|(_, listeners)| listeners);
-        for (number, http) in listeners.into_iter().enumerate() {
-            let listeners = Listeners { http, https: secured.next() };
-            let worker = worker::start(number, listeners, Arc::clone(&shared), shutdown.clone());
+        let (mut workers, accepting) = (Vec::new(), TaskTracker::new());
+        let plain = http.listeners.into_iter().map(Listener::plain);
+        let secure = https.into_iter().flat_map(|https| https.listeners).map(Listener::secure);
+        let shares = worker::share_out(plain.collect(), secure.collect(), threads);
+        for (number, listeners) in shares.into_iter().enumerate() {
+            let ends = Ends { followed: followed.clone(), shutdown: shutdown.clone(), accepts: accepting.token() };
+            let worker = worker::start(number, listeners, Arc::clone(&shared), ends);
             workers.push(worker.map_err(|source| GatewayError::Worker { source })?);
         }
-        tracing::info!(http.address = %address, threads = workers.len(), connections, https.address = https.map(tracing::field::display), "gateway serves");
-        let control = tokio::spawn(socket.serve(Arc::clone(&board), shutdown));
-        Ok(Self { http: address, https, metrics, log, shutdown: guard, _files: files, board, control, workers })
+        let (http, https, metrics) = addresses;
+        let connections = seats.most();
+        tracing::info!(
+            http.address = %http, https.address = https.map(tracing::field::display), threads = workers.len(), connections,
+            "gateway serves"
+        );
+
+        let look = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+        let door = handover::door_of(&control);
+        let socket = socket.map_or_else(|| take_place(&control), Ok)?;
+        let hands_over = take_place(&door)?;
+        if let Some(before) = before {
+            tracing::info!(predecessor.version = before.version(), "took over from a gateway that ran");
+            before.serving().await?;
+        }
+        let estate = Estate {
+            board: Arc::clone(&board),
+            sockets,
+            followed: followed.clone(),
+            look: look.clone(),
+            turn: Mutex::default(),
+        };
+        let control = control::serve(socket, Arc::clone(&board), Arc::clone(&look[0]), followed.clone());
+        let unique = vec![
+            tokio::spawn(control),
+            tokio::spawn(handover::serve(hands_over, estate)),
+            tokio::spawn(settle(Arc::clone(&board))),
+            tokio::spawn(follow(Arc::clone(&board), door, followed.clone(), shutdown)),
+        ];
+        let handover = options.handover;
+        Ok(Self {
+            http,
+            https,
+            metrics,
+            log,
+            shutdown: guard,
+            _files: files,
+            followed,
+            accepting,
+            handover,
+            seats,
+            board,
+            unique,
+            workers,
+        })
+    }
+
+    /// Waits until a newer gateway has taken over and nothing is under way here any more, or its time is over.
+    pub async fn handed_over(&self) {
+        self.followed.cancelled().await;
+        self.accepting.close();
+        self.accepting.wait().await;
+        if tokio::time::timeout(self.handover, self.seats.empty()).await.is_err() {
+            tracing::warn!(connections = self.seats.taken(), "a newer gateway has the rest: what is left here is cut");
+        }
     }
 
     /// Where it listens.
@@ -305,7 +250,7 @@ impl Gateway {
     /// Leaves port and control socket to a successor at once, lets requests under way end for up to ten seconds and cuts
     /// the rest. Tunnels and event streams have no end of their own and are not waited for.
     pub async fn stop(self) {
-        let Self { shutdown, log, board, control, workers, .. } = self;
+        let Self { shutdown, log, board, unique, workers, .. } = self;
         // What has begun to be recorded is, before a successor reads it.
         if tokio::time::timeout(CLOSING, board.close()).await.is_err() {
             tracing::warn!("a change is not recorded yet");
@@ -315,7 +260,9 @@ impl Gateway {
             // It says so by going away, whatever the reason.
             let _ = worker.await;
         }
-        let _ = control.await;
+        for task in unique {
+            let _ = task.await;
+        }
         if let Some(log) = log {
             log.close().await;
         }
@@ -323,9 +270,11 @@ impl Gateway {
     }
 }
 
-fn not_listening(address: SocketAddr) -> impl Fn(io::Error) -> GatewayError {
-    move |source| match source.kind() {
-        io::ErrorKind::AddrInUse => GatewayError::AddressInUse { address },
-        _ => GatewayError::Listen { address, source },
-    }
+async fn settle(board: Arc<Switchboard>) {
+    board.predecessors.settle().await;
+}
+
+async fn follow(board: Arc<Switchboard>, door: PathBuf, followed: CancellationToken, end: CancellationToken) {
+    followed.cancelled().await;
+    handover::follow(board, &door, end).await;
 }

@@ -2,17 +2,17 @@
 //! targets' probers and drains move together or not at all.
 
 mod maintenance;
+mod succession;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::select_all;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use windlass_core::gateway::{
     AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, MaintenanceStatus, Prepare, Prepared, Remove, Route,
     ServiceKey, ServiceSpec, ServiceStatus, SetCertificates, SetChallenges, SetMaintenance, Switch, Switched,
@@ -22,6 +22,7 @@ use windlass_core::gateway::{
 use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::entry::{Active, Admission, Entry, Member};
+use crate::handover::{Predecessors, Whereabouts};
 use crate::metrics::Meters;
 use crate::refusal::{self, Refusal};
 use crate::router::Table;
@@ -38,10 +39,23 @@ pub(crate) struct Switchboard {
     certificates: Option<Arc<Certificates>>,
     snapshot: SnapshotFile,
     entries: Mutex<BTreeMap<ServiceKey, Entry>>,
-    /// From then on nothing is changed: a successor has read the snapshot, or is about to. Set under the entries' lock.
-    closed: AtomicBool,
     meters: Option<Arc<Meters>>,
+    changes: watch::Sender<Changes>,
+    pub(crate) predecessors: Arc<Predecessors>,
+    /// A target that was left to a successor has nothing under way any more.
+    one_ended: Arc<Notify>,
     this: Weak<Self>,
+}
+
+/// Whether anything may be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changes {
+    /// At once.
+    Made,
+    /// A successor reads the snapshot, and may fail yet: changes wait for what becomes of it.
+    Wait,
+    /// Not any more: a successor has read the snapshot, or is about to.
+    Refused,
 }
 
 impl Switchboard {
@@ -80,8 +94,10 @@ impl Switchboard {
             certificates,
             snapshot: file,
             entries: Mutex::new(entries),
-            closed: AtomicBool::new(false),
             meters,
+            changes: watch::Sender::new(Changes::Made),
+            predecessors: Arc::default(),
+            one_ended: Arc::default(),
             this: this.clone(),
         })
     }
@@ -109,14 +125,27 @@ impl Switchboard {
 
     /// Changes nothing any more. Waits for the change that is being made.
     pub(crate) async fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.changes.send_replace(Changes::Refused);
         let _entries = self.entries.lock().await;
     }
 
     /// For a change: refused once it is closed.
     async fn entries_to_change(&self) -> Result<MutexGuard<'_, BTreeMap<ServiceKey, Entry>>, Refusal> {
-        let entries = self.entries.lock().await;
-        if self.closed.load(Ordering::SeqCst) { Err(refusal::stopping()) } else { Ok(entries) }
+        self.predecessors.settled().await;
+        let entries = self.entries_in_peace().await;
+        if *self.changes.borrow() == Changes::Refused { Err(refusal::stopping()) } else { Ok(entries) }
+    }
+
+    /// Not while a successor reads the snapshot.
+    async fn entries_in_peace(&self) -> MutexGuard<'_, BTreeMap<ServiceKey, Entry>> {
+        loop {
+            // The sender is our own.
+            let _ = self.changes.subscribe().wait_for(|changes| *changes != Changes::Wait).await;
+            let entries = self.entries.lock().await;
+            if *self.changes.borrow() != Changes::Wait {
+                return entries;
+            }
+        }
     }
 
     pub(crate) async fn remove(&self, request: Remove) -> Result<(), Refusal> {
@@ -135,6 +164,7 @@ impl Switchboard {
     pub(crate) async fn drained(&self, request: AwaitDrained) -> Result<Drained, Refusal> {
         let mut cut = 0;
         let mut outcomes = Vec::new();
+        self.predecessors.settled().await;
         {
             let entries = self.entries.lock().await;
             let Some(entry) = entries.get(&request.key) else { return Ok(Drained { cut }) };
@@ -183,7 +213,13 @@ impl Switchboard {
 
     pub(crate) async fn status(&self) -> GatewayStatus {
         let entries = self.entries.lock().await;
-        let services: Vec<ServiceStatus> = entries.iter().filter_map(|(key, entry)| entry.status(key)).collect();
+        let mut services: Vec<ServiceStatus> = entries.iter().filter_map(|(key, entry)| entry.status(key)).collect();
+        for ServiceStatus { key, targets, .. } in &mut services {
+            for target in targets {
+                let (key, name, address) = (key.clone(), target.name.clone(), target.address);
+                target.in_flight += self.predecessors.under_way(&Whereabouts { key, name, address });
+            }
+        }
         let gone = entries.iter().filter(|(_, entry)| entry.active.is_none());
         let certificates = self.certificates.as_ref().map(|certificates| certificates.status()).unwrap_or_default();
         let removed = gone.filter_map(|(key, entry)| Some((key.clone(), entry.generation?))).collect();
@@ -200,10 +236,11 @@ impl Switchboard {
 
     /// Called by the drain itself, when all requests have ended or its time is over.
     pub(crate) async fn finish_drain(&self, key: &ServiceKey, target: &Arc<Target>) {
-        let mut entries = self.entries.lock().await;
+        let mut entries = self.entries_in_peace().await;
         let Some(entry) = entries.get_mut(key) else { return };
         let Some(place) = entry.draining.iter().position(|drain| drain.target.id == target.id) else { return };
-        let cut = entry.draining.swap_remove(place).finish();
+        let elsewhere = self.predecessors.cut(&target.whereabouts(key)).await;
+        let cut = entry.draining.swap_remove(place).finish(elsewhere);
         if cut > 0 {
             entry.cut.insert(target.name.clone(), cut);
             tracing::warn!(service.key = %key, target.name = target.name, requests.cut = cut, "drain's time is over");
@@ -242,7 +279,7 @@ impl Switchboard {
         let key = spec.key.clone();
         let entry = entries.entry(key.clone()).or_default();
         let drain = spec.drain.0;
-        let members = entry.gather(&spec);
+        let (members, told) = (entry.gather(&spec), spec.clone());
         entry.generation = Some(spec.generation);
         entry.removed_at = None;
         entry.release = Some(spec.release);
@@ -257,6 +294,7 @@ impl Switchboard {
         entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
         let kept: Vec<_> = active.members.iter().map(|member| member.target.id).collect();
         entry.active = Some(active);
+        self.predecessors.tell(vec![told], Vec::new()).await;
         // Before anybody is sent there by the table.
         self.certify(&entries);
         // The old targets stop only after the last look at the table that could lead to them.
@@ -265,7 +303,7 @@ impl Switchboard {
         entry.hold.wake();
         for member in replaced.into_iter().flat_map(|active| active.members) {
             if !kept.contains(&member.target.id) {
-                entry.draining.push(Drain::start(self.this.clone(), key.clone(), member.target, drain));
+                entry.draining.push(self.drain(key.clone(), member.target, drain));
             }
         }
         Ok(Switched { draining: entry.draining_names() })
@@ -294,6 +332,7 @@ impl Switchboard {
         entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
         entry.cut.clear();
         let removed = entry.active.take();
+        self.predecessors.tell(Vec::new(), vec![key.clone()]).await;
         self.table.store(Arc::new(table_of(&entries)));
         self.certify(&entries);
         tracing::info!(service.key = %key, service.generation = %generation, "removed");
@@ -302,7 +341,7 @@ impl Switchboard {
         if let Some(active) = removed {
             let drain = active.spec().drain.0;
             for member in active.members {
-                entry.draining.push(Drain::start(self.this.clone(), key.clone(), member.target, drain));
+                entry.draining.push(self.drain(key.clone(), member.target, drain));
             }
         }
         Ok(())
@@ -312,6 +351,10 @@ impl Switchboard {
         if let Some(certificates) = &self.certificates {
             certificates.serve(routes_of(entries));
         }
+    }
+
+    fn drain(&self, key: ServiceKey, target: Arc<Target>, time: Duration) -> Drain {
+        Drain::start(self.this.clone(), Arc::clone(&self.predecessors), key, target, time)
     }
 
     async fn unstoppable<T: Send + 'static, F: Future<Output = Result<T, Refusal>> + Send + 'static>(

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use windlass_core::gateway::{TargetState, TargetStatus};
+use windlass_core::gateway::{ServiceKey, TargetState, TargetStatus};
+
+use crate::handover::Whereabouts;
 
 /// Shared by the workers, which send it requests, its prober and the switchboard.
 #[derive(Debug)]
@@ -94,6 +96,21 @@ impl Target {
     /// From here on it takes no more requests.
     pub(crate) fn retire(&self) {
         self.change(|state| (state != TargetState::Draining).then_some(TargetState::Draining));
+    }
+
+    /// It failed its probes where it served before.
+    pub(crate) fn presume_ill(&self, answer: &str) {
+        self.answered(&Answer::Bad(answer.to_owned()), FAILURES_UNTIL_UNHEALTHY);
+    }
+
+    /// As other processes know it.
+    pub(crate) fn whereabouts(&self, key: &ServiceKey) -> Whereabouts {
+        Whereabouts { key: key.clone(), name: self.name.clone(), address: self.address }
+    }
+
+    /// Whether it is what others mean, if the service is.
+    pub(crate) fn is_at(&self, whereabouts: &Whereabouts) -> bool {
+        self.name == whereabouts.name && self.address == whereabouts.address
     }
 
     /// A probe was answered; `failures` is how many failed in a row, this one included.

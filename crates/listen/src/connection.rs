@@ -55,7 +55,9 @@ impl Connection {
         self.taking.seats()
     }
 
-    pub(crate) fn speaks_http2(&self) -> bool {
+    /// Whether requests come side by side.
+    #[must_use]
+    pub fn speaks_http2(&self) -> bool {
         matches!(self.speaks, Speaks::Http2)
     }
 

@@ -80,6 +80,17 @@ impl Seats {
         self.lock().seats.len()
     }
 
+    /// Waits until no seat is taken.
+    pub async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.taken() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
     /// A seat for a connection from this address, as soon as there is one: who has kept us waiting longest gives way.
     /// `None`: the address has its share, and all of that is at work. Whoever waited for one of them would keep the others
     /// out.

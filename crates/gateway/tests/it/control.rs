@@ -3,8 +3,9 @@ use windlass_gateway::{Gateway, GatewayError, GatewayOptions};
 use crate::harness::{Front, options, route, spec};
 
 #[tokio::test]
-async fn a_live_gateways_socket_is_not_taken() {
+async fn the_socket_of_a_live_gateway_that_does_not_hand_over_is_not_taken() {
     let front = Front::start().await;
+    std::fs::remove_file(front.folder().join("gateway.sock.handover")).unwrap();
     let refused = Gateway::start(options(front.folder())).await.unwrap_err();
     assert!(matches!(refused, GatewayError::ControlInUse { .. }), "{refused}");
     assert!(refused.to_string().contains("gateway.sock"), "{refused}");
