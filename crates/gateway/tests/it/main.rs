@@ -9,6 +9,7 @@ mod control;
 mod drain;
 mod early;
 mod forward;
+mod handover;
 mod harness;
 mod health;
 mod hold;
