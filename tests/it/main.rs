@@ -50,6 +50,7 @@ mod secrets;
 mod several_commits;
 mod sign_in;
 mod silent_hosts;
+mod upgrades;
 mod values;
 mod watch;
 mod which_commit;

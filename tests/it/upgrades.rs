@@ -1,0 +1,120 @@
+//! `windlass gateway` followed by `windlass gateway`, as processes and as containers, under everything that clients do.
+
+mod app;
+mod host;
+mod traffic;
+
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+
+use crate::world::write;
+use host::{Container, EmptyImage, Host, ended};
+use traffic::{Counts, Traffic};
+
+const UPGRADES: usize = 5;
+/// What clients do between two.
+const PAUSE: Duration = Duration::from_millis(400);
+
+/// More on demand: `WINDLASS_UPGRADES=20`.
+fn upgrades() -> usize {
+    let asked = std::env::var_os("WINDLASS_UPGRADES");
+    asked.and_then(|count| count.to_str()?.parse().ok()).unwrap_or(UPGRADES)
+}
+
+fn check(counts: &Counts, upgrades: usize) {
+    let failures = counts.failures();
+    assert!(failures.is_empty(), "of {counts}: {:#?}", &failures[..failures.len().min(20)]);
+    for of in Counts::all() {
+        assert!(of(counts) >= upgrades as u64, "{counts}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_follow_each_other_under_load_and_nobody_notices() {
+    let mut host = Host::new();
+    let app = app::start().await;
+    let mut newest = host.until_followed(async || host.process(&host.config())).await;
+    host.switch(app).await.unwrap();
+    let mut traffic = Traffic::start(host.http);
+    let (mut before, mut longest) = (Vec::new(), Duration::ZERO);
+    for _ in 0..upgrades() {
+        tokio::time::sleep(PAUSE).await;
+        traffic.open_long_ones();
+        tokio::time::sleep(PAUSE).await;
+        let begun = Instant::now();
+        let newer = host.until_followed(async || host.process(&host.config())).await;
+        longest = longest.max(begun.elapsed());
+        before.push(std::mem::replace(&mut newest, newer));
+        host.switch(app).await.expect("a deployment meets no upgrade");
+        assert!(traffic.counts().failures().is_empty(), "{:?}", traffic.counts().failures());
+    }
+    tokio::time::sleep(PAUSE).await;
+    for process in &mut before {
+        assert!(process.try_wait().unwrap().is_none(), "it has a WebSocket");
+    }
+    let counts = traffic.stop().await;
+    println!("{} upgrades, the longest in {longest:?}: {counts}", upgrades());
+    check(&counts, upgrades());
+    for process in before {
+        assert!(ended(process).await.success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_follows_another_under_load_and_nobody_notices() {
+    let mut host = Host::new();
+    let app = app::start().await;
+    let image = EmptyImage::make(&host).await;
+    let mut newest = host.until_followed(async || Container::start(&host, &image.0).await).await;
+    host.switch(app).await.unwrap();
+    let mut traffic = Traffic::start(host.http);
+    let mut before = Vec::new();
+    for _ in 0..UPGRADES {
+        tokio::time::sleep(PAUSE).await;
+        traffic.open_long_ones();
+        tokio::time::sleep(PAUSE).await;
+        let newer = host.until_followed(async || Container::start(&host, &image.0).await).await;
+        before.push(std::mem::replace(&mut newest, newer));
+        host.switch(app).await.expect("a deployment meets no upgrade");
+    }
+    tokio::time::sleep(PAUSE).await;
+    let counts = traffic.stop().await;
+    println!("{UPGRADES} upgrades of a container: {counts}");
+    check(&counts, UPGRADES);
+    for container in &before {
+        let ended = tokio::time::timeout(crate::world::PATIENCE, container.wait()).await.expect("it has nothing left");
+        assert_eq!(ended, "0", "{}", container.logs().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_that_is_killed_before_it_serves_is_missed_by_nobody() {
+    let mut host = Host::new();
+    let app = app::start().await;
+    let mut first = host.until_followed(async || host.process(&host.config())).await;
+    host.switch(app).await.unwrap();
+    let mut traffic = Traffic::start(host.http);
+    traffic.open_long_ones();
+    // Whoever reads this snapshot waits for ever, with the sockets in its hands.
+    let (file, data) = (host.folder.path().join("stuck.toml"), host.folder.path().join("stuck"));
+    write(&file, &host.server_file("stuck"));
+    std::fs::create_dir(&data).unwrap();
+    let made = Command::new("mkfifo").arg(data.join("gateway-a.json")).status().await.unwrap();
+    assert!(made.success());
+    for _ in 0..3 {
+        let mut newcomer = host.process(&file);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(newcomer.try_wait().unwrap().is_none(), "it waits for its snapshot");
+        let kills = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            newcomer.kill().await.unwrap();
+        };
+        let (switched, ()) = tokio::join!(host.switch(app), kills);
+        switched.expect("a deployment meets no upgrade");
+    }
+    assert!(first.try_wait().unwrap().is_none());
+    let counts = traffic.stop().await;
+    println!("3 newcomers killed: {counts}");
+    check(&counts, 1);
+}
