@@ -1,7 +1,9 @@
 //! The service's side of a gateway's control socket. What is said is in [`windlass_core::gateway`].
 
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -20,6 +22,12 @@ use crate::error::GatewayError;
 
 /// How long an answer may take that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(10);
+/// So long a gateway may say that it stops, until another answers in its place.
+const STOPPING: Duration = Duration::from_secs(10);
+/// So often in a row one may hang up: whoever has followed it does as it was told before.
+const HANG_UPS: u32 = 3;
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Speaks to one host's gateway. A connection per request: requests are few, and some wait for long.
 #[derive(Debug, Clone)]
@@ -147,7 +155,7 @@ impl GatewayClient {
         body: Bytes,
         within: Option<Duration>,
     ) -> Result<A, GatewayError> {
-        let exchange = self.exchange(method, path, body);
+        let exchange = self.exchange_until_answered(method, path, body);
         let (status, body) = match within {
             Some(within) => tokio::time::timeout(within, exchange).await.map_err(|_| GatewayError::Silent {
                 socket: self.control.clone(),
@@ -167,21 +175,48 @@ impl GatewayClient {
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), GatewayError> {
-        let unreachable = |reason: &dyn std::fmt::Display| GatewayError::Unreachable {
-            socket: self.control.clone(),
-            reason: windlass_core::reason::plain(&reason.to_string()),
-        };
-        let stream = UnixStream::connect(&self.control).await.map_err(|error| unreachable(&error))?;
+    /// A gateway that is followed by a newer one hangs up, or says that it stops; the newer one answers. Every request can
+    /// be made again: the same generation is the same request.
+    async fn exchange_until_answered(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), GatewayError> {
+        let (begun, mut hung_up) = (Instant::now(), 0);
+        loop {
+            let tried = Instant::now();
+            match self.exchange(method.clone(), path, body.clone()).await {
+                Ok((status, answer)) if begun.elapsed() < STOPPING && is_stopping(status, &answer) => {}
+                Ok(answer) => return Ok(answer),
+                Err(Broken::HungUp(error)) => {
+                    hung_up = if tried.elapsed() > STOPPING { 1 } else { hung_up + 1 };
+                    if hung_up >= HANG_UPS {
+                        return Err(self.unreachable(&error));
+                    }
+                }
+                Err(Broken::NobodyThere(error)) => return Err(self.unreachable(&error)),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    fn unreachable(&self, reason: &dyn std::fmt::Display) -> GatewayError {
+        let reason = windlass_core::reason::plain(&reason.to_string());
+        GatewayError::Unreachable { socket: self.control.clone(), reason }
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), Broken> {
+        let stream = UnixStream::connect(&self.control).await.map_err(Broken::NobodyThere)?;
         let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Broken::hung_up)?;
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "gateway")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
-            .map_err(|error| unreachable(&error))?;
+            .map_err(Broken::hung_up)?;
         // The sender goes with the last byte of the answer, and the connection with it.
         let exchange = async move {
             let response = sender.send_request(request).await?;
@@ -193,10 +228,29 @@ impl GatewayClient {
         if let Err(error) = connected {
             tracing::debug!(%error, "the connection to the gateway ended badly");
         }
-        answer.map_err(|error| unreachable(&error))
+        answer.map_err(Broken::hung_up)
     }
 
     fn garbled(&self, request: &'static str, reason: &dyn std::fmt::Display) -> GatewayError {
         GatewayError::Garbled { socket: self.control.clone(), request, reason: reason.to_string() }
     }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum Broken {
+    NobodyThere(io::Error),
+    /// It took the connection, and no answer came.
+    HungUp(Box<dyn Error + Send + Sync>),
+}
+
+impl Broken {
+    fn hung_up(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::HungUp(error.into())
+    }
+}
+
+fn is_stopping(status: StatusCode, answer: &[u8]) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE
+        && serde_json::from_slice::<Problem>(answer).is_ok_and(|problem| problem.code == "stopping")
 }

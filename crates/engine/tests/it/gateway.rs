@@ -64,3 +64,33 @@ async fn a_socket_that_nobody_listens_on_is_named() {
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert!(error.hint().unwrap().contains("windlass gateway"));
 }
+
+/// Gives those who connect these answers, one each. Nothing is no answer.
+fn answering_in_turn(folder: &Path, answers: &'static [&'static str]) -> PathBuf {
+    let path = folder.join("gateway.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    path
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_or_hangs_up_is_asked_again_and_its_successor_answers() {
+    const STOPPING: &str = "HTTP/1.1 503 Busy\r\ncontent-length: 43\r\n\r\n\
+         {\"status\":503,\"code\":\"stopping\",\"title\":\"\"}";
+    let folder = tempfile::tempdir().unwrap();
+    discard(answering_in_turn(folder.path(), &[STOPPING, "", "", "HTTP/1.1 204 Done\r\n\r\n"])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_up_again_and_again_is_no_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = discard(answering_in_turn(folder.path(), &["", "", "", ""])).await.unwrap_err();
+    assert!(matches!(error, GatewayError::Unreachable { .. }), "{error}");
+}
