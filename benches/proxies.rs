@@ -120,6 +120,7 @@ impl Bench {
             https: false,
             protocol: AppProtocol::Http1,
             hsts: None,
+            pages: std::collections::BTreeMap::new(),
         };
         tell(&folder, "/v1/certificates", &serde_json::to_vec(&SetCertificates { certificates }).unwrap());
         let switch = Switch { service, deadline: Span::from_secs(10), unchecked: true };

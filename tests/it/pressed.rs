@@ -139,6 +139,7 @@ async fn switch(world: &World, app: SocketAddr) {
         https: false,
         protocol: AppProtocol::Http1,
         hsts: None,
+        pages: std::collections::BTreeMap::new(),
     };
     let gateway = GatewayClient::new(world.folder.path().join("gateway.sock"));
     gateway.switch(&Switch { service, deadline: second, unchecked: true }).await.unwrap();

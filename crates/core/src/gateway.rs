@@ -176,6 +176,10 @@ pub struct ServiceSpec {
     /// For so long browsers shall ask for it by https only (RFC 6797). `None`: they are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Duration>,
+    /// The app's own pages of HTML for what the gateway has to say in its place, by status. `{request-id}` stands for the
+    /// request's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pages: BTreeMap<u16, String>,
 }
 
 crate::spelled! {

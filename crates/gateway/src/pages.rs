@@ -1,6 +1,7 @@
 //! The gateway's own answers, for people who come across them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use hyper::Response;
@@ -12,6 +13,15 @@ pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charse
 pub(crate) const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// In a page it stands for the request's id.
 pub(crate) const REQUEST_ID_HERE: &str = "{request-id}";
+
+/// Puts the app's own page in the place of our words, where it has one.
+pub(crate) fn dress(answer: &mut Response<ResponseBody>, pages: &BTreeMap<u16, Bytes>) {
+    let page = pages.get(&answer.status().as_u16());
+    if let (ResponseBody::Text(Some(text)), Some(page)) = (answer.body_mut(), page) {
+        *text = page.clone();
+        answer.headers_mut().insert(header::CONTENT_TYPE, HTML);
+    }
+}
 
 /// Puts the request's id into our own words, so that whoever asks about them can be answered: into a page where that says,
 /// below a plain text.

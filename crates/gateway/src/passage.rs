@@ -12,6 +12,7 @@ use crate::pages;
 use crate::request_id::{self, REQUEST_ID};
 use crate::router::Rule;
 use crate::seen::{Note, Watched};
+use crate::service::Service;
 use crate::target::Target;
 
 /// One request's.
@@ -19,6 +20,8 @@ use crate::target::Target;
 pub(crate) struct Passage {
     id: HeaderValue,
     note: Option<Box<Note>>,
+    /// Whose pages are shown where the answer is our own; `None`: nobody's.
+    pages: Option<Arc<Service>>,
 }
 
 impl Passage {
@@ -29,7 +32,7 @@ impl Passage {
             let from = || forwarded::client(request.headers(), &client.peer, &client.shared.trusted);
             Note::begin(seen, request, &id, from)
         });
-        Self { id, note }
+        Self { id, note, pages: None }
     }
 
     /// It is for this route.
@@ -37,6 +40,7 @@ impl Passage {
         if let Some(note) = &mut self.note {
             note.routed(rule);
         }
+        self.pages = Some(&rule.service).filter(|service| !service.pages.is_empty()).cloned();
     }
 
     /// The head of this target's answer is there.
@@ -57,7 +61,10 @@ impl Passage {
 
     /// The answer as the client gets it.
     pub(crate) fn end(self, mut answer: Response<ResponseBody>) -> Response<Watched> {
-        let Self { id, mut note } = self;
+        let Self { id, mut note, pages } = self;
+        if let Some(service) = pages {
+            pages::dress(&mut answer, &service.pages);
+        }
         pages::sign(&mut answer, &id);
         bear(answer.headers_mut(), id);
         if let Some(note) = &mut note {

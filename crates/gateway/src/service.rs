@@ -1,8 +1,10 @@
 //! One app on one stage as the workers see it: what was written about it and the targets that take its requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use windlass_core::gateway::{Maintenance, ServiceSpec, TargetState};
 
 use crate::hold::Hold;
@@ -16,6 +18,8 @@ pub(crate) struct Service {
     pub(crate) targets: Vec<Arc<Target>>,
     /// Where requests wait. Lives as long as the service's key does, across its generations.
     pub(crate) hold: Arc<Hold>,
+    /// The app's own pages, by status.
+    pub(crate) pages: BTreeMap<u16, Bytes>,
     /// What its clients are told in its place.
     pub(crate) maintenance: Option<Maintenance>,
     /// What counts its requests, by its routes' order. Empty: nothing does.
@@ -34,7 +38,8 @@ pub(crate) enum NoTarget {
 
 impl Service {
     pub(crate) fn new(spec: ServiceSpec, targets: Vec<Arc<Target>>, hold: Arc<Hold>) -> Self {
-        Self { spec, targets, hold, maintenance: None, meters: Vec::new(), cursor: AtomicUsize::new(0) }
+        let pages = spec.pages.iter().map(|(status, page)| (*status, Bytes::from(page.clone()))).collect();
+        Self { spec, targets, hold, pages, maintenance: None, meters: Vec::new(), cursor: AtomicUsize::new(0) }
     }
 
     /// Kept from its clients, where there is something to tell them.
@@ -86,6 +91,7 @@ pub(crate) mod testing {
             https: false,
             protocol: AppProtocol::Http1,
             hsts: None,
+            pages: std::collections::BTreeMap::new(),
         };
         let targets = ["a", "b", "c"]
             .map(|name| Target::new(name.to_owned(), ([127, 0, 0, 1], 1).into()))

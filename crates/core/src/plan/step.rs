@@ -194,6 +194,7 @@ impl HostService {
             https: self.https,
             protocol: self.protocol,
             hsts: self.hsts,
+            pages: BTreeMap::new(),
         }
     }
 }

@@ -179,6 +179,11 @@ async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> 
             response.headers_mut().insert("x-request-id", "the-apps-own".parse().unwrap());
             response
         }
+        "/broken" => {
+            let mut response = text(name);
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            response
+        }
         "/large" => text("x".repeat(LARGE)),
         "/events" => {
             let events = tokio_stream(knobs.events.subscribe());

@@ -100,6 +100,7 @@ pub(crate) fn spec(generation: u64, backends: &[&Backend]) -> ServiceSpec {
         https: false,
         protocol: AppProtocol::Http1,
         hsts: None,
+        pages: std::collections::BTreeMap::new(),
     }
 }
 

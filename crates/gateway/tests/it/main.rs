@@ -16,6 +16,7 @@ mod hold;
 mod maintenance;
 mod metrics;
 mod one_reading;
+mod pages;
 mod proxies;
 mod request_id;
 mod retry;
