@@ -1,5 +1,6 @@
 //! Gateways of one host, one after the other, as processes or as containers.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -66,6 +67,7 @@ impl Host {
             https: false,
             protocol: AppProtocol::Http1,
             hsts: None,
+            pages: BTreeMap::new(),
         };
         self.control.switch(&Switch { service, deadline: Span::from_secs(10), unchecked: false }).await
     }
