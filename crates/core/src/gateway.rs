@@ -282,6 +282,9 @@ pub struct GatewayStatus {
     /// What was taken away, and the generation of that: an older write does not bring it back.
     #[serde(default)]
     pub removed: BTreeMap<ServiceKey, Generation>,
+    /// What its snapshot had and could not be read any more: it is not served until it is written anew.
+    #[serde(default)]
+    pub lost: Vec<ServiceKey>,
     /// What it shows to clients that come by https, by name. Empty where it does not end TLS.
     #[serde(default)]
     pub certificates: Vec<CertificateStatus>,

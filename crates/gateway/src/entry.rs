@@ -29,6 +29,8 @@ pub(crate) struct Entry {
     pub(crate) generation: Option<Generation>,
     /// When it was taken away.
     pub(crate) removed_at: Option<Timestamp>,
+    /// The snapshot had it, and it could not be read: its newest write is waited for again.
+    pub(crate) lost: bool,
     pub(crate) release: Option<ReleaseNumber>,
     pub(crate) active: Option<Active>,
     pub(crate) prepared: Option<PreparedSet>,
@@ -95,6 +97,7 @@ impl Entry {
             Some(newest) if newest > spec.generation => Err(refusal::older(&spec.key, spec.generation, newest)),
             Some(newest) if newest == spec.generation => match &self.active {
                 Some(active) if active.spec() == spec => Ok(Admission::Done),
+                None if self.lost => Ok(Admission::Next),
                 Some(_) | None => Err(refusal::conflict(&spec.key, newest)),
             },
             Some(_) | None => Ok(Admission::Next),
@@ -173,7 +176,8 @@ impl Entry {
 
     /// Nothing in it needs to be remembered.
     pub(crate) fn is_forgotten(&self) -> bool {
-        self.generation.is_none() && self.prepared.is_none() && self.draining.is_empty() && self.maintenance.is_none()
+        let has_nothing = self.prepared.is_none() && self.draining.is_empty() && self.maintenance.is_none();
+        self.generation.is_none() && !self.lost && has_nothing
     }
 
     /// `None` when there is nothing of it any more.

@@ -27,7 +27,7 @@ use crate::metrics::Meters;
 use crate::refusal::{self, Refusal};
 use crate::router::Table;
 use crate::service::Service;
-use crate::snapshot::{Removed, Snapshot, SnapshotFile};
+use crate::snapshot::{Lost, Removed, Snapshot, SnapshotFile};
 use crate::spec;
 use crate::target::Target;
 
@@ -78,6 +78,10 @@ impl Switchboard {
             entry.release = Some(spec.release);
             let members = entry.gather(&spec);
             entry.active = Some(activate(spec, members, entry, meters.as_deref()));
+        }
+        for Lost { key, generation } in stored.lost {
+            let entry = entries.entry(key).or_default();
+            (entry.lost, entry.generation) = (true, generation);
         }
         for Removed { key, generation, at } in stored.removed {
             let entry = entries.entry(key).or_default();
@@ -220,7 +224,8 @@ impl Switchboard {
                 target.in_flight += self.predecessors.under_way(&Whereabouts { key, name, address });
             }
         }
-        let gone = entries.iter().filter(|(_, entry)| entry.active.is_none());
+        let lost = entries.iter().filter(|(_, entry)| entry.lost).map(|(key, _)| key.clone()).collect();
+        let gone = entries.iter().filter(|(_, entry)| entry.active.is_none() && !entry.lost);
         let certificates = self.certificates.as_ref().map(|certificates| certificates.status()).unwrap_or_default();
         let removed = gone.filter_map(|(key, entry)| Some((key.clone(), entry.generation?))).collect();
         let said = entries.iter().filter_map(|(key, entry)| Some((key, entry.maintenance.as_ref()?)));
@@ -229,6 +234,7 @@ impl Switchboard {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             services,
             removed,
+            lost,
             certificates,
             maintenance: said.map(|(key, said)| (key.clone(), told(said))).collect(),
         }
@@ -282,6 +288,7 @@ impl Switchboard {
         let (members, told) = (entry.gather(&spec), spec.clone());
         entry.generation = Some(spec.generation);
         entry.removed_at = None;
+        entry.lost = false;
         entry.release = Some(spec.release);
         entry.cut.clear();
         tracing::info!(
@@ -331,6 +338,7 @@ impl Switchboard {
         let entry = entries.entry(key.clone()).or_default();
         entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
         entry.cut.clear();
+        entry.lost = false;
         let removed = entry.active.take();
         self.predecessors.tell(Vec::new(), vec![key.clone()]).await;
         self.table.store(Arc::new(table_of(&entries)));
@@ -395,7 +403,7 @@ fn snapshot_of(entries: &BTreeMap<ServiceKey, Entry>, key: &ServiceKey, next: Op
     let services: Vec<ServiceSpec> = specs.map(Active::spec).chain(next).cloned().collect();
     let removed = entries
         .iter()
-        .filter(|(other, entry)| if *other == key { next.is_none() } else { entry.active.is_none() })
+        .filter(|(other, entry)| if *other == key { next.is_none() } else { entry.active.is_none() && !entry.lost })
         .filter_map(|(key, entry)| {
             Some(Removed { key: key.clone(), generation: entry.generation?, at: entry.removed_at })
         })

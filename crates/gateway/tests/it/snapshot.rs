@@ -1,10 +1,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use windlass_core::gateway::TargetState;
+use windlass_core::gateway::{ServiceKey, TargetState};
 
 use crate::backend::Backend;
-use crate::harness::{Front, spec};
+use crate::harness::{Front, route, spec};
 
 #[tokio::test]
 async fn a_gateway_serves_again_after_a_restart_with_nobody_to_tell_it() {
@@ -92,4 +92,36 @@ async fn what_was_taken_away_is_known_for_thirty_days_and_then_leaves_the_snapsh
         }
         folder = front.stop().await;
     }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a damaged file is just what is wanted here")]
+async fn a_service_that_is_damaged_in_the_snapshot_is_lost_alone_and_can_be_written_again() {
+    let front = Front::start().await;
+    let app = Backend::start("app").await;
+    let mut other = spec(5, &[&app]);
+    other.key = ServiceKey("2/production/default".to_owned());
+    other.routes = vec![route("other.test", "/")];
+    front.control.switch(spec(3, &[&app])).await.unwrap();
+    front.control.switch(other.clone()).await.unwrap();
+    let folder = front.stop().await;
+    let file = folder.path().join("gateway.json");
+    let mut snapshot: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(snapshot["services"][0]["key"], spec(3, &[]).key.0);
+    snapshot["services"][0]["drain"] = serde_json::json!({});
+    fs::write(&file, snapshot.to_string()).unwrap();
+
+    let front = Front::start_in(folder).await;
+    assert_eq!(front.get("/").await.0, 404);
+    assert_eq!(crate::client::fetch(front.http(), "other.test", "/").await, (200, "app".to_owned()));
+    assert!(front.folder().join("gateway.json.broken").exists());
+    let status = front.control.status().await;
+    assert_eq!((status.lost, status.services.len()), (vec![spec(3, &[]).key], 1));
+    assert!(status.removed.is_empty(), "nobody has taken it away");
+    assert_eq!(front.control.switch(spec(2, &[&app])).await.unwrap_err().code, "older_generation");
+    front.control.switch(spec(3, &[&app])).await.expect("the write that was lost, or a newer one");
+    assert_eq!(front.get("/").await, (200, "app".to_owned()));
+    assert!(front.control.status().await.lost.is_empty());
+    let front = Front::start_in(front.stop().await).await;
+    assert_eq!(front.control.status().await.services.len(), 2);
 }

@@ -316,6 +316,7 @@ mod tests {
             version: String::new(),
             services: vec![service],
             removed: BTreeMap::new(),
+            lost: Vec::new(),
             certificates: Vec::new(),
             maintenance: BTreeMap::new(),
         }
@@ -358,6 +359,7 @@ mod tests {
             version: String::new(),
             services: Vec::new(),
             removed: BTreeMap::new(),
+            lost: Vec::new(),
             certificates: Vec::new(),
             maintenance: BTreeMap::new(),
         };
