@@ -55,6 +55,7 @@ enum Visitor {
 
 /// What a successor gets, before one socket for each that listens.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Offer {
     /// For the log.
     version: String,
@@ -120,6 +121,7 @@ enum Word {
 
 /// What a successor has its predecessor do. All of it can be done again.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Order {
     number: u64,
     /// These are as follows now, the others as before.
@@ -132,6 +134,7 @@ pub(crate) struct Order {
 
 /// What a predecessor still has under way.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Report {
     /// The newest order that was carried out,
     pub(crate) obeyed: u64,

@@ -198,7 +198,7 @@ impl Gateway {
         let unique = vec![
             tokio::spawn(control),
             tokio::spawn(handover::serve(hands_over, estate)),
-            tokio::spawn(settle(Arc::clone(&board))),
+            tokio::spawn(settle(Arc::clone(&board), shutdown.clone())),
             tokio::spawn(follow(Arc::clone(&board), door, followed.clone(), shutdown)),
         ];
         let handover = options.handover;
@@ -270,11 +270,15 @@ impl Gateway {
     }
 }
 
-async fn settle(board: Arc<Switchboard>) {
-    board.predecessors.settle().await;
+async fn settle(board: Arc<Switchboard>, end: CancellationToken) {
+    // Whoever stops waits for nobody.
+    let _ = end.run_until_cancelled(board.predecessors.settle()).await;
 }
 
 async fn follow(board: Arc<Switchboard>, door: PathBuf, followed: CancellationToken, end: CancellationToken) {
     followed.cancelled().await;
-    handover::follow(board, &door, end).await;
+    // Nobody follows a gateway that only stops.
+    if !end.is_cancelled() {
+        handover::follow(board, &door, end).await;
+    }
 }

@@ -121,6 +121,22 @@ async fn what_a_gateway_still_has_is_cut_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_was_followed_stops_when_it_is_asked_to() {
+    let mut line = Line::begin().await;
+    let app = Backend::start("app").await;
+    line.control.switch(spec(1, &[&app])).await.unwrap();
+    let mut socket = line.web_socket().await;
+    assert_eq!(echo(&mut socket, "one").await, "one");
+    let newer = Gateway::start(line.options()).await.unwrap();
+    let before = line.newest.replace(newer).unwrap();
+    eventually("the newer one knows", async || line.control.targets().await[0].in_flight == 1).await;
+    tokio::time::timeout(Duration::from_secs(5), before.stop()).await.expect("it waits for no WebSocket");
+    assert!(!matches!(socket.next().await, Some(Ok(_))));
+    eventually("the newer one knows", async || line.control.targets().await[0].in_flight == 0).await;
+    assert_eq!(fetch(line.http, HOST, "/").await, (200, "app".to_owned()));
+}
+
+#[tokio::test]
 async fn a_target_is_drained_when_no_gateway_before_has_a_web_socket_to_it() {
     let mut line = Line::begin().await;
     let (old, new) = (Backend::start("old").await, Backend::start("new").await);
