@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use windlass_core::deployment::DeploymentState;
 use windlass_core::labels::Kind;
 use windlass_core::task::{ObservedTask, TaskHealth, TaskStatus};
+use windlass_engine::GatewayClient;
 use windlass_testing::github::{CheckState, Conclusion};
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, World, write};
 
 /// Two tasks of release 1.
 async fn serving(world: &World) -> Vec<ObservedTask> {
@@ -136,6 +137,27 @@ async fn what_was_removed_while_the_service_was_dead_is_back_after_its_start() {
     let took = until(&world, "an answer", async || world.answer().await.starts_with("release 1 ")).await;
     println!("two tasks and a gateway without memory serve {took:?} after the service's start");
     assert_eq!(tasks(&world).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_a_gateway_lost_of_its_snapshot_is_written_again() {
+    let mut world = World::start().await;
+    serving(&world).await;
+    world.kill_service().await;
+    world.ask_gateway_to_stop().await.wait().await.unwrap();
+    let file = world.folder.path().join("data/gateway-a.json");
+    let mut snapshot: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    snapshot["services"][0]["hold"] = "what?".into();
+    write(&file, &snapshot.to_string());
+    world.start_gateway().await;
+    let gateway = GatewayClient::new(world.folder.path().join("gateway.sock"));
+    let lost = gateway.status().await.unwrap();
+    assert_eq!((lost.lost.len(), lost.services.len()), (1, 0));
+
+    world.start_service().await;
+    world.until_answer("release 1 ").await;
+    let found = gateway.status().await.unwrap();
+    assert_eq!((found.lost.len(), found.services.len()), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
