@@ -4,11 +4,14 @@ mod app;
 mod host;
 mod traffic;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use windlass_core::deployment::DeploymentState;
 
-use crate::world::write;
+use crate::crash::Client;
+use crate::world::{World, write};
 use host::{Container, EmptyImage, Host, ended};
 use traffic::{Counts, Traffic};
 
@@ -117,4 +120,39 @@ async fn a_newcomer_that_is_killed_before_it_serves_is_missed_by_nobody() {
     let counts = traffic.stop().await;
     println!("3 newcomers killed: {counts}");
     check(&counts, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployments_go_on_while_gateways_follow_each_other() {
+    let world = World::start().await;
+    let image = world.build(&[]).await;
+    for number in [1, 2] {
+        world.release(&format!("release {number}"), &image, &world.config()).await;
+        assert_eq!(world.deploy("deploy", Some(number)).await.state, DeploymentState::Succeeded);
+    }
+    let client = Client::start(&world);
+    client.until_answered(20).await;
+    let mut newer: Vec<Child> = Vec::new();
+    let upgrading = async {
+        loop {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+            command.args(["gateway", "--host", "a", "--config"]).arg(world.folder.path().join("windlass-server.toml"));
+            newer.push(command.stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap());
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let deploying = async {
+        for kind in ["rollback", "deploy", "rollback", "deploy"] {
+            let release = (kind == "deploy").then_some(2);
+            let deployment = world.deploy(kind, release).await;
+            assert_eq!(deployment.state, DeploymentState::Succeeded, "{deployment:#?}");
+        }
+    };
+    tokio::select! {
+        () = upgrading => unreachable!("it has no end"),
+        () = deploying => {}
+    }
+    let answered = client.stop().await;
+    println!("4 deployments, {} upgrades meanwhile, {answered} requests answered, 0 failed", newer.len());
+    assert!(newer.len() > 4);
 }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Word, wire};
 use crate::switchboard::Switchboard;
 
-/// So long a successor may take until it serves. Meanwhile nothing is changed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// So long a successor may take until it serves. Meanwhile nothing is changed: less than the service waits for a change.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// One gateway's.
 #[derive(Debug)]
