@@ -7,6 +7,8 @@ mod gateways;
 mod leaf;
 mod order;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +30,8 @@ use order::{Ordering, Turns};
 use shelf::{Entry, Shelf, Trouble};
 
 pub(crate) use gateways::ends_tls;
+pub(crate) use shelf::kept_states;
+pub(crate) use transport::ask_directory;
 
 /// Before what was refused is tried again: authorities count.
 const REFUSED: BackOff = BackOff { first: Duration::from_secs(60), longest: Duration::from_secs(6 * 3600) };
@@ -90,6 +94,18 @@ pub(crate) struct NameState {
     pub(crate) under_way: bool,
 }
 
+impl From<Entry> for NameState {
+    fn from(entry: Entry) -> Self {
+        let trouble = entry.kept.trouble;
+        Self {
+            ends: entry.leaf.map(|leaf| leaf.ends),
+            again: trouble.as_ref().map(|trouble| trouble.again),
+            problem: trouble.map(|trouble| trouble.problem),
+            under_way: false,
+        }
+    }
+}
+
 /// One name is ordered by one at a time.
 struct Claimed<'a> {
     certificates: &'a Certificates,
@@ -128,8 +144,11 @@ impl Certificates {
             let unwanted =
                 shelf.names().into_iter().filter(|name| !wanted.contains(name) && !names.under_way.contains(name));
             for name in unwanted {
-                let ended = shelf.get(&name).is_none_or(|entry| entry.leaf.is_none_or(|leaf| leaf.ends < now));
-                if ended && let Err(error) = shelf.remove(&name) {
+                // What an authority has refused is not asked for again because nobody wanted it for a moment.
+                let over = shelf.get(&name).is_none_or(|entry| {
+                    entry.leaf.is_none_or(|leaf| leaf.ends < now) && entry.kept.trouble.is_none_or(|it| it.again < now)
+                });
+                if over && let Err(error) = shelf.remove(&name) {
                     tracing::warn!(name, %error, "a certificate that nobody wants cannot be removed");
                 }
             }
@@ -239,14 +258,8 @@ impl Certificates {
             let problem = "the server's file has no [acme], and no files for it".to_owned();
             return NameState { problem: Some(problem), ..NameState::default() };
         };
-        let entry = shelf.get(name);
-        let trouble = entry.as_ref().and_then(|entry| entry.kept.trouble.clone());
-        NameState {
-            ends: entry.and_then(|entry| entry.leaf).map(|leaf| leaf.ends),
-            again: trouble.as_ref().map(|trouble| trouble.again),
-            problem: trouble.map(|trouble| trouble.problem),
-            under_way: self.lock().under_way.contains(name),
-        }
+        let known = shelf.get(name).map(NameState::from).unwrap_or_default();
+        NameState { under_way: self.lock().under_way.contains(name), ..known }
     }
 
     /// Waits until each of these names has a certificate or has failed to get one, but not for ever.

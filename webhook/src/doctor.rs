@@ -1,15 +1,19 @@
 //! What the service needs, looked at one by one, without starting it.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::join_all;
 use windlass_core::config::{HostConfig, LogBound, ServerConfig};
 use windlass_core::hint::Hint;
 use windlass_core::names::{HostName, InstallationId};
 use windlass_engine::{GatewayClient, Identities, bounds_logs};
 
+use crate::certificates::NameState;
 use crate::config::Settings;
 use crate::serve::environment;
 use crate::sight::PATIENCE;
 
+mod certificates;
 mod github;
 
 /// One thing that was looked at.
@@ -107,11 +111,20 @@ fn logs(host: &HostName, driver: Option<String>) -> Finding {
 
 async fn hosts(config: &ServerConfig) -> Vec<Finding> {
     let identities = &Identities::default();
-    join_all(config.hosts.iter().map(|(name, config)| host(name, config, identities))).await.concat()
+    let known = &crate::certificates::kept_states(config);
+    let looks = join_all(config.hosts.iter().map(|(name, config)| host(name, config, identities, known)));
+    let (mut findings, authority) = tokio::join!(looks, certificates::authority(config));
+    findings.push(authority.into_iter().collect());
+    findings.concat()
 }
 
 /// All hosts are asked together, so that one that does not answer costs the others nothing.
-async fn host(name: &HostName, config: &HostConfig, identities: &Identities) -> Vec<Finding> {
+async fn host(
+    name: &HostName,
+    config: &HostConfig,
+    identities: &Identities,
+    known: &BTreeMap<String, NameState>,
+) -> Vec<Finding> {
     let one = [(name.clone(), config.clone())].into();
     // Nothing is looked for by its label here, so that any installation will do.
     let connect = tokio::time::timeout(PATIENCE, identities.connect(&one, InstallationId(uuid::Uuid::nil())));
@@ -138,6 +151,9 @@ async fn host(name: &HostName, config: &HostConfig, identities: &Identities) -> 
     {
         let driver = tokio::time::timeout(PATIENCE, host.engine.log_driver()).await;
         findings.push(logs(name, driver.ok().flatten()));
+    }
+    if let (Some((_, Ok(Ok(status)))), Some(listen)) = (&gateway, &config.gateway) {
+        findings.extend(certificates::of_gateway(name, listen, status, known));
     }
     findings.extend(gateway.map(|(client, asked)| {
         let called = format!("gateway of {name}");

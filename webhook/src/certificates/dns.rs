@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio_util::task::AbortOnDropHandle;
 use windlass_core::plain::plain;
 
 /// How long one may take.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// How long what it has complained about may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// So much of what it complains about is told.
 const COMPLAINT: usize = 2048;
 
@@ -37,17 +40,15 @@ impl Record {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("`{program}` cannot be run: {error}"))?;
-        let complaints = child.stderr.take();
-        let ended = async {
-            let told = match complaints {
-                Some(stream) => first_of(stream).await,
-                None => String::new(),
-            };
-            (told, child.wait().await)
-        };
-        let (told, status) = tokio::time::timeout(TIMEOUT, ended)
+        let complaints = child.stderr.take().map(|stream| AbortOnDropHandle::new(tokio::spawn(first_of(stream))));
+        let status = tokio::time::timeout(TIMEOUT, child.wait())
             .await
             .map_err(|_| format!("`{program}` took longer than {} s", TIMEOUT.as_secs()))?;
+        let told = match complaints {
+            // Whoever it has left behind may keep the pipe open.
+            Some(told) => tokio::time::timeout(LAST_WORDS, told).await.ok().and_then(Result::ok).unwrap_or_default(),
+            None => String::new(),
+        };
         let status = status.map_err(|error| format!("`{program}`: {error}"))?;
         match (status.success(), told.trim()) {
             (true, _) => Ok(()),

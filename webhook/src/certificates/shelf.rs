@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use windlass_core::config::{AcmeChallenge, AcmeConfig};
+use windlass_core::config::{AcmeChallenge, AcmeConfig, ServerConfig};
 
+use super::NameState;
 use super::leaf::Leaf;
 use crate::data_folder::FILE_MODE;
 
@@ -96,14 +97,7 @@ pub(super) struct Shelf {
 impl Shelf {
     /// Another directory, or another account there, has a folder of its own.
     pub(super) fn open(data: &Path, config: &AcmeConfig) -> Self {
-        let account = config.external_account.as_ref().map_or("", |account| &account.key_id);
-        let mut hash = Sha256::new();
-        hash.update(config.directory.as_str());
-        hash.update([0]);
-        hash.update(account);
-        let host = config.directory.host_str().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        let called = format!("{}-{}", &host[..host.len().min(60)], &hex::encode(hash.finalize())[..8]);
-        let (all, folder) = (data.join(FOLDER), data.join(FOLDER).join(called));
+        let (all, folder) = (data.join(FOLDER), folder_of(data, config));
         let mut entries: BTreeMap<String, Entry> =
             read_folder(&folder).map(|entry| (entry.kept.name.clone(), entry)).collect();
         for other in folders(&all).filter(|other| *other != folder) {
@@ -181,6 +175,18 @@ impl Shelf {
     }
 }
 
+/// Of one account at one authority.
+fn folder_of(data: &Path, config: &AcmeConfig) -> PathBuf {
+    let account = config.external_account.as_ref().map_or("", |account| &account.key_id);
+    let mut hash = Sha256::new();
+    hash.update(config.directory.as_str());
+    hash.update([0]);
+    hash.update(account);
+    let host = config.directory.host_str().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let called = format!("{}-{}", &host[..host.len().min(60)], &hex::encode(hash.finalize())[..8]);
+    data.join(FOLDER).join(called)
+}
+
 /// What an earlier authority gave is shown until this one has given something.
 fn borrow(entries: &mut BTreeMap<String, Entry>, other: Entry) {
     let Some(ends) = other.leaf.as_ref().map(|leaf| leaf.ends) else { return };
@@ -205,13 +211,16 @@ fn folders(all: &Path) -> impl Iterator<Item = PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir())
 }
 
-fn read_folder(folder: &Path) -> impl Iterator<Item = Entry> {
+fn files_of_names(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let of_names = files.filter(|path| {
+    files.filter(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.ends_with(ENDING) && name != ACCOUNT
-    });
-    of_names.filter_map(|path| {
+    })
+}
+
+fn read_folder(folder: &Path) -> impl Iterator<Item = Entry> {
+    files_of_names(folder).filter_map(|path| {
         let mut kept: NameFile = read(&path)?;
         let leaf = kept.certificate.as_ref().map(|got| Leaf::of(&got.chain));
         let leaf = match leaf {
@@ -229,6 +238,18 @@ fn read_folder(folder: &Path) -> impl Iterator<Item = Entry> {
         };
         Some(Entry { kept, leaf, borrowed: false })
     })
+}
+
+/// How each name stands that something is kept of, for whoever only looks: a service may be at work.
+pub(crate) fn kept_states(server: &ServerConfig) -> BTreeMap<String, NameState> {
+    let Some(config) = &server.acme else { return BTreeMap::new() };
+    let folder = folder_of(&server.data, config);
+    let entries = files_of_names(&folder).filter_map(|path| {
+        let kept: NameFile = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let leaf = kept.certificate.as_ref().and_then(|got| Leaf::of(&got.chain).ok());
+        Some((kept.name.clone(), NameState::from(Entry { kept, leaf, borrowed: false })))
+    });
+    entries.collect()
 }
 
 /// What cannot be understood is put aside, so that it can be looked at.
@@ -278,8 +299,6 @@ fn replace(folder: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-
-    use windlass_core::config::ServerConfig;
 
     use super::*;
 

@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use windlass_core::config::AcmeConfig;
 use windlass_core::reason::innermost;
 
+use super::authority::bounded;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// What an authority says is a few kilobytes.
@@ -54,6 +56,40 @@ pub(super) async fn client(config: &AcmeConfig) -> Result<reqwest::Client, Strin
         builder = builder.tls_certs_only(roots);
     }
     builder.build().map_err(|error| innermost(&error))
+}
+
+/// What an authority says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DirectoryFacts {
+    /// What its customers agree to.
+    pub(crate) terms: Option<String>,
+    /// Its kinds of certificates.
+    pub(crate) profiles: Vec<String>,
+    pub(crate) wants_external_account: bool,
+    /// Whether it says when to renew (RFC 9773).
+    pub(crate) renewal_info: bool,
+}
+
+/// Looks whether an authority answers, for people.
+pub(crate) async fn ask_directory(config: &AcmeConfig) -> Result<DirectoryFacts, String> {
+    let (transport, _) = Transport::new(client(config).await?);
+    let request =
+        Request::get(config.directory.as_str()).body(BodyWrapper::default()).map_err(|error| error.to_string())?;
+    let mut answer = transport.send(request).await.map_err(|error| bounded(&innermost(&error)))?;
+    let status = answer.parts.status;
+    let content = answer.body.into_bytes().await.map_err(|error| error.to_string())?;
+    let directory: serde_json::Value = serde_json::from_slice(&content).unwrap_or_default();
+    if !status.is_success() || !directory["newOrder"].is_string() {
+        return Err(format!("HTTP {}, and no directory of an authority", status.as_u16()));
+    }
+    let meta = &directory["meta"];
+    let profiles = meta["profiles"].as_object().into_iter().flat_map(|profiles| profiles.keys());
+    Ok(DirectoryFacts {
+        terms: meta["termsOfService"].as_str().map(bounded),
+        profiles: profiles.map(|name| bounded(name)).collect(),
+        wants_external_account: meta["externalAccountRequired"].as_bool().unwrap_or_default(),
+        renewal_info: directory["renewalInfo"].is_string(),
+    })
 }
 
 impl Transport {
