@@ -55,6 +55,13 @@ async fn a_name_is_proven_by_a_handshake() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_knows_its_customers_is_shown_whose_account_it_is() {
+    let secured = Secured::start(&["http-01"], Day { customers_only: true, ..Day::default() }).await;
+    secured.deploy(&["shop.example.com".to_owned()]).await;
+    secured.answers(&secured.client().await, "shop.example.com").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_names_below_one_are_proven_by_a_record_that_is_taken_away_again() {
     let secured = Secured::start(&["http-01", "dns-01"], Day::default()).await;
     secured.deploy(&["*.example.com".to_owned()]).await;

@@ -18,6 +18,10 @@ use tokio::process::{Child, Command};
 
 use crate::free_address;
 
+/// Whom an authority knows that has only customers.
+const CUSTOMER: &str = "customer-1";
+const CUSTOMERS_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
 /// How an authority is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Temper {
@@ -27,6 +31,8 @@ pub struct Temper {
     pub https: SocketAddr,
     /// How long what it gives is good.
     pub validity: Duration,
+    /// Whether it gives certificates only to those who have an account elsewhere.
+    pub customers_only: bool,
     /// How many good nonces of a hundred it turns away.
     pub bad_nonces: u8,
 }
@@ -78,7 +84,7 @@ impl Pebble {
     ///
     /// When it does not start.
     pub async fn start_again(&mut self) {
-        let Temper { http, https, validity, bad_nonces } = self.temper;
+        let Temper { http, https, validity, customers_only, bad_nonces } = self.temper;
         let config = serde_json::json!({ "pebble": {
             "listenAddress": self.acme.to_string(),
             "managementListenAddress": self.management.to_string(),
@@ -86,7 +92,8 @@ impl Pebble {
             "privateKey": self.path("directory.key"),
             "httpPort": http.port(),
             "tlsPort": https.port(),
-            "externalAccountBindingRequired": false,
+            "externalAccountBindingRequired": customers_only,
+            "externalAccountMACKeys": { CUSTOMER: CUSTOMERS_KEY },
             "certificateValidityPeriod": validity.as_secs(),
         }});
         write(&self.path("pebble.json"), &config.to_string());
@@ -120,9 +127,14 @@ impl Pebble {
     /// What the server's file says of it, with a program that adds records.
     #[must_use]
     pub fn section(&self, challenges: &[&str]) -> String {
+        let key = self.path("customers-key");
+        write(&key, CUSTOMERS_KEY);
+        let account =
+            format!("external-account = {{ key-id = \"{CUSTOMER}\", key = {{ file = \"{}\" }} }}\n", key.display());
+        let account = if self.temper.customers_only { account } else { String::new() };
         format!(
             "[acme]\ndirectory = \"https://{}/dir\"\nterms-accepted = true\ncontact = [\"ops@example.com\"]\n\
-             authority = \"{}\"\nchallenges = {challenges:?}\n[acme.dns]\ncommand = [\"{}\"]\nclean-up = [\"{}\"]\n",
+             authority = \"{}\"\nchallenges = {challenges:?}\n{account}[acme.dns]\ncommand = [\"{}\"]\nclean-up = [\"{}\"]\n",
             self.acme,
             self.path("authority.pem").display(),
             self.path("add-record").display(),

@@ -22,13 +22,14 @@ use crate::world::{HOST, PATIENCE, World, end_at_once, stage_path, start_windlas
 pub(super) struct Day {
     pub(super) validity: Duration,
     pub(super) bad_nonces: u8,
+    pub(super) customers_only: bool,
     /// The authority comes to a second host's gateway, which does not serve what is asked for.
     pub(super) challenged_at_b: bool,
 }
 
 impl Default for Day {
     fn default() -> Self {
-        Self { validity: Duration::from_secs(24 * 3600), bad_nonces: 5, challenged_at_b: false }
+        Self { validity: Duration::from_secs(24 * 3600), bad_nonces: 5, customers_only: false, challenged_at_b: false }
     }
 }
 
@@ -51,7 +52,8 @@ impl Secured {
         }
         let (http, https, http_of_b, https_of_b) = (free_address(), free_address(), free_address(), free_address());
         let (asked, shaken) = if day.challenged_at_b { (http_of_b, https_of_b) } else { (http, https) };
-        let temper = Temper { http: asked, https: shaken, validity: day.validity, bad_nonces: day.bad_nonces };
+        let Day { validity, bad_nonces, customers_only, .. } = day;
+        let temper = Temper { http: asked, https: shaken, validity, customers_only, bad_nonces };
         let pebble = Pebble::start(temper).await;
         let folder = tempfile::Builder::new().prefix("windlass-b-").tempdir().unwrap();
         let b = format!(
