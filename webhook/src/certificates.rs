@@ -6,6 +6,7 @@ mod dns;
 mod gateways;
 mod leaf;
 mod order;
+mod proof;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,8 @@ use windlass_engine::Hosts;
 use crate::back_off::BackOff;
 use authority::{Authority, Failed};
 use gateways::Gateways;
-use order::{Ordering, Turns};
+use order::Ordering;
+use proof::Turns;
 use shelf::{Entry, Shelf, Trouble};
 
 pub(crate) use gateways::ends_tls;

@@ -1,25 +1,19 @@
 //! From a name to its certificate. Each try looks at how far the order is and goes on from there, so that one that was
 //! interrupted, by a restart or a bad nonce, loses nothing.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use instant_acme::{
-    Account, AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, Error, Identifier, NewOrder, Order,
-    OrderStatus,
-};
+use instant_acme::{Account, AuthorizationStatus, ChallengeStatus, Error, Identifier, NewOrder, Order, OrderStatus};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData};
 use tokio::time::Instant;
 use windlass_core::config::AcmeChallenge;
-use windlass_core::gateway::Challenge;
 
 use super::authority::{Authority, Failed, bad_nonce, forgot_us, words};
-use super::dns::Record;
-use super::gateways::{Answered, Gateways};
+use super::gateways::Gateways;
 use super::leaf::Leaf;
+use super::proof::{Proof, Turns, as_kind, as_type};
 use super::shelf::{Got, SecretPem, Shelf, UnderWay};
 
 /// So often a bad nonce, or what the authority has forgotten, is begun again at once.
@@ -36,24 +30,6 @@ pub(super) struct Ordering<'a> {
     pub(super) gateways: &'a Gateways,
     pub(super) turns: &'a Turns,
     pub(super) name: &'a str,
-}
-
-/// Two names may be proven by one record: each has its turn.
-#[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Turns {
-    async fn of(&self, record: &str) -> tokio::sync::OwnedMutexGuard<()> {
-        let turn =
-            Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(record.to_owned()).or_default());
-        turn.lock_owned().await
-    }
-}
-
-/// What is answered while the authority looks.
-enum Proof<'a> {
-    AtGateways { _answered: Answered<'a> },
-    InDns { record: Record, _turn: tokio::sync::OwnedMutexGuard<()> },
 }
 
 impl Ordering<'_> {
@@ -126,9 +102,9 @@ impl Ordering<'_> {
             }
         }
         let replaces = entry.filter(|entry| !entry.borrowed).and_then(|entry| entry.leaf?.identifier());
-        let names = [match self.name.parse::<IpAddr>() {
-            Ok(address) => Identifier::Ip(address),
-            Err(_) => Identifier::Dns(self.name.to_owned()),
+        let names = [match address(self.name) {
+            Some(address) => Identifier::Ip(address),
+            None => Identifier::Dns(self.name.to_owned()),
         }];
         let new = || match &self.authority.config.profile {
             Some(profile) => NewOrder::new(&names).profile(profile),
@@ -197,70 +173,6 @@ impl Ordering<'_> {
         Ok(())
     }
 
-    /// The kinds of challenges that can be met, the one whose turn it is first.
-    fn possible(&self) -> Vec<AcmeChallenge> {
-        let config = &self.authority.config;
-        let mut kinds: Vec<AcmeChallenge> = config.challenges.clone();
-        kinds.retain(|kind| match kind {
-            AcmeChallenge::Dns01 => config.dns.is_some() && self.name.parse::<IpAddr>().is_err(),
-            AcmeChallenge::Http01 | AcmeChallenge::TlsAlpn01 => {
-                !self.name.starts_with("*.") && !self.gateways.is_empty()
-            }
-        });
-        let failed = self.shelf.get(self.name).and_then(|entry| entry.kept.trouble?.challenge);
-        if let Some(at) = failed.and_then(|failed| kinds.iter().position(|kind| *kind == failed)) {
-            let next = (at + 1) % kinds.len();
-            kinds.rotate_left(next);
-        }
-        kinds
-    }
-
-    fn impossible(&self, offers: &[&str]) -> String {
-        if self.name.starts_with("*.") {
-            return "a name with a `*` is proven by dns-01 only: it has to stand in `challenges` of [acme], and [acme.dns] has \
-                    to say how"
-                .to_owned();
-        }
-        format!("none of `challenges` of [acme] is possible: the authority offers {}", offers.join(", "))
-    }
-
-    async fn answer(&self, kind: AcmeChallenge, challenge: &ChallengeHandle<'_>) -> Result<Proof<'_>, String> {
-        let name = self.name.to_owned();
-        let answer = challenge.key_authorization();
-        let key_authorization = answer.as_str().to_owned();
-        let at_gateways = match kind {
-            AcmeChallenge::Http01 => Challenge::Http { name, token: challenge.token.clone(), key_authorization },
-            AcmeChallenge::TlsAlpn01 => Challenge::TlsAlpn { name, key_authorization },
-            AcmeChallenge::Dns01 => {
-                let Some(dns) = &self.authority.config.dns else { return Err("there is no [acme.dns]".to_owned()) };
-                let record = Record::of(self.name, answer.dns_value());
-                let _turn = self.turns.of(&record.name).await;
-                if let Err(why) = record.hand_to(&dns.command).await {
-                    self.clean_up(&record).await;
-                    return Err(format!("the record {} could not be added: {why}", record.name));
-                }
-                tokio::time::sleep(dns.wait.0).await;
-                return Ok(Proof::InDns { record, _turn });
-            }
-        };
-        Ok(Proof::AtGateways { _answered: self.gateways.answer(at_gateways).await? })
-    }
-
-    async fn take_back(&self, proof: Proof<'_>) {
-        if let Proof::InDns { record, .. } = proof {
-            self.clean_up(&record).await;
-        }
-    }
-
-    async fn clean_up(&self, record: &Record) {
-        let command = self.authority.config.dns.as_ref().map(|dns| &dns.clean_up).filter(|command| !command.is_empty());
-        if let Some(command) = command
-            && let Err(why) = record.hand_to(command).await
-        {
-            tracing::warn!(record = record.name, why, "a record could not be taken away again");
-        }
-    }
-
     /// Waits until the authority has looked at every name of the order.
     async fn until_looked(&self, order: &mut Order) -> Result<AuthorizationStatus, Failed> {
         let until = Instant::now() + PATIENCE;
@@ -311,7 +223,8 @@ impl Ordering<'_> {
 
     fn request(&self, key: &KeyPair) -> Result<Vec<u8>, Failed> {
         let request = || {
-            let mut params = CertificateParams::new([self.name.to_owned()])?;
+            let name = address(self.name).map_or_else(|| self.name.to_owned(), |address| address.to_string());
+            let mut params = CertificateParams::new([name])?;
             params.distinguished_name = DistinguishedName::new();
             Ok(params.serialize_request(key)?.der().to_vec())
         };
@@ -356,18 +269,23 @@ impl Ordering<'_> {
     }
 }
 
-fn as_type(kind: AcmeChallenge) -> ChallengeType {
-    match kind {
-        AcmeChallenge::Http01 => ChallengeType::Http01,
-        AcmeChallenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
-        AcmeChallenge::Dns01 => ChallengeType::Dns01,
-    }
-}
-
-fn as_kind(kind: &ChallengeType) -> Option<AcmeChallenge> {
-    [AcmeChallenge::Http01, AcmeChallenge::TlsAlpn01, AcmeChallenge::Dns01].into_iter().find(|it| as_type(*it) == *kind)
+/// Of a host without a name, as it stands in an address.
+pub(super) fn address(name: &str) -> Option<IpAddr> {
+    name.trim_matches(['[', ']']).parse().ok()
 }
 
 fn spelled(status: OrderStatus) -> String {
     format!("{status:?}").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_without_a_name_are_known_by_their_address() {
+        assert_eq!(address("[2001:db8::1]"), "2001:db8::1".parse().ok());
+        assert_eq!(address("192.0.2.1"), "192.0.2.1".parse().ok());
+        assert_eq!(address("shop.example.com"), None);
+    }
 }
