@@ -93,11 +93,15 @@ pub(crate) fn is_claim(name: &HeaderName) -> bool {
     name.as_str().starts_with(ALL) || CLAIMS.contains(&name.as_str())
 }
 
+/// What frames a message.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
 /// Some servers read underscores as hyphens, and so nobody's may be there beside ours.
 fn is_disguised(name: &HeaderName) -> bool {
     let name = name.as_str();
     let plain = || name.replace('_', "-");
-    name.contains('_') && (plain().starts_with(ALL) || CLAIMS.contains(&plain().as_str()))
+    let is_known = |plain: &str| plain.starts_with(ALL) || CLAIMS.contains(&plain) || FRAMING.contains(&plain);
+    name.contains('_') && is_known(&plain())
 }
 
 /// Takes away what the peer may not say, puts what it may in order, and adds the peer itself and the host that was asked

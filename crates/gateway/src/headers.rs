@@ -10,7 +10,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use windlass_listen::{Arriving, Stay};
+use windlass_listen::{Arriving, Stay, is_host};
 
 use crate::body::RequestBody;
 use crate::client::Client;
@@ -34,6 +34,8 @@ pub(crate) struct Arrival {
 pub(crate) enum Malformed {
     /// HTTP/1.1 asks for exactly one.
     NoHost,
+    /// Neither a path nor an address of the web, or `*` where it means nothing.
+    Target,
     /// We are no forward proxy.
     Connect,
     /// A transfer coding that is not ours to undo (RFC 9112, section 6.1).
@@ -59,10 +61,14 @@ pub(crate) fn arrive(request: Request<Arriving<Incoming>>, client: &Client) -> R
     if !is_framed_plainly(&parts.headers) {
         return Err(Malformed::Coding);
     }
+    // HTTP/1.1's are known to be good by now.
+    let is_of_web = matches!(parts.uri.scheme_str(), None | Some("http" | "https"));
+    if !is_of_web || (parts.uri.path() == "*" && parts.method != Method::OPTIONS) {
+        return Err(Malformed::Target);
+    }
     if let Some(authority) = parts.uri.authority() {
         // The request's target wins over the Host header when both are there (RFC 9112, section 3.2.2).
-        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let host = HeaderValue::from_str(host).map_err(|_| Malformed::NoHost)?;
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed::NoHost)?;
         let differs = |said: &HeaderValue| !said.as_bytes().eq_ignore_ascii_case(host.as_bytes());
         if parts.version == Version::HTTP_2 && parts.headers.get_all(header::HOST).iter().any(differs) {
             return Err(Malformed::NoHost);
@@ -73,7 +79,8 @@ pub(crate) fn arrive(request: Request<Arriving<Incoming>>, client: &Client) -> R
     // Two of them, and we and the target might believe different ones (RFC 9112, section 3.2).
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = hosts.next().cloned();
-    if hosts.next().is_some() || (parts.version != Version::HTTP_10 && host.is_none()) {
+    let is_wrong = host.as_ref().map_or(parts.version != Version::HTTP_10, |host| !is_host(host.as_bytes()));
+    if hosts.next().is_some() || is_wrong {
         return Err(Malformed::NoHost);
     }
 

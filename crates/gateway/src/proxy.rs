@@ -67,6 +67,7 @@ pub(crate) async fn forward(
     let answer = match headers::arrive(request, &client) {
         Ok(arrival) => route(&client, arrival, early.as_ref(), &mut passage).await,
         Err(Malformed::NoHost) => say(StatusCode::BAD_REQUEST, "The request does not name exactly one host.\n"),
+        Err(Malformed::Target) => say(StatusCode::BAD_REQUEST, "The request's target is not one.\n"),
         Err(Malformed::Coding) => {
             say(StatusCode::NOT_IMPLEMENTED, "The gateway knows no transfer coding but `chunked`.\n")
         }

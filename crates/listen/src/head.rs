@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     HeadTooLarge,
     /// A transfer coding that is not `chunked`.
     UnknownCoding,
+    /// `CONNECT`. What comes behind it may have been meant for whoever is at the tunnel's other end.
+    Tunnel,
 }
 
 impl Fault {
@@ -39,6 +41,7 @@ impl Fault {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Tunnel => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 
@@ -48,6 +51,7 @@ impl Fault {
             Self::TargetTooLong => "The request's target is too long.\n",
             Self::HeadTooLarge => "The request's head is too large.\n",
             Self::UnknownCoding => "The server knows no transfer coding but `chunked`.\n",
+            Self::Tunnel => "This is not a forward proxy.\n",
         }
     }
 }
@@ -55,7 +59,7 @@ impl Fault {
 /// Reads a whole head, its last empty line included, of which every line ends with CRLF.
 pub(crate) fn read(head: &[u8], most_fields: usize) -> Result<Framed, Fault> {
     let (line, fields) = split_line(head).ok_or(Fault::Malformed)?;
-    let Start { target, is_1_0 } = start(line)?;
+    let Start { method, target, is_1_0 } = start(line)?;
     let mut seen = Seen::default();
     let mut count = 0;
     let mut rest = fields;
@@ -71,10 +75,18 @@ pub(crate) fn read(head: &[u8], most_fields: usize) -> Result<Framed, Fault> {
         let (name, value) = field(line).ok_or(Fault::Malformed)?;
         seen.note(name, value)?;
     }
+    if method == b"CONNECT" {
+        return Err(Fault::Tunnel);
+    }
+    // Of all servers only (RFC 9112, section 3.2.4).
+    if target == b"*" && method != b"OPTIONS" {
+        return Err(Fault::Malformed);
+    }
     seen.framed(target, is_1_0)
 }
 
 struct Start<'a> {
+    method: &'a [u8],
     target: &'a [u8],
     is_1_0: bool,
 }
@@ -95,7 +107,7 @@ fn start(line: &[u8]) -> Result<Start<'_>, Fault> {
     if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || !is_target {
         return Err(Fault::Malformed);
     }
-    Ok(Start { target, is_1_0 })
+    Ok(Start { method, target, is_1_0 })
 }
 
 /// Name and value of a line. None begins with a blank, which once continued the line before.
@@ -120,11 +132,7 @@ impl<'a> Seen<'a> {
     fn note(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Fault> {
         // Most fields are none of these, and their length says so.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                if self.host.replace(value).is_some() || !is_host(value) {
-                    return Err(Fault::Malformed);
-                }
-            }
+            4 if name.eq_ignore_ascii_case(b"host") => self.names(value)?,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
@@ -149,6 +157,11 @@ impl<'a> Seen<'a> {
         Ok(())
     }
 
+    fn names(&mut self, host: &'a [u8]) -> Result<(), Fault> {
+        let is_only = self.host.replace(host).is_none();
+        if is_only && is_host(host) { Ok(()) } else { Err(Fault::Malformed) }
+    }
+
     fn framed(self, target: &[u8], is_1_0: bool) -> Result<Framed, Fault> {
         let both = self.is_chunked && (self.length.is_some() || is_1_0);
         let lacks_host = self.host.is_none() && !is_1_0;
@@ -160,23 +173,33 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// A target that names a host itself names the one that the head names.
+/// A target is a path, or names the same host as the head, or is `*`. Nothing else is for us, though it could be read so.
 fn is_for(target: &[u8], host: Option<&[u8]>) -> bool {
     if target.starts_with(b"/") || target == b"*" {
         return true;
     }
-    let Some(scheme) = memchr::memmem::find(target, b"://") else {
-        // Of CONNECT, which is answered elsewhere.
-        return true;
-    };
+    let Some(scheme) = memchr::memmem::find(target, b"://") else { return false };
     let authority = &target[scheme + 3..];
     let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
-    host.is_none_or(|host| host.eq_ignore_ascii_case(&authority[..end]))
+    let (scheme, authority) = (&target[..scheme], &authority[..end]);
+    let is_ours = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+    is_ours && is_host(authority) && host.is_none_or(|host| host.eq_ignore_ascii_case(authority))
 }
 
-/// A name or an address, with a port perhaps. Empty where the target has none (RFC 9112, section 3.2).
-fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]~%!$&'()*+;=".contains(byte))
+/// Whether it is a name or an address, with a port perhaps, and nothing else: nobody's name, no path, no second host.
+#[must_use]
+pub fn is_host(value: &[u8]) -> bool {
+    let is_port = |rest: &[u8]| rest.is_empty() || rest[0] == b':' && rest[1..].iter().all(u8::is_ascii_digit);
+    if let Some(address) = value.strip_prefix(b"[") {
+        let Some(end) = memchr::memchr(b']', address) else { return false };
+        let (address, rest) = (&address[..end], &address[end + 1..]);
+        return !address.is_empty()
+            && address.iter().all(|byte| byte.is_ascii_alphanumeric() || b":.".contains(byte))
+            && is_port(rest);
+    }
+    let (name, rest) = value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()));
+    let is_name = name.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_~%!$&'()*+;=".contains(byte));
+    !name.is_empty() && is_name && is_port(rest)
 }
 
 /// Digits and nothing else: no sign, no list, no blank.
@@ -239,6 +262,17 @@ mod tests {
             "GET / HTTP/1.1\nHost: a, b",
             "GET / HTTP/1.1\nHost: a/b",
             "GET / HTTP/1.1\nHost: u@a",
+            "GET / HTTP/1.1\nHost:",
+            "GET / HTTP/1.1\nHost: a:b",
+            "GET / HTTP/1.1\nHost: a:1:1",
+            "GET / HTTP/1.1\nHost: [::1",
+            "GET / HTTP/1.1\nHost: [::1]a",
+            "GET * HTTP/1.1\nHost: a",
+            "GET a HTTP/1.1\nHost: a",
+            "GET a:80 HTTP/1.1\nHost: a",
+            "GET ftp://a/ HTTP/1.1\nHost: a",
+            "GET http:/a HTTP/1.1\nHost: a",
+            "GET http://u@a/ HTTP/1.0",
             "GET http://b/ HTTP/1.1\nHost: a",
             "GET / HTTP/1.1\nHost : a",
             "GET / HTTP/1.1\n Host: a",
@@ -265,6 +299,7 @@ mod tests {
             let lines = format!("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: {coding}");
             assert_eq!(framed(&lines), Err(Fault::UnknownCoding), "{coding:?}");
         }
+        assert_eq!(framed("CONNECT a:80 HTTP/1.1\nHost: a:80"), Err(Fault::Tunnel));
         assert_eq!(framed("GET / HTTP/1.1\nHost: a\nA: 1\nB: 1\nC: 1\nD: 1"), Err(Fault::HeadTooLarge));
     }
 }

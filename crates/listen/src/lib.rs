@@ -28,6 +28,7 @@ pub use connection::Connection;
 pub use door::Door;
 pub use early::Early;
 pub use exchange::Stay;
+pub use head::is_host;
 pub use limits::{Limits, Patience, open_files};
 pub use seats::{Seats, Share, group};
 pub use seldom::Seldom;

@@ -6,6 +6,7 @@ mod backend;
 mod bounds;
 mod client;
 mod control;
+mod corpus;
 mod drain;
 mod early;
 mod forward;
