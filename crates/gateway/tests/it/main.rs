@@ -14,6 +14,7 @@ mod handover;
 mod harness;
 mod health;
 mod hold;
+mod http2_frames;
 mod maintenance;
 mod metrics;
 mod one_reading;
