@@ -20,6 +20,7 @@ mod health;
 mod hold;
 mod insist;
 mod maintenance;
+mod meters;
 mod metrics;
 mod options;
 mod own_socket;

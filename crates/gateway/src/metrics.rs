@@ -1,7 +1,6 @@
 //! The gateway in numbers, in Prometheus' text format: `GET /metrics` of an address of its own.
 
 mod exposition;
-mod meters;
 
 use std::convert::Infallible;
 use std::io;
@@ -21,7 +20,6 @@ use windlass_listen::{Arriving, Door, Limits, Seats, open_files, serve_client};
 
 use crate::seen::Seen;
 use crate::switchboard::Switchboard;
-pub(crate) use meters::{Meters, RouteMeter};
 
 /// Nobody needs more of them to read numbers.
 const CONNECTIONS: usize = 32;

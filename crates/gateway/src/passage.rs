@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, Response};
+use windlass_core::proxies::TrustedProxies;
 
 use crate::body::ResponseBody;
-use crate::client::Client;
-use crate::forwarded;
+use crate::forwarded::{self, Peer};
 use crate::pages;
 use crate::request_id::{self, REQUEST_ID};
 use crate::router::Rule;
-use crate::seen::{Note, Watched};
+use crate::seen::{Note, Seen, Watched};
 use crate::service::Service;
 use crate::target::Target;
 
@@ -26,10 +26,15 @@ pub(crate) struct Passage {
 
 impl Passage {
     /// Of a request as it came, which bears its id from now on.
-    pub(crate) fn begin<B>(client: &Client, request: &mut Request<B>) -> Self {
+    pub(crate) fn begin<B>(
+        request: &mut Request<B>,
+        seen: Option<&Arc<Seen>>,
+        peer: &Peer,
+        proxies: &TrustedProxies,
+    ) -> Self {
         let id = request_id::settle(request.headers_mut());
-        let note = client.shared.seen.as_ref().map(|seen| {
-            let from = || forwarded::client(request.headers(), &client.peer, &client.shared.trusted);
+        let note = seen.map(|seen| {
+            let from = || forwarded::client(request.headers(), peer, proxies);
             Note::begin(seen, request, &id, from)
         });
         Self { id, note, pages: None }

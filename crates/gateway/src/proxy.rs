@@ -34,6 +34,7 @@ use crate::seen::Watched;
 use crate::service::{NoTarget, Service};
 use crate::target::{InFlight, Target, TargetId};
 use crate::tunnel::{self, Asked};
+use crate::worker::Shared;
 
 const TOO_LARGE: &str = "The request's body is larger than it may be here.\n";
 
@@ -62,7 +63,8 @@ pub(crate) async fn forward(
     mut request: Request<Arriving<Incoming>>,
 ) -> Result<Response<Watched>, Infallible> {
     client.asks();
-    let mut passage = Passage::begin(&client, &mut request);
+    let Shared { seen, trusted, .. } = &*client.shared;
+    let mut passage = Passage::begin(&mut request, seen.as_ref(), &client.peer, trusted);
     let early = request.extensions_mut().remove::<Early>();
     let answer = match headers::arrive(request, &client) {
         Ok(arrival) => route(&client, arrival, early.as_ref(), &mut passage).await,

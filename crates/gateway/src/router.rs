@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
-use crate::metrics::RouteMeter;
+use crate::meters::RouteMeter;
 use crate::path::{self, HasNul, Reading};
 use crate::service::Service;
 

@@ -1,6 +1,7 @@
 //! What is kept of requests for people who watch: a line in the access log and the numbers. Where neither is wanted there
 //! is none of this.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,8 +17,7 @@ use windlass_core::config::AccessLog;
 
 use crate::access_log::{End, Line, RequestLog};
 use crate::body::{AnswerError, ResponseBody};
-use crate::error::GatewayError;
-use crate::metrics::{Meters, RouteMeter};
+use crate::meters::{Meters, RouteMeter};
 use crate::router::Rule;
 use crate::service::Service;
 use crate::target::Target;
@@ -33,17 +33,13 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// `None`: nobody watches.
+    /// `None`: nobody watches. Fails when the access log is not to be had.
     pub(crate) fn start(
         access_log: Option<AccessLog>,
         metrics: Option<SocketAddr>,
         shutdown: &CancellationToken,
-    ) -> Result<Option<Arc<Self>>, GatewayError> {
-        let log = access_log.map(|config| {
-            let path = config.file.clone().unwrap_or_else(|| "on standard output".into());
-            let started = RequestLog::start(config, shutdown.clone());
-            started.map_err(|source| GatewayError::AccessLog { path, source })
-        });
+    ) -> io::Result<Option<Arc<Self>>> {
+        let log = access_log.map(|config| RequestLog::start(config, shutdown.clone()));
         let seen = Self { log: log.transpose()?, meters: metrics.map(|_| Arc::default()) };
         Ok((seen.log.is_some() || seen.meters.is_some()).then(|| Arc::new(seen)))
     }

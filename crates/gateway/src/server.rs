@@ -139,7 +139,11 @@ impl Gateway {
         let shutdown = CancellationToken::new();
         let guard = shutdown.clone().drop_guard();
         let followed = shutdown.child_token();
-        let seen = Seen::start(options.access_log, options.metrics, &shutdown)?;
+        let log_file = options.access_log.as_ref().and_then(|log| log.file.clone());
+        let seen = Seen::start(options.access_log, options.metrics, &shutdown).map_err(|source| {
+            let path = log_file.unwrap_or_else(|| "on standard output".into());
+            GatewayError::AccessLog { path, source }
+        })?;
         let meters = seen.as_ref().and_then(|seen| seen.meters.clone());
         let board = Switchboard::restore(Arc::clone(&table), certificates, file, stored, meters);
         if let Some(before) = &before {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use windlass_core::gateway::{Maintenance, ServiceSpec, TargetState};
 
 use crate::hold::Hold;
-use crate::metrics::RouteMeter;
+use crate::meters::RouteMeter;
 use crate::target::{InFlight, Target, TargetId};
 
 /// Never changed, only replaced whole. The targets may be in its predecessor and its successor too.

@@ -23,7 +23,7 @@ use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::entry::{Active, Admission, Entry, Member};
 use crate::handover::{Predecessors, Whereabouts};
-use crate::metrics::Meters;
+use crate::meters::Meters;
 use crate::refusal::{self, Refusal};
 use crate::router::Table;
 use crate::service::Service;

@@ -10,7 +10,7 @@ use windlass_core::gateway::{GatewayStatus, TargetState};
 use windlass_core::names::ReleaseNumber;
 
 use super::Numbers;
-use super::meters::{BOUNDS, CLASSES, Latency, RouteKey, RouteMeter};
+use crate::meters::{BOUNDS, CLASSES, Latency, RouteKey, RouteMeter};
 
 /// What is said at one moment.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use windlass_core::gateway::{ServiceKey, ServiceSpec};
 use windlass_core::names::ReleaseNumber;
 
 /// What a status begins with; the last is for requests that got no answer.
-pub(super) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 /// Upper bounds, in microseconds; above the last there is one more bucket.
-pub(super) const BOUNDS: [u64; 14] = [
+pub(crate) const BOUNDS: [u64; 14] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
     60_000_000,
 ];
@@ -30,11 +30,11 @@ pub(crate) struct Meters {
 
 /// What the numbers of a route are told apart by: the route's own host and path, never a request's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RouteKey {
-    pub(super) service: ServiceKey,
-    pub(super) host: String,
-    pub(super) path: String,
-    pub(super) release: ReleaseNumber,
+pub(crate) struct RouteKey {
+    pub(crate) service: ServiceKey,
+    pub(crate) host: String,
+    pub(crate) path: String,
+    pub(crate) release: ReleaseNumber,
 }
 
 /// One route of one release.
@@ -85,11 +85,11 @@ impl Meters {
         &self.unrouted
     }
 
-    pub(super) fn routes(&self) -> Vec<(RouteKey, Arc<RouteMeter>)> {
+    pub(crate) fn routes(&self) -> Vec<(RouteKey, Arc<RouteMeter>)> {
         shown(&mut locked(&self.routes))
     }
 
-    pub(super) fn latencies(&self) -> Vec<(ServiceKey, Arc<Latency>)> {
+    pub(crate) fn latencies(&self) -> Vec<(ServiceKey, Arc<Latency>)> {
         shown(&mut locked(&self.latencies))
     }
 }
@@ -130,18 +130,18 @@ impl RouteMeter {
         self.sent.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn requests(&self) -> [u64; CLASSES.len()] {
+    pub(crate) fn requests(&self) -> [u64; CLASSES.len()] {
         self.by_class.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 }
 
 impl Latency {
     /// How many in each bucket, and all of their seconds together.
-    pub(super) fn read(&self) -> ([u64; BOUNDS.len() + 1], f64) {
+    pub(crate) fn read(&self) -> ([u64; BOUNDS.len() + 1], f64) {
         let buckets = self.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
         (buckets, Duration::from_micros(self.sum.load(Ordering::Relaxed)).as_secs_f64())
     }
