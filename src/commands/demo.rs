@@ -1,7 +1,6 @@
 //! `windlass demo`: what a team would do in a day, on this machine, against a stand-in GitHub. It needs a Docker Engine
 //! and nothing else, and leaves nothing behind, also when it is interrupted.
 
-mod authority;
 mod processes;
 mod story;
 mod traffic;

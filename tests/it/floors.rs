@@ -18,18 +18,13 @@ const FLOORS: [(&str, &[&str]); 8] = [
 ];
 
 /// Modules that know each other in a circle, by package, each with its reason.
-const CIRCLES: [(&str, &[&str], &str); 5] = [
+const CIRCLES: [(&str, &[&str], &str); 4] = [
     (
         "crates/engine",
         &["boot", "docker", "engine", "execute", "images", "join", "logs", "one_off", "sandbox"],
         "an `Engine`'s methods stand beside what they work with",
     ),
     ("crates/gateway", &["body", "pool"], "a connection is free again when a request's body has ended"),
-    (
-        "crates/gateway",
-        &["client", "proxy", "worker"],
-        "a worker hands requests to the proxy, which uses the worker's clients",
-    ),
     ("crates/gateway", &["drain", "entry", "switchboard"], "a drain that ends takes itself off the switchboard"),
     (
         "crates/listen",

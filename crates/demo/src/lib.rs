@@ -8,9 +8,11 @@
 #![recursion_limit = "256"]
 
 mod address;
+mod authority;
 pub mod github;
 pub mod images;
 pub mod sample_app;
 
 pub use address::free_address;
+pub use authority::{Authority, Certified};
 pub use github::FakeGitHub;

@@ -8,7 +8,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use windlass_core::gateway::ServiceSpec;
 
 use crate::forwarded::{Peer, Scheme};
-use crate::worker::Shared;
+use crate::serving::Shared;
 
 /// One connection's.
 #[derive(Debug)]

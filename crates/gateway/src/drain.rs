@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_core::gateway::ServiceKey;
 
-use crate::handover::Predecessors;
+use crate::lineage::Predecessors;
 use crate::switchboard::Switchboard;
 use crate::target::Target;
 

@@ -8,7 +8,7 @@ use hyper::{Request, Response, StatusCode};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::client::Client;
-use crate::proxy::say;
+use crate::pages::say;
 use crate::service::Service;
 use crate::tls;
 

@@ -49,7 +49,7 @@ pub(crate) struct RouteMeter {
 #[derive(Debug, Default)]
 pub(crate) struct Latency {
     buckets: [AtomicU64; BOUNDS.len() + 1],
-    /// Microseconds.
+    /// Of all, in microseconds.
     sum: AtomicU64,
 }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use hyper::Response;
 use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
 
 use crate::body::ResponseBody;
 
@@ -13,6 +13,14 @@ pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charse
 pub(crate) const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// In a page it stands for the request's id.
 pub(crate) const REQUEST_ID_HERE: &str = "{request-id}";
+
+/// Our own words.
+pub(crate) fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Text(Some(Bytes::from_static(text.as_bytes()))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, PLAIN);
+    response
+}
 
 /// Puts the app's own page in the place of our words, where it has one.
 pub(crate) fn dress(answer: &mut Response<ResponseBody>, pages: &BTreeMap<u16, Bytes>) {

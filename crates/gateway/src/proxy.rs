@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::http::uri::InvalidUri;
@@ -24,7 +23,7 @@ use crate::hold::{Place, TimeOver};
 use crate::insist::{challenge, tell_to_stay_secure, to_https};
 use crate::maintenance;
 use crate::options::RequestLimits;
-use crate::pages;
+use crate::pages::say;
 use crate::passage::Passage;
 use crate::path::{self, Reading};
 use crate::patience::{NoAnswer, answer_in_time};
@@ -32,9 +31,9 @@ use crate::pool::{self, Connection, Repeat};
 use crate::router::Way;
 use crate::seen::Watched;
 use crate::service::{NoTarget, Service};
+use crate::serving::Shared;
 use crate::target::{InFlight, Target, TargetId};
 use crate::tunnel::{self, Asked};
-use crate::worker::Shared;
 
 const TOO_LARGE: &str = "The request's body is larger than it may be here.\n";
 
@@ -385,11 +384,4 @@ fn redirect(to: &str, asked: &Uri) -> Response<ResponseBody> {
         }
         Err(_) => say(StatusCode::BAD_REQUEST, "The request's path is not one.\n"),
     }
-}
-
-pub(crate) fn say(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::Text(Some(Bytes::from_static(text.as_bytes()))));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, pages::PLAIN);
-    response
 }

@@ -24,10 +24,11 @@ use crate::metrics::{self, Numbers};
 use crate::options::GatewayOptions;
 use crate::own_socket::{OwnSocket, Unbound};
 use crate::seen::Seen;
+use crate::serving::Shared;
 use crate::snapshot::SnapshotFile;
 use crate::switchboard::Switchboard;
 use crate::tls::Tls;
-use crate::worker::{self, Ends, Finished, Listener, Shared};
+use crate::worker::{self, Ends, Finished, Listener};
 
 /// So long a write of the snapshot may hold up the end.
 const CLOSING: Duration = Duration::from_secs(2);

@@ -1,11 +1,11 @@
 //! What the gateway knows, and the only place that changes it: the table that the workers read, the snapshot and the
 //! targets' probers and drains move together or not at all.
 
+mod certify;
 mod maintenance;
 mod succession;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,15 +14,14 @@ use futures_util::future::select_all;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, MaintenanceStatus, Prepare, Prepared, Remove, Route,
-    ServiceKey, ServiceSpec, ServiceStatus, SetCertificates, SetChallenges, SetMaintenance, Switch, Switched,
-    TargetStatus,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, MaintenanceStatus, Prepare, Prepared, Remove,
+    ServiceKey, ServiceSpec, ServiceStatus, SetMaintenance, Switch, Switched, TargetStatus,
 };
 
 use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::entry::{Active, Admission, Entry, Member};
-use crate::handover::{Predecessors, Whereabouts};
+use crate::lineage::{Predecessors, Whereabouts};
 use crate::meters::Meters;
 use crate::refusal::{self, Refusal};
 use crate::router::Table;
@@ -90,7 +89,7 @@ impl Switchboard {
         }
         forget_long_gone(&mut entries);
         if let Some(certificates) = &certificates {
-            certificates.serve(routes_of(&entries));
+            certificates.serve(certify::routes_of(&entries));
         }
         table.store(Arc::new(table_of(&entries)));
         Arc::new_cyclic(|this| Self {
@@ -199,20 +198,6 @@ impl Switchboard {
         let ailing = watched.iter().map(|target| Box::pin(target.ailing(every.0)));
         let ((), place, _) = select_all(ailing).await;
         Ok(watched[place].status())
-    }
-
-    /// Shows these from now on, once they are on disk.
-    pub(crate) async fn certificates(&self, request: SetCertificates) -> Result<(), Refusal> {
-        let Some(certificates) = self.certificates.clone() else { return Ok(()) };
-        let given = tokio::task::spawn_blocking(move || certificates.give(request.certificates));
-        given.await.map_err(io::Error::other).and_then(|given| given).map_err(|error| refusal::snapshot(&error))
-    }
-
-    /// Answers an authority so from now on.
-    pub(crate) fn challenges(&self, request: SetChallenges) {
-        if let Some(certificates) = &self.certificates {
-            certificates.challenge(request.challenges);
-        }
     }
 
     pub(crate) async fn status(&self) -> GatewayStatus {
@@ -355,12 +340,6 @@ impl Switchboard {
         Ok(())
     }
 
-    fn certify(&self, entries: &BTreeMap<ServiceKey, Entry>) {
-        if let Some(certificates) = &self.certificates {
-            certificates.serve(routes_of(entries));
-        }
-    }
-
     fn drain(&self, key: ServiceKey, target: Arc<Target>, time: Duration) -> Drain {
         Drain::start(self.this.clone(), Arc::clone(&self.predecessors), key, target, time)
     }
@@ -385,10 +364,6 @@ fn activate(spec: ServiceSpec, members: Vec<Member>, entry: &Entry, meters: Opti
 
 fn table_of(entries: &BTreeMap<ServiceKey, Entry>) -> Table {
     Table::new(entries.values().filter_map(|entry| entry.active.as_ref()).map(|active| &active.service))
-}
-
-fn routes_of(entries: &BTreeMap<ServiceKey, Entry>) -> impl Iterator<Item = &Route> {
-    entries.values().filter_map(|entry| entry.active.as_ref()).flat_map(|active| &active.spec().routes)
 }
 
 /// What was taken away long ago needs no memory: neither here nor in the snapshot.

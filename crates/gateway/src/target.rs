@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use windlass_core::gateway::{ServiceKey, TargetState, TargetStatus};
 
-use crate::handover::Whereabouts;
+use crate::lineage::Whereabouts;
 
 /// Shared by the workers, which send it requests, its prober and the switchboard.
 #[derive(Debug)]

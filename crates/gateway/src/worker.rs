@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use hyper::service::service_fn;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -16,39 +15,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
-use windlass_core::proxies::TrustedProxies;
-use windlass_listen::{Connection, Door, Seats, Share, serve_client};
+use windlass_listen::{Connection, Door, Share, serve_client};
 
 use crate::certificates::ACME_TLS;
 use crate::client::Client;
 use crate::headers;
-use crate::options::RequestLimits;
 use crate::pool;
 use crate::proxy;
-use crate::router::Table;
-use crate::seen::Seen;
-use crate::tls::Tls;
+use crate::serving::Shared;
 
 /// Requests under way get so long when the gateway stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// So long a gateway that was followed accepts with its successor: nobody is left behind who has come to it.
 const BOTH_ACCEPT: Duration = Duration::from_millis(200);
 const BACKLOG: i32 = 4096;
-
-/// What all workers serve by.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) table: Arc<ArcSwap<Table>>,
-    pub(crate) trusted: TrustedProxies,
-    /// Whether they begin each connection with the PROXY protocol.
-    pub(crate) proxy_protocol: bool,
-    pub(crate) seats: Arc<Seats>,
-    /// What is kept of requests; `None`: nothing.
-    pub(crate) seen: Option<Arc<Seen>>,
-    /// `None`: it is somebody else who ends TLS.
-    pub(crate) tls: Option<Tls>,
-    pub(crate) requests: RequestLimits,
-}
 
 /// Where clients come in.
 #[derive(Debug)]

@@ -1,11 +1,9 @@
 //! One request and its answer, where a connection has several at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 
-use crate::limits::Limits;
-use crate::seat::{Seat, Waiting};
+use crate::seat::Seat;
+use crate::waiting::Progress;
 
 /// From the request's head to the last of its body and its answer.
 #[derive(Debug)]
@@ -15,14 +13,6 @@ pub(crate) struct Exchange {
     progress: Arc<Progress>,
 }
 
-/// How it gets on, as far as the client is concerned.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    reading: Waiting,
-    writing: Waiting,
-    arriving: AtomicBool,
-}
-
 /// Keeps a connection from being taken for one that has nothing to do: for who goes on with a request when its answer's
 /// body has ended. Among a request's extensions where there are several at a time.
 #[derive(Debug, Clone)]
@@ -30,7 +20,7 @@ pub struct Stay(#[expect(dead_code, reason = "it is held, not used")] pub(crate)
 
 impl Exchange {
     pub(crate) fn begin(seat: Arc<Seat>, has_body: bool) -> Arc<Self> {
-        let progress = Arc::new(Progress { arriving: AtomicBool::new(has_body), ..Progress::default() });
+        let progress = Arc::new(Progress::new(has_body));
         let number = seat.exchange_begins(Arc::clone(&progress));
         Arc::new(Self { seat, number, progress })
     }
@@ -45,7 +35,7 @@ impl Exchange {
     }
 
     pub(crate) fn body_ended(&self) {
-        self.progress.arriving.store(false, Relaxed);
+        self.progress.body_ended();
     }
 
     /// A piece of the answer is there: the next is asked for when the client has taken this one.
@@ -61,18 +51,5 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.seat.exchange_ends(self.number);
-    }
-}
-
-impl Progress {
-    /// For how long the client has kept us waiting, in milliseconds.
-    pub(crate) fn owed(&self, limits: &Limits, now: u64) -> u64 {
-        let reads = if self.arriving.load(Relaxed) { self.reading.owed(&limits.body, now) } else { 0 };
-        reads.max(self.writing.now(now))
-    }
-
-    pub(crate) fn is_overdue(&self, limits: &Limits, now: u64) -> bool {
-        let reads = self.arriving.load(Relaxed) && self.reading.overdue(&limits.body, now);
-        reads || self.writing.overdue(&limits.answer, now)
     }
 }

@@ -22,6 +22,7 @@ mod seat;
 mod seats;
 mod seldom;
 mod serve;
+mod waiting;
 
 pub use bodies::{Arriving, Leaving};
 pub use connection::Connection;

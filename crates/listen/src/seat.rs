@@ -11,9 +11,9 @@ use std::time::Instant;
 use futures_util::task::AtomicWaker;
 
 use crate::early::Unsent;
-use crate::exchange::Progress;
 use crate::head::Fault;
-use crate::limits::{Limits, Patience};
+use crate::limits::Limits;
+use crate::waiting::{Progress, Waiting, millis};
 
 /// Part of a head has come, or nothing yet of a connection's first.
 const HEAD: u8 = 0;
@@ -51,15 +51,6 @@ pub(crate) struct Seat {
     refused: OnceLock<(u64, Fault)>,
     /// Where there may be several requests at a time: those under way, by number.
     exchanges: OnceLock<Mutex<HashMap<u64, Arc<Progress>>>>,
-}
-
-/// How much the client moved in one direction since the phase began, and how long it was waited for, in milliseconds.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    bytes: AtomicU64,
-    waited: AtomicU64,
-    /// One more than when it began; 0 while nobody waits.
-    since: AtomicU64,
 }
 
 impl Seat {
@@ -254,62 +245,6 @@ impl Seat {
     pub(crate) fn now(&self) -> u64 {
         millis(self.begun.elapsed())
     }
-}
-
-impl Waiting {
-    pub(crate) fn waits(&self, now: u64) {
-        if self.since.load(Relaxed) == 0 {
-            self.since.store(now + 1, Relaxed);
-        }
-    }
-
-    pub(crate) fn moved(&self, bytes: usize, now: u64) {
-        self.waited.fetch_add(self.now(now), Relaxed);
-        self.since.store(0, Relaxed);
-        self.bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    fn reset(&self) {
-        self.since.store(0, Relaxed);
-        self.waited.store(0, Relaxed);
-        self.bytes.store(0, Relaxed);
-    }
-
-    /// From its first millisecond on.
-    fn is_waiting(&self) -> bool {
-        self.since.load(Relaxed) != 0
-    }
-
-    /// How long it was waited for beyond what its bytes are worth, or is waited for now.
-    pub(crate) fn owed(&self, patience: &Patience, now: u64) -> u64 {
-        self.in_all(now).saturating_sub(self.earned(patience)).max(self.now(now))
-    }
-
-    fn earned(&self, patience: &Patience) -> u64 {
-        self.bytes.load(Relaxed).saturating_mul(1000) / patience.bytes_per_second.max(1)
-    }
-
-    /// How long nothing has moved that is waited for.
-    pub(crate) fn now(&self, now: u64) -> u64 {
-        match self.since.load(Relaxed) {
-            0 => 0,
-            since => (now + 1).saturating_sub(since),
-        }
-    }
-
-    fn in_all(&self, now: u64) -> u64 {
-        self.waited.load(Relaxed) + self.now(now)
-    }
-
-    pub(crate) fn overdue(&self, patience: &Patience, now: u64) -> bool {
-        let earned = self.earned(patience);
-        self.now(now) > millis(patience.stall)
-            || self.now(now) > 0 && self.in_all(now) > millis(patience.grace).saturating_add(earned)
-    }
-}
-
-fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

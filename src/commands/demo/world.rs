@@ -14,11 +14,10 @@ use windlass_core::api::{DeploymentView, Page, Release, Scope};
 use windlass_core::config::{DockerEndpoint, ServerConfig};
 use windlass_core::names::{Digest, HostName};
 use windlass_demo::github::{FakeGitHub, FakeRepository};
-use windlass_demo::{free_address, sample_app};
+use windlass_demo::{Authority, free_address, sample_app};
 use windlass_engine::Engine;
 use windlass_webhook::{TokenRequest, tokens};
 
-use super::authority::Authority;
 use super::processes::Process;
 use crate::client::Client;
 use crate::output::Printer;
@@ -53,7 +52,9 @@ impl World {
         let (service_address, gateway_address) = (free_address(), free_address());
         let secure_address = free_address();
         let authority = Authority::new()?;
-        authority.certify(HOST, folder.path())?;
+        let certified = authority.certify(HOST)?;
+        write(&folder.path().join("app.key"), &certified.key)?;
+        write(&folder.path().join("app.pem"), &certified.chain)?;
         let socket = docker_socket();
         let addresses = Addresses { service: service_address, gateway: gateway_address, secure: secure_address };
         let config_text = server_config(&folder, &github, repository.id(), &addresses, &socket);
@@ -88,7 +89,7 @@ impl World {
             token: token.expose_secret().to_owned(),
             client: reqwest::Client::builder()
                 .timeout(Duration::from_secs(10))
-                .add_root_certificate(reqwest::Certificate::from_pem(authority.certificate.as_bytes())?)
+                .add_root_certificate(reqwest::Certificate::from_pem(authority.certificate().as_bytes())?)
                 // Not every machine resolves names below `localhost`.
                 .resolve(HOST, secure_address)
                 .build()?,
@@ -284,6 +285,6 @@ fn docker_socket() -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file of the demo's own folder, which nobody reads after a crash")]
-pub(super) fn write(path: &std::path::Path, content: &str) -> anyhow::Result<()> {
+fn write(path: &std::path::Path, content: &str) -> anyhow::Result<()> {
     std::fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
 }

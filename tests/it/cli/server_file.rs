@@ -15,7 +15,7 @@ webhook-secrets = [{ file = "secret" }]
 branch = "main"
 [hosts.a]
 docker = "unix:///nowhere/docker.sock"
-gateway = { http = "127.0.0.1:0", https = "127.0.0.1:0", control = "/nowhere/gateway.sock" }
+gateway = { http = "127.0.0.1:0", https = "127.0.0.1:0", tls = "upstream", control = "/nowhere/gateway.sock" }
 "#;
 
 const SECOND: &str =
@@ -44,7 +44,7 @@ fn what_of_a_valid_file_will_not_do_what_it_seems_to_is_said_wherever_it_is_read
     }
     // It ends for want of a secret, and has said it before.
     place.run(&["serve", "--config", "windlass-server.toml"]).with(2).saying(https).saying(ssh);
-    let valid = FILE.replace("https = \"127.0.0.1:0\", ", "");
+    let valid = FILE.replace("tls = \"upstream\", ", "");
     let quiet = super::Place::empty().file("windlass-server.toml", &valid).run(&["config", "--server"]).with(0);
     assert_eq!(quiet.stderr, "");
 }

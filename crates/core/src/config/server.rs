@@ -90,6 +90,10 @@ impl ServerConfig {
 
 impl HostConfig {
     fn warnings(&self, name: &HostName) -> Vec<String> {
+        let upstream = |gateway: &GatewayListen| gateway.https.is_some() && gateway.tls == GatewayTls::Upstream;
+        let https = self.gateway.as_ref().is_some_and(upstream).then(|| {
+            format!("`https` of [hosts.{name}.gateway] is passed over: `tls = \"upstream\"` says that another proxy ends TLS")
+        });
         let far = match &self.docker {
             DockerEndpoint::Unix(_) => None,
             DockerEndpoint::Ssh { url, .. } | DockerEndpoint::Tcp { url, .. } => Some(format!(
@@ -100,7 +104,7 @@ impl HostConfig {
         let unix = unix.then(|| {
             format!("this version's gateway listens at addresses only: `unix` in `trusted-proxies` of [hosts.{name}.gateway] is nobody")
         });
-        unix.into_iter().chain(far).collect()
+        https.into_iter().chain(unix).chain(far).collect()
     }
 }
 

@@ -39,12 +39,7 @@ pub struct SetChallenges {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Challenge {
     /// `http://NAME/.well-known/acme-challenge/TOKEN` answers with this (RFC 8555, section 8.3).
-    Http {
-        name: String,
-        token: String,
-        /// The answer.
-        key_authorization: String,
-    },
+    Http { name: String, token: String, key_authorization: String },
     /// A handshake for the name with the protocol `acme-tls/1` gets a certificate that has this one's hash (RFC 8737).
     TlsAlpn {
         name: String,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::net::UnixStream;
 
-use super::{Estate, Visitor, wire};
+use super::Estate;
+use crate::lineage::{Visitor, wire};
 use crate::own_socket::OwnSocket;
 
 /// So long a visitor may take to say who it is.

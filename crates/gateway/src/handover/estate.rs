@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-use super::{Word, wire};
+use crate::lineage::{Word, wire};
 use crate::switchboard::Switchboard;
 
 /// So long a successor may take until it serves. Meanwhile nothing is changed: less than the service waits for a change.

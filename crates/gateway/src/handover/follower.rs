@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Order, Visitor, wire};
+use crate::lineage::{Order, Visitor, wire};
 use crate::switchboard::Switchboard;
 
 /// Before it is looked again for a successor that went away: there may be another by then.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use super::{Offer, Visitor, Word, door_of, wire};
+use super::door_of;
+use crate::lineage::{Offer, Visitor, Word, wire};
 
 /// The one that runs may be handing over to another just now.
 const PATIENCE: Duration = Duration::from_secs(30);

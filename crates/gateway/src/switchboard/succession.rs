@@ -13,7 +13,7 @@ use windlass_core::quantity;
 use super::{Changes, Switchboard, activate, table_of};
 use crate::drain::Drain;
 use crate::entry::Entry;
-use crate::handover::{CutBefore, DrainLeft, Ill, Offer, Order, Report, UnderWay, Whereabouts};
+use crate::lineage::{CutBefore, DrainLeft, Ill, Offer, Order, Report, UnderWay, Whereabouts};
 use crate::target::Target;
 
 /// For what is under way to targets of which nothing else is known.

@@ -18,7 +18,7 @@ const LARGEST: usize = 64 << 20;
 /// What a socket travels with.
 const CARRIER: u8 = b'S';
 
-pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> io::Result<()> {
+pub(crate) async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_vec(message)?;
     let length = u32::try_from(text.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_be_bytes()).await?;
@@ -26,7 +26,7 @@ pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), message: &impl 
 }
 
 /// Reads no byte beyond the message: a socket that comes behind it would be lost.
-pub(super) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
+pub(crate) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let length = stream.read_u32().await?;
     let length = usize::try_from(length).ok().filter(|length| *length <= LARGEST);
     let length = length.ok_or_else(|| io::Error::other("a message that is too large"))?;
@@ -38,7 +38,7 @@ pub(super) async fn receive<T: DeserializeOwned>(stream: &mut (impl AsyncRead + 
     Ok(serde_json::from_slice(&text)?)
 }
 
-pub(super) async fn send_socket(stream: &UnixStream, socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) async fn send_socket(stream: &UnixStream, socket: BorrowedFd<'_>) -> io::Result<()> {
     let send = || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -52,7 +52,7 @@ pub(super) async fn send_socket(stream: &UnixStream, socket: BorrowedFd<'_>) -> 
     stream.async_io(Interest::WRITABLE, send).await
 }
 
-pub(super) async fn receive_socket(stream: &UnixStream) -> io::Result<OwnedFd> {
+pub(crate) async fn receive_socket(stream: &UnixStream) -> io::Result<OwnedFd> {
     let receive = || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
