@@ -98,6 +98,10 @@ impl Certificates {
         self.show(&mut known);
     }
 
+    pub(crate) fn challenges(&self) -> Vec<Challenge> {
+        self.known().challenges.clone()
+    }
+
     /// The operator's files are read again. Those that cannot be read leave what was there.
     pub(crate) fn read_files(&self) {
         let mut known = self.known();

@@ -61,7 +61,7 @@ async fn obey(board: &Switchboard, request: Request<Incoming>) -> Result<Respons
             Ok(no_content())
         }
         (&Method::POST, "/v1/challenges") => {
-            board.challenges(read(request).await?);
+            board.challenges(read(request).await?).await?;
             Ok(no_content())
         }
         (&Method::POST, "/v1/maintenance") => {

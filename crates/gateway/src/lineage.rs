@@ -6,7 +6,7 @@ pub(crate) mod wire;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use windlass_core::gateway::{ServiceKey, ServiceSpec};
+use windlass_core::gateway::{Challenge, ServiceKey, ServiceSpec, SetMaintenance};
 use windlass_core::quantity::Duration;
 
 pub(crate) use predecessors::Predecessors;
@@ -41,8 +41,32 @@ pub(crate) struct Offer {
     pub(crate) cuts: Vec<CutBefore>,
     /// Targets that failed their probes, and how.
     pub(crate) unhealthy: Vec<Ill>,
+    /// What an authority may ask for.
+    pub(crate) challenges: Vec<Challenge>,
     /// How many earlier ones still have something under way. They come to the successor's door by themselves.
     pub(crate) predecessors: usize,
+}
+
+impl Order {
+    /// This one is as follows now.
+    pub(crate) fn serve(service: ServiceSpec) -> Self {
+        Self { services: vec![service], ..Self::default() }
+    }
+
+    /// This one is not served any more.
+    pub(crate) fn forget(key: ServiceKey) -> Self {
+        Self { gone: vec![key], ..Self::default() }
+    }
+
+    /// This one is kept from its clients, or is not any more.
+    pub(crate) fn maintain(said: SetMaintenance) -> Self {
+        Self { maintenance: vec![said], ..Self::default() }
+    }
+
+    /// This is what an authority may ask for.
+    pub(crate) fn answer(challenges: Vec<Challenge>) -> Self {
+        Self { challenges: Some(challenges), ..Self::default() }
+    }
 }
 
 impl Offer {
@@ -102,6 +126,10 @@ pub(crate) struct Order {
     pub(crate) services: Vec<ServiceSpec>,
     /// These are not served any more.
     pub(crate) gone: Vec<ServiceKey>,
+    /// These are kept from their clients now, or are not any more.
+    pub(crate) maintenance: Vec<SetMaintenance>,
+    /// What an authority may ask for now; `None`: what it was before.
+    pub(crate) challenges: Option<Vec<Challenge>>,
     /// Closes whatever is under way to it.
     pub(crate) cut: Option<Whereabouts>,
 }

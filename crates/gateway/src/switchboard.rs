@@ -1,7 +1,7 @@
 //! What the gateway knows, and the only place that changes it: the table that the workers read, the snapshot and the
 //! targets' probers and drains move together or not at all.
 
-mod certify;
+mod certificates;
 mod maintenance;
 mod succession;
 
@@ -12,16 +12,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::select_all;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, MutexGuard, Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use windlass_core::gateway::{
-    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, MaintenanceStatus, Prepare, Prepared, Remove,
+    AwaitAiling, AwaitDrained, Discard, Drained, GatewayStatus, MaintenanceStatus, Prepare, Prepared, Remove, Route,
     ServiceKey, ServiceSpec, ServiceStatus, SetMaintenance, Switch, Switched, TargetStatus,
 };
 
 use crate::certificates::Certificates;
 use crate::drain::Drain;
 use crate::entry::{Active, Admission, Entry, Member};
-use crate::lineage::{Predecessors, Whereabouts};
+use crate::lineage::{Order, Predecessors, Whereabouts};
 use crate::meters::Meters;
 use crate::refusal::{self, Refusal};
 use crate::router::Table;
@@ -89,7 +89,7 @@ impl Switchboard {
         }
         forget_long_gone(&mut entries);
         if let Some(certificates) = &certificates {
-            certificates.serve(certify::routes_of(&entries));
+            certificates.serve(routes_of(&entries));
         }
         table.store(Arc::new(table_of(&entries)));
         Arc::new_cyclic(|this| Self {
@@ -124,31 +124,6 @@ impl Switchboard {
         }
         // A task of its own: a client that goes away does not stop it between the snapshot and the table.
         self.unstoppable(|board| async move { board.install(spec).await }).await
-    }
-
-    /// Changes nothing any more. Waits for the change that is being made.
-    pub(crate) async fn close(&self) {
-        self.changes.send_replace(Changes::Refused);
-        let _entries = self.entries.lock().await;
-    }
-
-    /// For a change: refused once it is closed.
-    async fn entries_to_change(&self) -> Result<MutexGuard<'_, BTreeMap<ServiceKey, Entry>>, Refusal> {
-        self.predecessors.settled().await;
-        let entries = self.entries_in_peace().await;
-        if *self.changes.borrow() == Changes::Refused { Err(refusal::stopping()) } else { Ok(entries) }
-    }
-
-    /// Not while a successor reads the snapshot.
-    async fn entries_in_peace(&self) -> MutexGuard<'_, BTreeMap<ServiceKey, Entry>> {
-        loop {
-            // The sender is our own.
-            let _ = self.changes.subscribe().wait_for(|changes| *changes != Changes::Wait).await;
-            let entries = self.entries.lock().await;
-            if *self.changes.borrow() != Changes::Wait {
-                return entries;
-            }
-        }
     }
 
     pub(crate) async fn remove(&self, request: Remove) -> Result<(), Refusal> {
@@ -286,7 +261,7 @@ impl Switchboard {
         entry.prepared.take_if(|prepared| prepared.spec.generation <= generation);
         let kept: Vec<_> = active.members.iter().map(|member| member.target.id).collect();
         entry.active = Some(active);
-        self.predecessors.tell(vec![told], Vec::new()).await;
+        self.predecessors.tell(Order::serve(told)).await;
         // Before anybody is sent there by the table.
         self.certify(&entries);
         // The old targets stop only after the last look at the table that could lead to them.
@@ -325,7 +300,7 @@ impl Switchboard {
         entry.cut.clear();
         entry.lost = false;
         let removed = entry.active.take();
-        self.predecessors.tell(Vec::new(), vec![key.clone()]).await;
+        self.predecessors.tell(Order::forget(key.clone())).await;
         self.table.store(Arc::new(table_of(&entries)));
         self.certify(&entries);
         tracing::info!(service.key = %key, service.generation = %generation, "removed");
@@ -338,6 +313,12 @@ impl Switchboard {
             }
         }
         Ok(())
+    }
+
+    fn certify(&self, entries: &BTreeMap<ServiceKey, Entry>) {
+        if let Some(certificates) = &self.certificates {
+            certificates.serve(routes_of(entries));
+        }
     }
 
     fn drain(&self, key: ServiceKey, target: Arc<Target>, time: Duration) -> Drain {
@@ -364,6 +345,10 @@ fn activate(spec: ServiceSpec, members: Vec<Member>, entry: &Entry, meters: Opti
 
 fn table_of(entries: &BTreeMap<ServiceKey, Entry>) -> Table {
     Table::new(entries.values().filter_map(|entry| entry.active.as_ref()).map(|active| &active.service))
+}
+
+fn routes_of(entries: &BTreeMap<ServiceKey, Entry>) -> impl Iterator<Item = &Route> {
+    entries.values().filter_map(|entry| entry.active.as_ref()).flat_map(|active| &active.spec().routes)
 }
 
 /// What was taken away long ago needs no memory: neither here nor in the snapshot.

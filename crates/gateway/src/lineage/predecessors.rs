@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
-use windlass_core::gateway::{ServiceKey, ServiceSpec};
 
 use super::{Order, Report, UnderWay, Whereabouts, wire};
 
@@ -80,8 +79,8 @@ impl Predecessors {
     }
 
     /// They do as this one does from now on.
-    pub(crate) async fn tell(&self, services: Vec<ServiceSpec>, gone: Vec<ServiceKey>) {
-        self.order(Order { services, gone, ..Order::default() }).await;
+    pub(crate) async fn tell(&self, change: Order) {
+        self.order(change).await;
     }
 
     /// Has them close what they have under way to the target, and says how many requests that were.
@@ -111,11 +110,11 @@ impl Predecessors {
     }
 
     /// One comes, and first is told how everything stands.
-    pub(crate) fn welcome(&self, report: Report, services: Vec<ServiceSpec>, gone: Vec<ServiceKey>) -> Visit<'_> {
+    pub(crate) fn welcome(&self, report: Report, everything: Order) -> Visit<'_> {
         let number = self.visits.fetch_add(1, Ordering::Relaxed);
         let (sender, orders) = mpsc::unbounded_channel();
         let first = self.ordered.fetch_add(1, Ordering::Relaxed) + 1;
-        give(&sender, Order { number: first, services, gone, cut: None });
+        give(&sender, Order { number: first, ..everything });
         self.orders().insert(number, sender);
         self.reports.send_modify(|reports| {
             reports.insert(number, report);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use windlass_core::gateway::SetMaintenance;
 
 use super::{Switchboard, activate, snapshot_of, table_of};
+use crate::entry::Entry;
+use crate::lineage::Order;
 use crate::refusal::{self, Refusal};
 
 impl Switchboard {
@@ -24,18 +26,17 @@ impl Switchboard {
             }
             Some(_) | None => {}
         }
-        let before = entry.maintenance.replace(request);
-        let active = entry.active.as_ref().map(|active| active.spec().clone());
-        if let Err(error) = self.snapshot.store(&snapshot_of(&entries, &key, active.as_ref())).await {
+        let before = entry.maintenance.replace(request.clone());
+        let spec = entry.active.as_ref().map(|active| active.spec().clone());
+        if let Err(error) = self.snapshot.store(&snapshot_of(&entries, &key, spec.as_ref())).await {
             let entry = entries.entry(key).or_default();
             entry.maintenance = before;
             return Err(refusal::snapshot(&error));
         }
         tracing::info!(service.key = %key, maintenance = is_on, "told of maintenance");
-        let entry = entries.entry(key.clone()).or_default();
-        if let (Some(spec), Some(active)) = (active, entry.active.take()) {
-            let active = activate(spec, active.members, entry, self.meters.as_deref());
-            entry.active = Some(active);
+        self.predecessors.tell(Order::maintain(request)).await;
+        if let Some(entry) = entries.get_mut(&key) {
+            self.activate_again(entry);
         }
         self.table.store(Arc::new(table_of(&entries)));
         if let Some(entry) = entries.get(&key) {
@@ -43,5 +44,14 @@ impl Switchboard {
             entry.hold.wake();
         }
         Ok(())
+    }
+
+    /// With what was said of maintenance since.
+    pub(super) fn activate_again(&self, entry: &mut Entry) {
+        if let Some(active) = entry.active.take() {
+            let spec = active.spec().clone();
+            let active = activate(spec, active.members, entry, self.meters.as_deref());
+            entry.active = Some(active);
+        }
     }
 }

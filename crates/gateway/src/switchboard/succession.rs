@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
-use windlass_core::gateway::{ServiceKey, ServiceSpec, TargetState};
+use windlass_core::gateway::{Challenge, ServiceKey, ServiceSpec, TargetState};
 use windlass_core::quantity;
 
 use super::{Changes, Switchboard, activate, table_of};
 use crate::drain::Drain;
 use crate::entry::Entry;
 use crate::lineage::{CutBefore, DrainLeft, Ill, Offer, Order, Report, UnderWay, Whereabouts};
+use crate::refusal::{self, Refusal};
 use crate::target::Target;
 
 /// For what is under way to targets of which nothing else is known.
@@ -33,6 +35,31 @@ impl Switchboard {
         let _entries = self.entries.lock().await;
     }
 
+    /// Changes nothing any more. Waits for the change that is being made.
+    pub(crate) async fn close(&self) {
+        self.changes.send_replace(Changes::Refused);
+        let _entries = self.entries.lock().await;
+    }
+
+    /// For a change: refused once it is closed.
+    pub(super) async fn entries_to_change(&self) -> Result<MutexGuard<'_, BTreeMap<ServiceKey, Entry>>, Refusal> {
+        self.predecessors.settled().await;
+        let entries = self.entries_in_peace().await;
+        if *self.changes.borrow() == Changes::Refused { Err(refusal::stopping()) } else { Ok(entries) }
+    }
+
+    /// Not while a successor reads the snapshot.
+    pub(super) async fn entries_in_peace(&self) -> MutexGuard<'_, BTreeMap<ServiceKey, Entry>> {
+        loop {
+            // The sender is our own.
+            let _ = self.changes.subscribe().wait_for(|changes| *changes != Changes::Wait).await;
+            let entries = self.entries.lock().await;
+            if *self.changes.borrow() != Changes::Wait {
+                return entries;
+            }
+        }
+    }
+
     /// It is this one that goes on.
     pub(crate) fn resume(&self) {
         self.changes.send_if_modified(|changes| {
@@ -49,6 +76,7 @@ impl Switchboard {
         let entries = self.entries.lock().await;
         let now = Instant::now();
         let mut offer = Offer::new(sockets, self.predecessors.count());
+        offer.challenges = self.asked_for();
         for (key, entry) in entries.iter() {
             offer.drains.extend(entry.draining.iter().map(|drain| DrainLeft {
                 target: drain.target.whereabouts(key),
@@ -72,6 +100,7 @@ impl Switchboard {
     /// From the one before, before anybody is served. Its drains go on here; of what it sends to their targets it will tell.
     pub(crate) async fn inherit(&self, offer: &Offer) {
         self.predecessors.expect(offer.predecessors + 1);
+        self.answer(offer.challenges.clone());
         let mut entries = self.entries.lock().await;
         for Ill { target, answer } in &offer.unhealthy {
             if let Some(known) = entries.get(&target.key).and_then(|entry| entry.active_at(target)) {
@@ -111,10 +140,12 @@ impl Switchboard {
                     self.drain_elsewhere(&mut entries, target, left);
                 }
             }
+            let maintenance = entries.values().filter_map(|entry| entry.maintenance.clone());
             let (served, gone): (Vec<_>, Vec<_>) = entries.iter().partition(|(_, entry)| entry.active.is_some());
             let services = served.into_iter().filter_map(|(_, entry)| Some(entry.active.as_ref()?.spec().clone()));
             let gone = gone.into_iter().map(|(key, _)| key.clone()).collect();
-            self.predecessors.welcome(report, services.collect(), gone)
+            let (services, maintenance) = (services.collect(), maintenance.collect());
+            self.predecessors.welcome(report, Order { services, gone, maintenance, ..Order::answer(self.asked_for()) })
         };
         visit.last(stream).await;
     }
@@ -141,6 +172,16 @@ impl Switchboard {
     pub(crate) async fn obey(&self, order: Order) -> u64 {
         let mut entries = self.entries.lock().await;
         let mut replaced = Vec::new();
+        if let Some(challenges) = order.challenges {
+            self.answer(challenges);
+        }
+        for said in order.maintenance {
+            let entry = entries.entry(said.key.clone()).or_default();
+            if entry.maintenance.as_ref() != Some(&said) {
+                entry.maintenance = Some(said);
+                self.activate_again(entry);
+            }
+        }
         let changed = |entry: &Entry, spec: &ServiceSpec| entry.active.as_ref().is_none_or(|it| it.spec() != spec);
         for spec in order.services {
             let entry = entries.entry(spec.key.clone()).or_default();
@@ -166,6 +207,10 @@ impl Switchboard {
         }
         entries.values().for_each(|entry| entry.hold.wake());
         order.cut.map_or(0, |target| cut_off(&mut entries, &target))
+    }
+
+    fn asked_for(&self) -> Vec<Challenge> {
+        self.certificates.as_ref().map(|certificates| certificates.challenges()).unwrap_or_default()
     }
 
     fn drain_elsewhere(&self, entries: &mut BTreeMap<ServiceKey, Entry>, target: &Whereabouts, left: Duration) {

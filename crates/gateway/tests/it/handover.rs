@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use windlass_core::gateway::TargetState;
+use windlass_core::gateway::{Maintenance, SetMaintenance, TargetState};
 use windlass_core::quantity::Duration as Span;
 use windlass_gateway::{Gateway, GatewayOptions};
 
@@ -368,4 +368,24 @@ async fn an_event_stream_and_an_upload_go_on_through_upgrades() {
     let mut answer = String::new();
     upload.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n6"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_gateway_before_has_is_told_of_maintenance_too() {
+    let mut line = Line::begin().await;
+    let app = Backend::start("app").await;
+    let service = spec(1, &[&app]);
+    line.control.switch(service.clone()).await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(line.http).await;
+        assert_eq!(client.get(HOST, "/").await.unwrap().0, 200);
+        clients.push(client);
+    }
+    let _before = line.upgrade().await;
+    for (number, maintenance, status) in [(1, Some(Maintenance::default()), 503), (2, None, 200)] {
+        let request = SetMaintenance { key: service.key.clone(), number, maintenance };
+        line.control.send("POST", "/v1/maintenance", &request).await.unwrap();
+        assert_eq!(clients.pop().unwrap().get(HOST, "/").await.unwrap().0, status);
+    }
 }

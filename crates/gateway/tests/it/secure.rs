@@ -18,7 +18,7 @@ use windlass_core::gateway::{
     AppProtocol, Certificate, CertificateSource, Challenge, Route, ServiceSpec, SetCertificates, SetChallenges,
 };
 use windlass_core::quantity::Duration as Span;
-use windlass_gateway::GatewayOptions;
+use windlass_gateway::{Gateway, GatewayOptions};
 
 use crate::backend::Backend;
 use crate::client::{self, Client, nothing};
@@ -152,6 +152,50 @@ async fn an_authority_shakes_hands_with_what_it_asked_for() {
     front.control.send("POST", "/v1/challenges", &challenges).await.unwrap();
     let refused = shake(&front, HOST, &made(&[HOST]).certificate, &[b"acme-tls/1"]).await.unwrap_err();
     assert!(refused.to_string().contains("invalid peer certificate"), "its own is shown: {refused}");
+}
+
+#[tokio::test]
+async fn a_newer_gateway_takes_over_what_comes_by_tls_and_what_an_authority_asks_for() {
+    let mut front = secure_front(BTreeMap::new()).await;
+    let app = Backend::start("app").await;
+    front.control.switch(https_spec(1, &[&app])).await.unwrap();
+    let made = made(&[HOST]);
+    give(&front, vec![made.given(HOST)]).await;
+    let token = "/.well-known/acme-challenge/a-token";
+    let asked_for = |key_authorization: &str| SetChallenges {
+        challenges: vec![Challenge::Http {
+            name: HOST.to_owned(),
+            token: "a-token".to_owned(),
+            key_authorization: key_authorization.to_owned(),
+        }],
+    };
+    front.control.send("POST", "/v1/challenges", &asked_for("one")).await.unwrap();
+    let mut in_the_clear = Client::connect(front.http()).await;
+    assert_eq!(in_the_clear.get(HOST, token).await.unwrap().1, "one");
+    let stream = shake(&front, HOST, &made.certificate, &[b"h2"]).await.unwrap();
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let slow = Request::get(format!("https://{HOST}/slow")).body(nothing()).unwrap();
+    let slow = tokio::spawn(sender.send_request(slow));
+    eventually("the request arrives", async || app.hits() > 0).await;
+
+    let (http, https) = (front.http(), front.gateway.https_addr());
+    let newer = Gateway::start(GatewayOptions { http, https, ..options(front.folder()) }).await.unwrap();
+    let before = std::mem::replace(&mut front.gateway, newer);
+    assert_eq!(front.gateway.https_addr(), https);
+    assert_eq!(front.get(token).await.1, "one");
+    front.control.send("POST", "/v1/challenges", &asked_for("two")).await.unwrap();
+    assert_eq!(in_the_clear.get(HOST, token).await.unwrap().1, "two", "whichever gateway is asked");
+    for _ in 0..20 {
+        assert_eq!(ask_http2(&front, HOST, &made, "/").await.0, 200);
+    }
+    app.knobs.gate.add_permits(1);
+    assert_eq!(slow.await.unwrap().unwrap().status(), 200);
+    connection.await.unwrap().expect("it is told that it was the last");
+    drop(in_the_clear);
+    before.handed_over().await;
+    before.stop().await;
+    assert_eq!(ask_http2(&front, HOST, &made, "/").await.0, 200);
 }
 
 #[tokio::test]
