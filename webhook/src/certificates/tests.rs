@@ -78,11 +78,12 @@ async fn a_certificate_is_renewed_at_two_thirds_of_its_life_however_short_that_i
     assert!(due(&with(&server, certificate(70, 20), Some(trouble(-1))).await).0);
 }
 
-#[tokio::test]
-async fn a_certificate_is_renewed_when_its_authority_would_like_it() {
+/// An authority that knows when to renew, and gives nothing. Returns where its directory is.
+async fn played_authority() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let json = [("content-type", "application/json")];
+    let json = ("content-type", "application/json");
+    let nonce = ("replay-nonce", "one");
     let directory = serde_json::json!({
         "newNonce": format!("{base}/nonce"), "newAccount": format!("{base}/account"), "newOrder": format!("{base}/order"),
         "renewalInfo": format!("{base}/renewal"),
@@ -91,19 +92,45 @@ async fn a_certificate_is_renewed_when_its_authority_would_like_it() {
     let account = ([("location", format!("{base}/account/1"))], "{}");
     let window =
         serde_json::json!({ "suggestedWindow": { "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z" } });
-    let window = ([("content-type", "application/json"), ("retry-after", "21600")], window.to_string());
+    let window = ([json, ("retry-after", "21600")], window.to_string());
+    let problem = serde_json::json!({
+        "type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many certificates already issued",
+    });
+    let refusal = (StatusCode::TOO_MANY_REQUESTS, [json, nonce, ("retry-after", "7200")], problem.to_string());
     let authority = Router::new()
-        .route("/directory", get(async move || (json, directory)))
-        .route("/nonce", head(async || [("replay-nonce", "one")]))
+        .route("/directory", get(async move || ([json], directory)))
+        .route("/nonce", head(async move || [nonce]))
         .route("/account", post(async move || (StatusCode::CREATED, account)))
+        .route("/order", post(async move || refusal))
         .route("/renewal/{certificate}", get(async move || window));
     tokio::spawn(async move { axum::serve(listener, authority).await });
+    format!("{base}/directory")
+}
 
+#[tokio::test]
+async fn a_certificate_is_renewed_when_its_authority_would_like_it() {
     let data = tempfile::tempdir().unwrap();
-    let server = server(data.path(), &format!("{base}/directory"));
+    let server = server(data.path(), &played_authority().await);
     let certificates = with(&server, certificate(0, 90 * 24 * 3600), None).await;
     assert!(!due(&certificates).0);
     assert_eq!(certificates.ask_for_windows(Timestamp::now()).await, Windows::Changed);
     assert!(due(&certificates).0, "the window is over");
     assert_eq!(certificates.ask_for_windows(Timestamp::now()).await, Windows::AsBefore, "it said when to ask again");
+}
+
+#[tokio::test]
+async fn an_authority_that_wants_to_be_left_alone_is_left_alone_also_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let server = server(data.path(), &played_authority().await);
+    let certificates = with(&server, certificate(70, 20), None).await;
+    certificates.order(NAME).await;
+    let again = Certificates::open(&server, None, &Hosts::default());
+    again.want([NAME.to_owned()].into(), Timestamp::now());
+    for certificates in [certificates, again] {
+        let state = certificates.state(NAME);
+        assert_eq!(state.problem.as_deref(), Some("too many certificates already issued (rateLimited)"));
+        assert!(state.ends.is_some(), "what there is stays");
+        let (is_due, next) = due(&certificates);
+        assert!(!is_due && next.is_some_and(|next| next.abs_diff(7200) <= 5), "{next:?}");
+    }
 }
