@@ -3,7 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use windlass_core::deployment::DeploymentState;
 use windlass_core::gateway::CertificateSource;
+use windlass_testing::docker::{App, FakeEngine};
+
+use crate::world::{HOST, PATIENCE, World};
 
 use secured::{Day, Secured};
 
@@ -139,7 +143,7 @@ async fn a_gateway_that_was_away_is_told_when_it_is_back_and_serves_without_the_
     secured.world.start_service().await;
     let begun = Instant::now();
     while secured.answers(&client, "shop.example.com").await.is_err() {
-        assert!(begun.elapsed() < crate::world::PATIENCE, "{}", secured.logs());
+        assert!(begun.elapsed() < PATIENCE, "{}", secured.logs());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -153,4 +157,26 @@ async fn doctor_says_which_names_have_no_certificate_and_what_the_authority_says
     let told = secured.doctor().await;
     assert!(told.contains("bad.example.com") && told.contains("connection refused"), "{told}");
     assert!(told.contains("the authority answers"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_address_that_nobody_is_said_to_end_tls_for_is_served_as_before_and_warned_of() {
+    let engine = FakeEngine::start("a", 1).await;
+    let digest = format!("sha256:{}", "cd".repeat(32));
+    engine.add_image(&digest, App::healthy());
+    let world = World::start_on(engine.socket(), Some(&engine.networks()), "").await;
+    let config = world.config().replace("http://", "https://");
+    world.release("https", &digest.parse().unwrap(), &config).await;
+    assert_eq!(world.deploy("deploy", Some(1)).await.state, DeploymentState::Succeeded);
+    assert!(world.app("/up").send().await.unwrap().status().is_success());
+    assert_eq!(world.stage().await.certificates, []);
+    let begun = Instant::now();
+    while !world.service_log().contains("the host's gateway does not end TLS") {
+        assert!(begun.elapsed() < PATIENCE, "{}", world.service_log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let file = world.path("windlass-server.toml").display().to_string();
+    let told = world.windlass(&["doctor", "--config", &file]).output().await.unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains(&format!("nobody is said to end TLS for {HOST}")), "{told}");
 }
