@@ -12,6 +12,7 @@ mod image;
 #[cfg(feature = "service")]
 mod memory;
 mod output;
+mod pages;
 mod recipe;
 mod reconnect;
 mod style;

@@ -15,10 +15,11 @@ use super::{Failed, JobStep, deploy, summary};
 use crate::checkout::Checkout;
 use crate::error::{CommandError, Status};
 use crate::image::{self, Supplies};
+use crate::pages;
 use crate::recipe::{Folders, Recipe};
 
 pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
-    let (text, recipes) = what_to_build(step)?;
+    let (text, recipes, pages) = what_to_build(step)?;
     let source = Source::of(step)?;
     let service = sign_in(&step.inputs, step.runner, &step.stage()?, step.log).await?;
     if step.runner.tests_a_merge || !source.changes.is_empty() {
@@ -51,6 +52,7 @@ pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
             digest,
             image: recipes[&app].image.clone(),
             config: text.clone(),
+            pages: pages.get(&app).cloned().unwrap_or_default(),
             rebuild: step.inputs.rebuild,
             uncommitted: !source.changes.is_empty(),
         };
@@ -72,8 +74,13 @@ pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// windlass.toml's text, which every release carries, and a recipe for each app that is meant.
-fn what_to_build(step: &JobStep<'_>) -> Result<(String, BTreeMap<AppName, Recipe>), CommandError> {
+/// An app's own pages, by status.
+type Pages = BTreeMap<u16, String>;
+
+/// windlass.toml's text, which every release carries, a recipe for each app that is meant, and its own pages.
+fn what_to_build(
+    step: &JobStep<'_>,
+) -> Result<(String, BTreeMap<AppName, Recipe>, BTreeMap<AppName, Pages>), CommandError> {
     let path = step.runner.workspace.join(&step.inputs.config);
     let missing = || {
         CommandError::misused(format!("there is no {}", step.inputs.config.display()))
@@ -86,7 +93,10 @@ fn what_to_build(step: &JobStep<'_>) -> Result<(String, BTreeMap<AppName, Recipe
     let config = file.resolve(&step.stage()?);
     let recipes = Recipe::of(&config, step.inputs.app.as_ref(), &step.inputs.overrides, folders)?;
     recipes.values().try_for_each(|recipe| recipe.expect_within(folders.workspace))?;
-    Ok((text, recipes))
+    let apps = config.apps.iter().filter(|(app, _)| recipes.contains_key(*app));
+    let pages = apps.map(|(app, config)| Ok((app.clone(), pages::read(config, folders.config)?)));
+    let pages = pages.collect::<Result<_, CommandError>>()?;
+    Ok((text, recipes, pages))
 }
 
 /// What is built from.

@@ -38,6 +38,7 @@ mod operate;
 mod order;
 mod outage;
 mod override_gate;
+mod pages;
 mod pressed;
 mod readers;
 mod reasons;

@@ -7,6 +7,7 @@ pub(crate) mod host_names;
 pub(crate) mod hosts;
 pub(crate) mod maintenance;
 pub(crate) mod one_offs;
+mod pages;
 pub(crate) mod planning;
 pub(crate) mod pulls;
 pub(crate) mod queue;

@@ -19,6 +19,7 @@ pub(crate) mod leases;
 pub(crate) mod locks;
 pub(crate) mod maintenance;
 pub(crate) mod outbox;
+mod pages;
 pub(crate) mod releases;
 mod schema;
 pub(crate) mod sessions;

@@ -15,8 +15,9 @@ pub mod server;
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use limits::{AskedHosts, Claim, Claims, Refusal, located};
 pub use project::{
-    AppConfig, AppUrl, Boot, BootLimit, Build, HOST_GATEWAY, Health, HealthCheck, HostSelector, LogBound, Migrate,
-    ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs, Ulimit, Volume,
+    AppConfig, AppUrl, Boot, BootLimit, Build, ErrorPage, HOST_GATEWAY, Health, HealthCheck, HostSelector,
+    LARGEST_PAGE, LogBound, Migrate, ProjectConfig, ProjectFile, Resources, RoleConfig, Sandbox, Stop, Strategy, Tmpfs,
+    Ulimit, Volume,
 };
 pub use server::{
     AccessLog, AccessLogFormat, AcmeChallenge, AcmeConfig, CertificateFiles, Checks, DnsCommand, DockerEndpoint,

@@ -44,6 +44,12 @@ impl ServiceKey {
         Self(format!("{project}/{stage}/{app}"))
     }
 
+    /// The app's part of it.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, app)| app)
+    }
+
     /// The project's part of it.
     #[must_use]
     pub fn project(&self) -> &str {

@@ -2,6 +2,7 @@
 //! step can be done again.
 
 mod boot;
+mod pages;
 mod revert;
 mod switch;
 mod unhealthy;
@@ -31,6 +32,7 @@ use crate::gateway::GatewayClient;
 use crate::images::Prepared;
 use crate::join::Identities;
 use crate::one_off::TimeLimit;
+pub use pages::ServicePages;
 
 /// So many lines wait between a one-off task and whoever reads its log.
 const LINES_UNDER_WAY: usize = 256;
@@ -54,6 +56,7 @@ pub struct StepContext {
     progress: mpsc::Sender<Progress>,
     masker: Masker,
     one_offs: Vec<HostTask>,
+    pages: ServicePages,
 }
 
 /// What a step has to say while it is under way.
@@ -84,7 +87,7 @@ impl StepContext {
             Step::Migrate { task, .. } => Some(HostTask { host: task.host.clone(), name: task.name.clone() }),
             _ => None,
         });
-        Self { one_offs: one_offs.collect(), secrets, registries, progress, masker }
+        Self { pages: ServicePages::default(), one_offs: one_offs.collect(), secrets, registries, progress, masker }
     }
 
     /// Hides every secret that the steps know.

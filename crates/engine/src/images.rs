@@ -1,5 +1,6 @@
 //! Images: there already, or pulled by digest; for this engine's processor; removed when nobody needs them.
 
+mod file;
 mod health;
 mod platform;
 mod pulls;
@@ -18,6 +19,7 @@ use windlass_registry::RegistryCredentials;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
+pub use file::NoFile;
 pub use health::HealthTimes;
 pub(crate) use pulls::Pulls;
 pub use removal::Removal;

@@ -11,6 +11,7 @@ use crate::arguments::Where;
 use crate::checkout::Checkout;
 use crate::error::{CommandError, Status};
 use crate::output;
+use crate::pages;
 use crate::target::unreadable;
 
 /// Register an image that was built as a release
@@ -63,7 +64,8 @@ pub(super) async fn run(arguments: ReleaseCreate) -> Result<Status, CommandError
             .hint("pass --commit with the full SHA that the image was built from")
     })?;
     let image = image.or_else(|| resolved.image.clone());
-    let new = NewRelease { commit, digest, image, config, rebuild, uncommitted: false };
+    let pages = pages::read(resolved, path.parent().unwrap_or(Path::new("")))?;
+    let new = NewRelease { commit, digest, image, config, pages, rebuild, uncommitted: false };
     let release = target.client.create_release(&target.stage, &app, &new).await?;
     if place.json {
         output::json(&release)?;

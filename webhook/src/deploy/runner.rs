@@ -13,14 +13,12 @@ use windlass_core::names::{AppName, Generation};
 use windlass_core::plain::plain;
 use windlass_core::plan::{Plan, Step};
 use windlass_core::secrets::Secrets;
-use windlass_engine::{Progress, StepContext};
+use windlass_engine::{Progress, ServicePages, StepContext};
 
 use crate::back_off::BackOff;
 use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
-use crate::deploy::catch_up;
-use crate::deploy::certificates;
-use crate::deploy::host_names;
 use crate::deploy::planning::{self, Intent, PlanningError};
+use crate::deploy::{catch_up, certificates, host_names, pages};
 use crate::gate::Gate;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -277,7 +275,8 @@ async fn go_back(
     failure: &Failure,
 ) -> anyhow::Result<()> {
     for tries in 1.. {
-        let (context, log) = step_context(service, deployment, plan);
+        let pages = pages::of_plan(service, &deployment.stage, plan).await?;
+        let (context, log) = step_context(service, deployment, plan, pages);
         let result = service.hosts.revert(plan, turned.reached, turned.switched, &context).await;
         drop(context);
         log.await?;
@@ -297,12 +296,19 @@ async fn execute(
     plan: &Plan,
     step: &Step,
 ) -> Result<Option<String>, Failure> {
-    let (context, log) = step_context(service, deployment, plan);
+    let pages = pages::of_plan(service, &deployment.stage, plan).await?;
+    let (context, log) = step_context(service, deployment, plan, pages);
     let executed = service.hosts.execute(step, &context);
-    let result = match step {
+    let mut result = match step {
         Step::Prepare { .. } => Box::pin(certificates::beside(executed, service, deployment, &context)).await,
         _ => executed.await,
     };
+    if result.is_ok() {
+        match pages::copy_out(service, deployment, step).await {
+            Ok(missing) => keep_lines(service, deployment, &missing, &HashMap::new()).await,
+            Err(failure) => result = Err(failure),
+        }
+    }
     drop(context);
     // The log is whole before the step's end is on record.
     if let Err(error) = log.await {
@@ -316,6 +322,7 @@ fn step_context(
     service: &Arc<Service>,
     deployment: &StoredDeployment,
     plan: &Plan,
+    pages: ServicePages,
 ) -> (StepContext, tokio::task::JoinHandle<()>) {
     let (progress, receiver) = mpsc::channel(LINES_UNDER_WAY);
     let log = service.tracker.spawn(write_log(Arc::clone(service), deployment.clone(), receiver));
@@ -332,7 +339,7 @@ fn step_context(
             (task.labels.app.clone(), values.into_iter().collect::<Secrets>())
         })
         .collect::<BTreeMap<_, _>>();
-    (StepContext::new(plan, secrets, service.settings.registries(), progress), log)
+    (StepContext::new(plan, secrets, service.settings.registries(), progress).with_pages(pages), log)
 }
 
 async fn write_log(service: Arc<Service>, deployment: StoredDeployment, mut progress: mpsc::Receiver<Progress>) {

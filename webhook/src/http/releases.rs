@@ -1,5 +1,6 @@
 //! Releases: register, list.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use utoipa::IntoParams;
 use windlass_core::api::{NewRelease, Page, Release};
-use windlass_core::config::{ProjectFile, located};
+use windlass_core::config::{AppConfig, ErrorPage, LARGEST_PAGE, ProjectFile, located};
 use windlass_core::names::{AppName, CommitSha, ReleaseNumber};
 use windlass_core::stage::Stage;
 
@@ -58,7 +59,7 @@ pub(crate) struct ReleasesQuery {
         (status = CONFLICT, description = "`digest_conflict`: the commit is registered with another image"),
         (
             status = UNPROCESSABLE_ENTITY,
-            description = "`config_invalid`, `policy_refused` or `uncommitted_changes`: nothing is registered",
+            description = "`config_invalid`, `pages_invalid`, `policy_refused` or `uncommitted_changes`: nothing is registered",
         ),
     ),
 )]
@@ -99,6 +100,20 @@ fn check_commit(job: &Session, commit: &CommitSha) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::FORBIDDEN, "policy_refused", title).hint(
         "on `pull_request` a job runs on a merge that is only tried; register releases from pushes to the branch",
     ))
+}
+
+/// Each that is taken from the repository, and no other.
+fn wrong_pages(app: &AppConfig, pages: &BTreeMap<u16, String>) -> Vec<String> {
+    let is_sent = |page: &ErrorPage| matches!(page, ErrorPage::Repository(_));
+    let missing = app.errors.iter().filter(|(status, page)| is_sent(page) && !pages.contains_key(status));
+    let missing =
+        missing.map(|(status, page)| format!("errors.{status} is {}, and the request has no page for it", page.path()));
+    let surplus = pages.keys().filter(|status| !app.errors.get(status).is_some_and(is_sent));
+    let surplus =
+        surplus.map(|status| format!("there is a page for {status}, and `errors` takes none from the repository"));
+    let large = pages.iter().filter(|(_, page)| page.len() > LARGEST_PAGE);
+    let large = large.map(|(status, _)| format!("the page for {status} is larger than {} KB", LARGEST_PAGE >> 10));
+    missing.chain(surplus).chain(large).collect()
 }
 
 /// What deploys by itself is what was committed.
@@ -146,7 +161,15 @@ fn check_file(service: &Service, stage: &Stage, name: &AppName, new: &NewRelease
         let known: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
         return Err(invalid(vec![format!("there is no service `{name}` in it; it has {}", known.join(", "))]));
     }
-    Ok(())
+    match config.apps.get(name).map(|app| wrong_pages(app, &new.pages)).unwrap_or_default() {
+        wrong if wrong.is_empty() => Ok(()),
+        wrong => {
+            let title = "the release's own pages are not those that its windlass.toml names";
+            Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "pages_invalid", title)
+                .errors(wrong)
+                .hint("`windlass release create` and the action send them; update whichever registered this"))
+        }
+    }
 }
 
 /// Lists an app's releases, the newest first

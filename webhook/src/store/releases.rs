@@ -12,7 +12,7 @@ use super::columns::{DEPLOYMENT_KIND, DEPLOYMENT_STATE};
 use super::jobs::remember_registering_job;
 use super::sessions::StoredSession;
 use super::stages::saw_commit;
-use super::{Store, StoreError, count_up, optional_time, signed, text, time, unsigned, word};
+use super::{Store, StoreError, count_up, optional_time, pages, signed, text, time, unsigned, word};
 
 const COLUMNS: &str = "r.app, r.number, r.commit_sha, r.digest, r.image, r.config, r.created_at, r.created_by, \
      r.uncommitted, \
@@ -83,6 +83,7 @@ impl Store {
         .bind(new.uncommitted)
         .execute(&mut *write)
         .await?;
+        pages::insert(&mut write, stage, app, number, &new.pages).await?;
         if let Some(job) = job {
             remember_registering_job(&mut write, stage, &new.commit, job).await?;
         }

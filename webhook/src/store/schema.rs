@@ -18,7 +18,7 @@ macro_rules! changes {
 }
 
 /// The names of the changes' files, and what is in them. What has been published never changes.
-const CHANGES: [(&str, &str); 14] = changes![
+const CHANGES: [(&str, &str); 15] = changes![
     "0001_the_house",
     "0002_jobs",
     "0003_uncommitted",
@@ -33,6 +33,7 @@ const CHANGES: [(&str, &str); 14] = changes![
     "0015_bounded_logs",
     "0017_one_spelling",
     "0018_maintenance",
+    "0019_error_pages",
 ];
 
 pub(super) static MIGRATIONS: LazyLock<Migrator> =

@@ -1,5 +1,7 @@
 //! Releases: `S/apps/{app}/releases`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +23,9 @@ pub struct NewRelease {
     pub image: Option<ImageName>,
     /// The text of `windlass.toml`.
     pub config: String,
+    /// The app's own pages of HTML that `errors` of `windlass.toml` takes from the repository, by status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pages: BTreeMap<u16, String>,
     /// Makes a new number although the commit is registered already.
     #[serde(default)]
     pub rebuild: bool,

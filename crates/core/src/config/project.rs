@@ -2,6 +2,7 @@
 //! overlay over it.
 
 mod app;
+mod errors;
 mod health;
 mod read;
 mod role;
@@ -18,6 +19,7 @@ use crate::gateway::{AppProtocol, Hold, Route};
 use crate::names::{AppName, ImageName, RoleName, StageName};
 use crate::quantity::{Duration, Memory};
 
+pub use errors::{ErrorPage, LARGEST_PAGE};
 pub(super) use health::CHECKS;
 #[cfg(test)]
 pub(super) use read::SECTIONS;
@@ -85,6 +87,9 @@ pub struct AppConfig {
     /// For so long browsers shall ask for it by https only. `None`: they are not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Duration>,
+    /// Its own pages for what the gateway says in its place, by status.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<u16, ErrorPage>,
     /// At least one; exactly one is primary.
     pub roles: BTreeMap<RoleName, RoleConfig>,
 }

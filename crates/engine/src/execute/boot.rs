@@ -21,7 +21,7 @@ impl Hosts {
         replaces: &[RetiredTask],
         context: &StepContext,
     ) -> Result<(), Failure> {
-        all(hold.iter().map(|service| self.hold(service))).await?;
+        all(hold.iter().map(|service| self.hold(service, context))).await?;
         self.drain_and_stop(replaces, context).await.map(drop)
     }
 

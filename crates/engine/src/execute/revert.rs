@@ -68,18 +68,18 @@ impl Hosts {
 
     /// Nothing new on this host gets requests any more, and what took an old task's place is gone.
     async fn make_room(&self, way: &WayBack<'_>, host: &HostName) -> Result<(), Failure> {
-        let WayBack { plan, exchanged, .. } = way;
+        let WayBack { plan, exchanged, context, .. } = way;
         let beside = |service: &&HostService| service.host == *host && !exchanged.holds(service);
         if way.switched {
             let back = plan.revert.switch.iter().filter(beside);
-            all(back.map(|service| self.switch_back(service, HealthAsked::Never))).await?;
+            all(back.map(|service| self.switch_back(service, HealthAsked::Never, context))).await?;
             self.unroute(plan.revert.unroute.iter().filter(|service| service.host == *host)).await?;
             all(switched_to(plan).filter(beside).map(|service| self.drain(service))).await?;
         } else {
             all(prepared(plan).filter(beside).map(|service| self.discard(service))).await?;
         }
         let held = exchanged.hold.iter().filter(|service| service.host == *host);
-        all(held.map(|service| self.hold(service))).await?;
+        all(held.map(|service| self.hold(service, context))).await?;
         let drained = switched_to(plan).filter(|service| service.host == *host && exchanged.holds(service));
         all(drained.map(|service| self.drain(service))).await?;
         self.stop_and_remove_all(plan, exchanged.remove.iter().filter(|task| task.host == *host)).await
@@ -91,7 +91,7 @@ impl Hosts {
         let restart = exchanged.restart.iter().filter(|old| old.task.host == *host);
         all(restart.map(|old| self.start_again(old, context))).await?;
         let held = plan.revert.switch.iter().filter(|service| service.host == *host && exchanged.holds(service));
-        all(held.map(|service| self.switch_back(service, HealthAsked::First))).await?;
+        all(held.map(|service| self.switch_back(service, HealthAsked::First, context))).await?;
         let gone = plan.revert.remove.iter().chain(&context.one_offs).filter(|task| task.host == *host);
         self.stop_and_remove_all(plan, gone).await
     }
@@ -126,7 +126,12 @@ impl Hosts {
     }
 
     /// Without asking for health where the targets never stopped: what served a moment ago serves again at once.
-    async fn switch_back(&self, service: &HostService, asked: HealthAsked) -> Result<(), Failure> {
+    async fn switch_back(
+        &self,
+        service: &HostService,
+        asked: HealthAsked,
+        context: &StepContext,
+    ) -> Result<(), Failure> {
         let mut targets = Vec::new();
         let mut blocked = None;
         for name in &service.targets {
@@ -144,7 +149,7 @@ impl Hosts {
             return Err(failure);
         }
         let mut request =
-            Switch { service: service.spec(service.generation, targets), deadline: service.deadline, unchecked: true };
+            Switch { service: context.spec(service, targets), deadline: service.deadline, unchecked: true };
         let gateway = self.gateway(&service.host)?;
         if asked == HealthAsked::First {
             request.unchecked = false;

@@ -29,8 +29,8 @@ impl Hosts {
 impl Hosts {
     /// Nobody to send to: the old targets finish what they have, and what comes waits for the switch. A gateway that has
     /// heard a later word by now is past that.
-    pub(super) async fn hold(&self, service: &HostService) -> Result<(), Failure> {
-        let spec = service.spec(service.generation, Vec::new());
+    pub(super) async fn hold(&self, service: &HostService, context: &StepContext) -> Result<(), Failure> {
+        let spec = context.spec(service, Vec::new());
         let request = Switch { service: spec, deadline: service.deadline, unchecked: true };
         match self.gateway(&service.host)?.switch(&request).await {
             Ok(_) => Ok(()),

@@ -68,7 +68,7 @@ pub(super) async fn resolve(
             (None, None) => Err(no_address(engine, name).into_failure(FailureCode::BootFailed)),
         }
     });
-    Ok(service.spec(service.generation, try_join_all(targets).await?))
+    Ok(context.spec(service, try_join_all(targets).await?))
 }
 
 pub(super) fn no_address(engine: &Engine, name: &str) -> EngineError {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::gateway::Switch;
+use windlass_core::gateway::{ServiceSpec, Switch};
 use windlass_core::names::HostName;
 use windlass_core::plan::TaskHealthCheck;
 use windlass_core::secrets::{Masker, Secrets};
@@ -17,6 +17,7 @@ use super::pauses::Pauses;
 use super::shortfall::{LOOK, Misrouted, Mistake, Unheard, look, try_of_maintenance, try_of_route, try_of_task};
 use super::should_run::ShouldRun;
 use crate::at_work::Piece;
+use crate::deploy::pages;
 use crate::service::Service;
 
 /// How a task was found.
@@ -128,8 +129,10 @@ impl Upkeep<'_> {
             let serving = should_run.tasks.iter().filter(|task| targets.iter().any(|target| target.name == task.name));
             try_join_all(serving.map(|task| self.healthy(host, task))).await?;
         }
+        let pages = pages::of_service(self.service, self.stage, service.key.app(), service.release).await?;
+        let spec = service.spec(self.service.store.next_generation(self.stage).await?, targets.clone());
         let request = Switch {
-            service: service.spec(self.service.store.next_generation(self.stage).await?, targets.clone()),
+            service: ServiceSpec { pages, ..spec },
             deadline: service.deadline,
             unchecked: *how != Mistake::SomebodyServes,
         };

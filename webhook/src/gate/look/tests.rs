@@ -29,6 +29,7 @@ async fn release(told: &Teller, title: &str) -> (Stage, CommitSha, ReleaseNumber
         digest: format!("sha256:{}", "1".repeat(64)).parse().unwrap(),
         image: None,
         config: CONFIG.to_owned(),
+        pages: std::collections::BTreeMap::new(),
         rebuild: false,
         uncommitted: false,
     };

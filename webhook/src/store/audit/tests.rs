@@ -139,6 +139,7 @@ async fn act(store: &Store, action: Action) -> Result<(), StoreError> {
                 digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
                 image: None,
                 config: "schema = 1".to_owned(),
+                pages: BTreeMap::new(),
                 rebuild: false,
                 uncommitted: false,
             };

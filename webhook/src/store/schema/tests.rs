@@ -15,7 +15,7 @@ use crate::store::whole::{texts, whole};
 use crate::store::{Store, before};
 
 /// Tables that the version before did not have.
-const NEW: [&str; 1] = ["maintenance"];
+const NEW: [&str; 2] = ["maintenance", "release_pages"];
 
 /// After all that the store tells of.
 fn now() -> Timestamp {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::errors::read_errors;
 use super::role::{DEFAULT_PORT, ROLE, ROLE_ONLY, read_role};
 use super::route::Routes;
 use super::{AppConfig, AppUrl, Boot, BootLimit, Build, Migrate, RoleConfig};
@@ -12,7 +13,7 @@ use crate::platform;
 use crate::quantity::Duration;
 
 pub(super) const APP: &[&str] =
-    &["image", "build", "url", "redirect", "env", "secrets", "migrate", "boot", "watch", "hsts", "roles"];
+    &["image", "build", "url", "redirect", "env", "secrets", "migrate", "boot", "watch", "hsts", "errors", "roles"];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) const BUILD: &[&str] = &["context", "dockerfile", "target", "args", "secrets", "platforms"];
@@ -44,6 +45,7 @@ pub(super) fn read_app(name: &AppName, item: ConfigItem<'_>, routes: &mut Routes
         migrate: app.get("migrate").and_then(read_migrate),
         boot: app.get("boot").and_then(|boot| boot.table(&[BOOT])).map_or_else(default_boot, |boot| read_boot(&boot)),
         watch: app.duration_or("watch", Duration::from_secs(10), DAY),
+        errors: app.get("errors").map(read_errors).unwrap_or_default(),
         hsts: app.get("hsts").and_then(|hsts| read_hsts(hsts, &url)),
         url,
         roles,
@@ -74,6 +76,7 @@ fn empty() -> AppConfig {
         boot: default_boot(),
         watch: Duration::from_secs(10),
         hsts: None,
+        errors: BTreeMap::new(),
         roles: BTreeMap::new(),
     }
 }

@@ -20,6 +20,7 @@ pub(in crate::config) const SECTIONS: &[(&str, &[&[&str]])] = &[
     ("build", &[super::app::BUILD]),
     ("migrate", &[super::app::MIGRATE]),
     ("boot", &[super::app::BOOT]),
+    ("errors", &[super::errors::ERRORS]),
     ("roles.*", &[super::role::ROLE_ONLY, ROLE]),
     ("roles.*.health", &[super::health::HEALTH]),
     ("roles.*.hold", &[super::role::HOLD]),
