@@ -45,6 +45,8 @@ pub(crate) struct Knobs {
     pub(crate) probed_as: Mutex<String>,
     pub(crate) hits: AtomicU64,
     pub(crate) uploaded: AtomicU64,
+    /// What `/page` has found out in a browser.
+    pub(crate) reported: Mutex<Option<String>>,
     /// Each permit lets one request to `/slow` end.
     pub(crate) gate: Semaphore,
     pub(crate) events: broadcast::Sender<&'static str>,
@@ -74,6 +76,7 @@ impl Backend {
             probed_as: Mutex::default(),
             hits: AtomicU64::new(0),
             uploaded: AtomicU64::new(0),
+            reported: Mutex::default(),
             gate: Semaphore::new(0),
             events: broadcast::Sender::new(16),
         });
@@ -183,6 +186,15 @@ async fn answer(name: String, knobs: Arc<Knobs>, request: Request<Incoming>) -> 
             let mut response = text(name);
             *response.status_mut() = StatusCode::BAD_GATEWAY;
             response
+        }
+        "/page" => {
+            let mut response = text(include_str!("clients/page.html").to_owned());
+            response.headers_mut().insert("content-type", "text/html; charset=utf-8".parse().unwrap());
+            response
+        }
+        "/report" => {
+            *knobs.reported.lock().unwrap() = request.uri().query().map(ToOwned::to_owned);
+            text(String::new())
         }
         "/large" => text("x".repeat(LARGE)),
         "/events" => {

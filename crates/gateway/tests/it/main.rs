@@ -5,6 +5,7 @@ mod access_log;
 mod backend;
 mod bounds;
 mod client;
+mod clients;
 mod control;
 mod corpus;
 mod drain;

@@ -25,25 +25,25 @@ use crate::client::{self, Client, nothing};
 use crate::harness::{Front, HOST, eventually, options, route, spec};
 
 /// A certificate that is its own authority.
-struct Made {
+pub(crate) struct Made {
     certificate: CertificateDer<'static>,
-    chain: String,
+    pub(crate) chain: String,
     key: String,
 }
 
-fn made(names: &[&str]) -> Made {
+pub(crate) fn made(names: &[&str]) -> Made {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
     Made { certificate: cert.der().clone(), chain: cert.pem(), key: signing_key.serialize_pem() }
 }
 
 impl Made {
-    fn given(&self, name: &str) -> Certificate {
+    pub(crate) fn given(&self, name: &str) -> Certificate {
         Certificate { names: vec![name.to_owned()], chain: self.chain.clone(), key: self.key.clone() }
     }
 }
 
-async fn secure_front(files: BTreeMap<String, CertificateFiles>) -> Front {
+pub(crate) async fn secure_front(files: BTreeMap<String, CertificateFiles>) -> Front {
     let folder = tempfile::tempdir().unwrap();
     let options =
         GatewayOptions { https: Some(([127, 0, 0, 1], 0).into()), certificates: files, ..options(folder.path()) };
@@ -85,7 +85,7 @@ fn https_spec(generation: u64, backends: &[&Backend]) -> ServiceSpec {
     ServiceSpec { routes, https: true, ..spec(generation, backends) }
 }
 
-async fn give(front: &Front, certificates: Vec<Certificate>) {
+pub(crate) async fn give(front: &Front, certificates: Vec<Certificate>) {
     front.control.send("POST", "/v1/certificates", &SetCertificates { certificates }).await.unwrap();
 }
 
@@ -263,6 +263,6 @@ async fn a_prefix_that_is_stripped_is_told_and_not_seen() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how an operator's tools write does not matter")]
-fn put(path: &Path, text: &str) {
+pub(crate) fn put(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
