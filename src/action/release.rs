@@ -19,7 +19,7 @@ use crate::pages;
 use crate::recipe::{Folders, Recipe};
 
 pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
-    let (text, recipes, pages) = what_to_build(step)?;
+    let ToBuild { config: text, recipes, pages } = what_to_build(step)?;
     let source = Source::of(step)?;
     let service = sign_in(&step.inputs, step.runner, &step.stage()?, step.log).await?;
     if step.runner.tests_a_merge || !source.changes.is_empty() {
@@ -74,13 +74,17 @@ pub(super) async fn run(step: &JobStep<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// An app's own pages, by status.
-type Pages = BTreeMap<u16, String>;
+/// What a job builds, by app.
+struct ToBuild {
+    /// windlass.toml's text, which every release carries.
+    config: String,
+    recipes: BTreeMap<AppName, Recipe>,
+    /// Each app's own pages, by status.
+    pages: BTreeMap<AppName, BTreeMap<u16, String>>,
+}
 
-/// windlass.toml's text, which every release carries, a recipe for each app that is meant, and its own pages.
-fn what_to_build(
-    step: &JobStep<'_>,
-) -> Result<(String, BTreeMap<AppName, Recipe>, BTreeMap<AppName, Pages>), CommandError> {
+/// Of each app that is meant.
+fn what_to_build(step: &JobStep<'_>) -> Result<ToBuild, CommandError> {
     let path = step.runner.workspace.join(&step.inputs.config);
     let missing = || {
         CommandError::misused(format!("there is no {}", step.inputs.config.display()))
@@ -96,7 +100,7 @@ fn what_to_build(
     let apps = config.apps.iter().filter(|(app, _)| recipes.contains_key(*app));
     let pages = apps.map(|(app, config)| Ok((app.clone(), pages::read(config, folders.config)?)));
     let pages = pages.collect::<Result<_, CommandError>>()?;
-    Ok((text, recipes, pages))
+    Ok(ToBuild { config: text, recipes, pages })
 }
 
 /// What is built from.

@@ -99,6 +99,25 @@ impl Connection {
         Ok(self)
     }
 
+    /// Whether nothing of a request has come yet.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(&self.speaks, Speaks::Http1(intake) if intake.is_empty())
+    }
+
+    /// Waits for more to come, with next to nothing of its own meanwhile. Tells whether anything has.
+    pub(crate) async fn woken(&mut self) -> io::Result<bool> {
+        let Speaks::Http1(intake) = &mut self.speaks else { return Ok(true) };
+        let (line, seat) = (&mut self.line, &self.taking.seat);
+        let mut piece = [0; PREFACE.len()];
+        let more = poll_fn(|context| {
+            let mut piece = ReadBuf::new(&mut piece);
+            poll_read(line, seat, context, &mut piece).map_ok(|()| piece.filled().len())
+        });
+        let read = more.await?;
+        intake.read_beside(&piece[..read], seat);
+        Ok(read > 0)
+    }
+
     /// Shakes hands. The client says then whether it wants HTTP/2.
     ///
     /// # Errors

@@ -121,6 +121,10 @@ impl Intake {
         self.next != Next::More
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.next == Next::More
+    }
+
     /// So much may be held behind a request whose answer decides what it is.
     pub(crate) fn is_full(&self, most: usize) -> bool {
         self.held.len() >= most

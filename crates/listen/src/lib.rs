@@ -15,6 +15,7 @@ mod exchange;
 mod framing;
 mod head;
 mod intake;
+mod lent;
 mod limits;
 mod line;
 mod proxy_protocol;

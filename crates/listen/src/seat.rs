@@ -24,6 +24,9 @@ const BODY: u8 = 2;
 /// A request is answered, or something else than HTTP is spoken.
 const BUSY: u8 = 3;
 
+/// In milliseconds. Busy connections' pauses are shorter.
+const UNTIL_REST: u64 = 1000;
+
 /// One connection's. Written by it with every change, read when seats become scarce and once a while.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -49,6 +52,8 @@ pub(crate) struct Seat {
     decided: AtomicU64,
     /// The request that is none, and why.
     refused: OnceLock<(u64, Fault)>,
+    /// Nothing of it is kept but itself.
+    rests: AtomicBool,
     /// Where there may be several requests at a time: those under way, by number.
     exchanges: OnceLock<Mutex<HashMap<u64, Arc<Progress>>>>,
 }
@@ -72,6 +77,7 @@ impl Seat {
             unsent: Unsent::default(),
             decided: AtomicU64::new(0),
             refused: OnceLock::new(),
+            rests: AtomicBool::new(false),
             exchanges: OnceLock::new(),
         }
     }
@@ -222,6 +228,25 @@ impl Seat {
     /// Part of a head, or nothing, has come.
     pub(crate) fn has_no_head(&self) -> bool {
         matches!(self.stands().0, HEAD | IDLE) && !self.writing.is_waiting()
+    }
+
+    /// Whether it has had nothing to do for so long that it is better kept without what the next request needs. In this
+    /// phase nothing is left to be written, unless that waits, and a byte that comes ends it.
+    pub(crate) fn should_rest(&self) -> bool {
+        let (phase, since) = self.stands();
+        let idle = phase == IDLE && !self.writing.is_waiting() && self.exchanges.get().is_none();
+        idle && self.now().saturating_sub(since) > UNTIL_REST
+    }
+
+    pub(crate) fn set_rests(&self, rests: bool) {
+        self.rests.store(rests, Relaxed);
+    }
+
+    /// Tells the connection that it should rest, once.
+    pub(crate) fn lay_down(&self) {
+        if self.should_rest() && !self.rests.load(Relaxed) {
+            self.server.wake();
+        }
     }
 
     /// Ends the connection, whatever it does.

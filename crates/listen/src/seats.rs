@@ -198,6 +198,8 @@ async fn look_after(seats: Weak<Seats>) {
             if let Some(what) = seat.overdue(&seats.limits) {
                 tracing::debug!(client.address = %seat.address, "a client took too long with {what}");
                 seat.send_away();
+            } else {
+                seat.lay_down();
             }
         }
     }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::door::Door;
 use crate::early::Early;
 use crate::exchange::{Exchange, Stay};
 use crate::head::Fault;
+use crate::lent::Home;
 use crate::seat::Seat;
 use crate::seats::Seats;
 
@@ -49,7 +49,7 @@ pub async fn serve_client<S, B>(
     shutdown: &CancellationToken,
 ) -> hyper::Result<()>
 where
-    S: Service<Request<Arriving<Incoming>>, Response = Response<B>>,
+    S: Service<Request<Arriving<Incoming>>, Response = Response<B>> + Clone,
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -63,57 +63,78 @@ where
 }
 
 async fn serve_http1<S, B>(
-    connection: Connection,
+    mut connection: Connection,
     peer: SocketAddr,
     service: S,
     shutdown: &CancellationToken,
 ) -> hyper::Result<()>
 where
-    S: Service<Request<Arriving<Incoming>>, Response = Response<B>>,
+    S: Service<Request<Arriving<Incoming>>, Response = Response<B>> + Clone,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (seat, seats) = (connection.seat(), connection.seats());
-    let of_service = Arc::clone(&seat);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let seat = Arc::clone(&of_service);
-        let number = seat.asked(!request.body().is_end_stream());
-        let fault = seat.refused(number);
-        let answer = fault.is_none().then(|| {
-            request.extensions_mut().insert(Peer(peer));
-            if request.version() == Version::HTTP_11 {
-                request.extensions_mut().insert(Early::new(Arc::clone(&seat)));
-            }
-            service.call(request.map(|body| Arriving::new(body, Told::Seat(Arc::clone(&seat), number))))
-        });
-        async move {
-            let answer = match answer {
-                Some(answer) => answer.await?,
-                None => return Ok(refusal(fault, seat)),
-            };
-            let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-            seat.decide(number, upgraded);
-            let teller = if upgraded { Teller::Nobody } else { Teller::Seat(seat) };
-            Ok::<_, S::Error>(answer.map(|body| Leaving::new(body, teller)))
-        }
-    });
-    let serving = seats.limits.http1().serve_connection(TokioIo::new(connection), service).with_upgrades();
-    let mut serving = pin!(serving);
-    let mut sent_away = pin!(sent_away(&seat));
-    tokio::select! {
-        biased;
-        ended = serving.as_mut() => return ended,
-        () = sent_away.as_mut() => return Ok(()),
-        () = shutdown.cancelled() => serving.as_mut().graceful_shutdown(),
-    }
-    if seat.has_no_head() {
+    let home = Home::default();
+    // Whoever shook hands may take its time.
+    if connection.is_silent() && !matches!(shutdown.run_until_cancelled(connection.woken()).await, Some(Ok(true))) {
         return Ok(());
     }
-    tokio::select! {
-        biased;
-        ended = serving => ended,
-        () = sent_away => Ok(()),
+    loop {
+        let of_service = Arc::clone(&seat);
+        let service = service.clone();
+        let answering = service_fn(move |mut request: Request<Incoming>| {
+            let seat = Arc::clone(&of_service);
+            let number = seat.asked(!request.body().is_end_stream());
+            let fault = seat.refused(number);
+            let answer = fault.is_none().then(|| {
+                request.extensions_mut().insert(Peer(peer));
+                if request.version() == Version::HTTP_11 {
+                    request.extensions_mut().insert(Early::new(Arc::clone(&seat)));
+                }
+                service.call(request.map(|body| Arriving::new(body, Told::Seat(Arc::clone(&seat), number))))
+            });
+            async move {
+                let answer = match answer {
+                    Some(answer) => answer.await?,
+                    None => return Ok(refusal(fault, seat)),
+                };
+                let upgraded = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+                seat.decide(number, upgraded);
+                let teller = if upgraded { Teller::Nobody } else { Teller::Seat(seat) };
+                Ok::<_, S::Error>(answer.map(|body| Leaving::new(body, teller)))
+            }
+        });
+        let serving = seats.limits.http1().serve_connection(TokioIo::new(home.lend(connection)), answering);
+        let mut serving = Box::pin(serving.with_upgrades());
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => return ended,
+            () = sent_away(&seat) => return Ok(()),
+            // Its buffers go, and it stays.
+            () = should_rest(&seat) => {}
+            () = shutdown.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                if seat.has_no_head() {
+                    return Ok(());
+                }
+                return tokio::select! {
+                    biased;
+                    ended = serving => ended,
+                    () = sent_away(&seat) => Ok(()),
+                };
+            }
+        }
+        drop(serving);
+        let Some(mut resting) = home.take() else { return Ok(()) };
+        seat.set_rests(true);
+        // Whoever goes, or breaks, while nothing is asked has ended the connection.
+        let woken = shutdown.run_until_cancelled(resting.woken()).await;
+        if !matches!(woken, Some(Ok(true))) {
+            return Ok(());
+        }
+        seat.set_rests(false);
+        connection = resting;
     }
 }
 
@@ -150,7 +171,7 @@ where
         let answer = service.call(request.map(|body| Arriving::new(body, Told::Exchange(Arc::clone(&exchange)))));
         async move { Ok::<_, S::Error>(answer.await?.map(|body| Leaving::new(body, Teller::Exchange(exchange, 0)))) }
     });
-    let mut serving = pin!(seats.limits.http2().serve_connection(TokioIo::new(connection), service));
+    let mut serving = Box::pin(seats.limits.http2().serve_connection(TokioIo::new(connection), service));
     tokio::select! {
         biased;
         ended = serving.as_mut() => return ended,
@@ -167,6 +188,14 @@ where
     // It is told so, where it still listens.
     serving.as_mut().graceful_shutdown();
     tokio::time::timeout(GOODBYE, serving).await.unwrap_or(Ok(()))
+}
+
+async fn should_rest(seat: &Seat) {
+    poll_fn(|context| {
+        seat.server.register(context.waker());
+        if seat.should_rest() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 async fn sent_away(seat: &Seat) {

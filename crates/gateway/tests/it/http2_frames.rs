@@ -2,7 +2,7 @@
 //! has to come. What is no request does not reach an app.
 
 mod cases;
-mod frames;
+pub(crate) mod frames;
 
 use std::process::Stdio;
 

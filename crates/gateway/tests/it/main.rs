@@ -1,6 +1,7 @@
 //! A gateway from outside: real sockets, real backends, and its control socket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod abuse;
 mod access_log;
 mod backend;
 mod bounds;
