@@ -39,7 +39,7 @@ async fn gateways_follow_each_other_under_load_and_nobody_notices() {
     let app = app::start().await;
     let mut newest = host.until_followed(async || host.process(&host.config())).await;
     host.switch(app).await.unwrap();
-    let mut traffic = Traffic::start(host.http);
+    let mut traffic = Traffic::start(&host);
     let (mut before, mut longest) = (Vec::new(), Duration::ZERO);
     for _ in 0..upgrades() {
         tokio::time::sleep(PAUSE).await;
@@ -71,7 +71,7 @@ async fn a_container_follows_another_under_load_and_nobody_notices() {
     let image = EmptyImage::make(&host).await;
     let mut newest = host.until_followed(async || Container::start(&host, &image.0).await).await;
     host.switch(app).await.unwrap();
-    let mut traffic = Traffic::start(host.http);
+    let mut traffic = Traffic::start(&host);
     let mut before = Vec::new();
     for _ in 0..UPGRADES {
         tokio::time::sleep(PAUSE).await;
@@ -97,7 +97,7 @@ async fn a_newcomer_that_is_killed_before_it_serves_is_missed_by_nobody() {
     let app = app::start().await;
     let mut first = host.until_followed(async || host.process(&host.config())).await;
     host.switch(app).await.unwrap();
-    let mut traffic = Traffic::start(host.http);
+    let mut traffic = Traffic::start(&host);
     traffic.open_long_ones();
     // Whoever reads this snapshot waits for ever, with the sockets in its hands.
     let (file, data) = (host.folder.path().join("stuck.toml"), host.folder.path().join("stuck"));

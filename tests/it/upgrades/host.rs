@@ -18,8 +18,12 @@ use windlass_testing::free_address;
 
 use crate::world::{HOST, PATIENCE, write};
 
+/// The same app by https, with a certificate that the gateway signs itself.
+pub(super) const SECURE_HOST: &str = "secure.example.com";
+
 pub(super) struct Host {
     pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
     pub(super) control: GatewayClient,
     pub(super) folder: TempDir,
     generation: u64,
@@ -28,9 +32,9 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("windlass-test-").tempdir().unwrap();
-        let http = free_address();
+        let (http, https) = (free_address(), free_address());
         let control = GatewayClient::new(folder.path().join("gateway.sock"));
-        let host = Self { http, control, folder, generation: 0 };
+        let host = Self { http, https, control, folder, generation: 0 };
         write(&host.config(), &host.server_file("data"));
         host
     }
@@ -41,12 +45,12 @@ impl Host {
 
     /// With another data folder, perhaps.
     pub(super) fn server_file(&self, data: &str) -> String {
-        let (folder, http) = (self.folder.path().display(), self.http);
+        let (folder, http, https) = (self.folder.path().display(), self.http, self.https);
         format!(
             "schema = 1\nlisten = \"127.0.0.1:1\"\npublic-url = \"http://127.0.0.1:1\"\ndata = \"{folder}/{data}\"\n\
              [github]\ntoken = {{ file = \"{folder}/token\" }}\nwebhook-secrets = [{{ file = \"{folder}/secret\" }}]\n\
              [hosts.a]\ndocker = \"unix:///var/run/docker.sock\"\n\
-             gateway = {{ http = \"{http}\", control = \"{folder}/gateway.sock\" }}\n\
+             gateway = {{ http = \"{http}\", https = \"{https}\", control = \"{folder}/gateway.sock\" }}\n\
              [projects.\"acme/shop\".stages.production]\nbranch = \"main\"\n"
         )
     }
@@ -59,7 +63,7 @@ impl Host {
             key: ServiceKey("1/production/default".to_owned()),
             generation: Generation(self.generation),
             release: ReleaseNumber(self.generation),
-            routes: vec![Route::new(HOST, "/")],
+            routes: vec![Route::new(HOST, "/"), Route { https: true, ..Route::new(SECURE_HOST, "/") }],
             targets: vec![Target { name: "app".to_owned(), address: app }],
             probe: Probe { path: None, interval: second, timeout: second },
             drain: second,

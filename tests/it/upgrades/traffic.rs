@@ -1,5 +1,5 @@
-//! What clients do meanwhile: 64 connections that are never idle, 200 new ones a second, uploads, event streams and
-//! WebSockets. Whatever goes wrong is written down.
+//! What clients do meanwhile: 64 connections that are never idle, 200 new ones a second, uploads, event streams,
+//! WebSockets, and all of it by TLS with HTTP/2 and HTTP/1.1 too. Whatever goes wrong is written down.
 
 use std::fmt;
 use std::io;
@@ -13,11 +13,15 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::host::{Host, SECURE_HOST};
 use crate::world::HOST;
 
 const SATURATED: usize = 64;
 const NEW_EVERY: Duration = Duration::from_millis(5);
 const UPLOADS: usize = 4;
+/// By TLS, side by side over HTTP/2, and as many one after the other over HTTP/1.1.
+const SECURE: usize = 8;
+const HANDSHAKE_EVERY: Duration = Duration::from_millis(50);
 /// Nothing may be silent for longer.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -30,6 +34,8 @@ pub(super) struct Counts {
     uploads: AtomicU64,
     events: AtomicU64,
     echoes: AtomicU64,
+    /// By TLS.
+    secure: AtomicU64,
     failures: Mutex<Vec<String>>,
 }
 
@@ -41,7 +47,8 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
-    pub(super) fn start(address: SocketAddr) -> Self {
+    pub(super) fn start(host: &Host) -> Self {
+        let address = host.http;
         let (counts, stop) = (Arc::<Counts>::default(), Arc::<AtomicBool>::default());
         let mut traffic = Self { address, counts, stop, clients: JoinSet::new() };
         for _ in 0..SATURATED {
@@ -54,7 +61,28 @@ impl Traffic {
             client.come_and_go().await;
             Ok(())
         });
+        traffic.start_secure(host.https);
         traffic
+    }
+
+    fn start_secure(&mut self, address: SocketAddr) {
+        let trusting = || {
+            let builder = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).timeout(SILENCE);
+            builder.resolve(SECURE_HOST, address)
+        };
+        let side_by_side = trusting().build().unwrap();
+        let one_by_one = trusting().http1_only().build().unwrap();
+        let never_kept = trusting().http1_only().pool_max_idle_per_host(0).build().unwrap();
+        let port = address.port();
+        for _ in 0..SECURE {
+            let (by_http2, by_http1) = (side_by_side.clone(), one_by_one.clone());
+            self.go_on("h2", move |client| async move { client.ask_securely(&by_http2, port, Duration::ZERO).await });
+            self.go_on("tls", move |client| async move { client.ask_securely(&by_http1, port, Duration::ZERO).await });
+        }
+        self.go_on(
+            "handshake",
+            move |client| async move { client.ask_securely(&never_kept, port, HANDSHAKE_EVERY).await },
+        );
     }
 
     /// An event stream and a WebSocket that are there from now on.
@@ -106,25 +134,26 @@ impl Counts {
     }
 
     /// Enough of everything that a failure would have shown.
-    pub(super) fn all() -> [fn(&Self) -> u64; 5] {
+    pub(super) fn all() -> [fn(&Self) -> u64; 6] {
         [
             |counts| counts.kept.load(Ordering::SeqCst),
             |counts| counts.new.load(Ordering::SeqCst),
             |counts| counts.uploads.load(Ordering::SeqCst),
             |counts| counts.events.load(Ordering::SeqCst),
             |counts| counts.echoes.load(Ordering::SeqCst),
+            |counts| counts.secure.load(Ordering::SeqCst),
         ]
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [kept, new, uploads, events, echoes] = Self::all().map(|of| of(self));
+        let [kept, new, uploads, events, echoes, secure] = Self::all().map(|of| of(self));
         let reopened = self.reopened.load(Ordering::SeqCst);
         write!(
             formatter,
             "{kept} answers over 64 kept connections ({reopened} times opened again), {new} new connections, {uploads} \
-             uploads, {events} events, {echoes} echoes, {} failed",
+             uploads, {events} events, {echoes} echoes, {secure} answers by TLS, {} failed",
             self.failures.lock().unwrap().len()
         )
     }
@@ -184,6 +213,19 @@ impl Client {
             while guests.try_join_next().is_some() {}
         }
         guests.join_all().await;
+    }
+
+    async fn ask_securely(&self, client: &reqwest::Client, port: u16, pause: Duration) -> io::Result<()> {
+        while !self.is_over() {
+            let asked = client.get(format!("https://{SECURE_HOST}:{port}/")).send().await;
+            let answer = asked.map_err(|error| io::Error::other(format!("{error:?}")))?;
+            let status = answer.status();
+            let body = answer.text().await.map_err(|error| io::Error::other(format!("{error:?}")))?;
+            expect_text(&format!("{status} {body}"), "200 OK app")?;
+            self.counts.secure.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
     }
 
     async fn upload_without_end(&self) -> io::Result<()> {
