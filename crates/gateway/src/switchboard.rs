@@ -113,7 +113,7 @@ impl Switchboard {
             entry.admit(&spec)?;
             entry.prepare(&spec)?
         };
-        candidates.healthy_within(request.deadline.0).await?;
+        candidates.healthy_within(request.deadline.0).await.map_err(|refusal| self.or_stopping(refusal))?;
         Ok(Prepared { targets: candidates.targets.iter().map(|target| target.status()).collect() })
     }
 
@@ -228,7 +228,7 @@ impl Switchboard {
             }
             candidates
         };
-        candidates.healthy_within(deadline).await
+        candidates.healthy_within(deadline).await.map_err(|refusal| self.or_stopping(refusal))
     }
 
     async fn install(&self, spec: ServiceSpec) -> Result<Switched, Refusal> {

@@ -28,6 +28,8 @@ use crate::serving::Shared;
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// So long a gateway that was followed accepts with its successor: nobody is left behind who has come to it.
 const BOTH_ACCEPT: Duration = Duration::from_millis(200);
+/// So long a connection over HTTP/2 has for its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 4096;
 
 /// Where clients come in.
@@ -194,7 +196,7 @@ async fn converse(connection: Connection, peer: SocketAddr, house: House) {
         }
     };
     let client = Arc::new(Client::new(shared, peer.ip(), secure, under_way));
-    let side_by_side = connection.speaks_http2();
+    let (side_by_side, begun) = (connection.speaks_http2(), tokio::time::Instant::now());
     let is_followed = followed.clone();
     let service = service_fn(move |request| {
         let (answer, followed) = (proxy::forward(Arc::clone(&client), request), is_followed.clone());
@@ -206,9 +208,22 @@ async fn converse(connection: Connection, peer: SocketAddr, house: House) {
             Ok::<_, Infallible>(answer)
         }
     });
-    // One request after another: the next answer says that it is the last. Side by side: the connection says so itself.
-    let end = if side_by_side { &followed } else { &shutdown };
-    if let Err(error) = serve_client(connection, peer, service, end).await {
+    // One request after another: the next answer says that it is the last. Side by side: the connection says so itself, but
+    // not before its first request is there, which clients do not send again.
+    let end = shutdown.child_token();
+    let says_so = async {
+        if side_by_side {
+            followed.cancelled().await;
+            tokio::time::sleep_until(begun + FIRST_REQUEST).await;
+            end.cancel();
+        }
+        std::future::pending::<()>().await;
+    };
+    let served = tokio::select! {
+        served = serve_client(connection, peer, service, &end) => served,
+        () = says_so => return,
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, client.address = %peer, "client's connection broke");
     }
 }

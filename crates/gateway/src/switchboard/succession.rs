@@ -48,6 +48,11 @@ impl Switchboard {
         if *self.changes.borrow() == Changes::Refused { Err(refusal::stopping()) } else { Ok(entries) }
     }
 
+    /// What was prepared went with the successor, who is to be asked.
+    pub(super) fn or_stopping(&self, refusal: Refusal) -> Refusal {
+        if *self.changes.borrow() == Changes::Refused { refusal::stopping() } else { refusal }
+    }
+
     /// Not while a successor reads the snapshot.
     pub(super) async fn entries_in_peace(&self) -> MutexGuard<'_, BTreeMap<ServiceKey, Entry>> {
         loop {
