@@ -138,7 +138,7 @@ async fn deployments_go_on_while_gateways_follow_each_other() {
             let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
             command.args(["gateway", "--host", "a", "--config"]).arg(world.folder.path().join("windlass-server.toml"));
             newer.push(command.stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap());
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(4 * PAUSE).await;
         }
     };
     let deploying = async {
@@ -154,5 +154,5 @@ async fn deployments_go_on_while_gateways_follow_each_other() {
     }
     let answered = client.stop().await;
     println!("4 deployments, {} upgrades meanwhile, {answered} requests answered, 0 failed", newer.len());
-    assert!(newer.len() > 4);
+    assert!(newer.len() > 1);
 }

@@ -26,6 +26,8 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 const STOPPING: Duration = Duration::from_secs(10);
 /// So often in a row one may hang up: whoever has followed it does as it was told before.
 const HANG_UPS: u32 = 3;
+/// What lasted longer is no part of the row.
+const A_ROW: Duration = Duration::from_secs(1);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -190,7 +192,7 @@ impl GatewayClient {
                 Ok((status, answer)) if begun.elapsed() < STOPPING && is_stopping(status, &answer) => {}
                 Ok(answer) => return Ok(answer),
                 Err(Broken::HungUp(error)) => {
-                    hung_up = if tried.elapsed() > STOPPING { 1 } else { hung_up + 1 };
+                    hung_up = if tried.elapsed() > A_ROW { 1 } else { hung_up + 1 };
                     if hung_up >= HANG_UPS {
                         return Err(self.unreachable(&error));
                     }
