@@ -99,23 +99,24 @@ impl Connection {
         Ok(self)
     }
 
-    /// Whether nothing of a request has come yet.
-    pub(crate) fn is_silent(&self) -> bool {
-        matches!(&self.speaks, Speaks::Http1(intake) if intake.is_empty())
-    }
-
-    /// Waits for more to come, with next to nothing of its own meanwhile. Tells whether anything has.
-    pub(crate) async fn woken(&mut self) -> io::Result<bool> {
-        let Speaks::Http1(intake) = &mut self.speaks else { return Ok(true) };
-        let (line, seat) = (&mut self.line, &self.taking.seat);
-        let mut piece = [0; PREFACE.len()];
-        let more = poll_fn(|context| {
-            let mut piece = ReadBuf::new(&mut piece);
-            poll_read(line, seat, context, &mut piece).map_ok(|()| piece.filled().len())
-        });
-        let read = more.await?;
-        intake.read_beside(&piece[..read], seat);
-        Ok(read > 0)
+    /// Waits until there is something to serve, with next to nothing of its own meanwhile. `false`: nothing will come.
+    pub(crate) async fn has_head(&mut self) -> io::Result<bool> {
+        let Self { line, taking, speaks: Speaks::Http1(intake), .. } = self else { return Ok(true) };
+        let seat = &taking.seat;
+        while !intake.is_ready() {
+            let read = poll_fn(|context| {
+                // Not a part of what waits.
+                let mut piece = [0; PIECE];
+                let mut piece = ReadBuf::new(&mut piece);
+                ready!(poll_read(line, seat, context, &mut piece))?;
+                intake.read_beside(piece.filled(), seat);
+                Poll::Ready(Ok::<_, io::Error>(piece.filled().len()))
+            });
+            if read.await? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Shakes hands. The client says then whether it wants HTTP/2.

@@ -121,8 +121,9 @@ impl Intake {
         self.next != Next::More
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.next == Next::More
+    /// Whether there is something to hand on, or nothing more to wait for.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.good > 0 || self.next != Next::More
     }
 
     /// So much may be held behind a request whose answer decides what it is.

@@ -76,8 +76,11 @@ where
 {
     let (seat, seats) = (connection.seat(), connection.seats());
     let home = Home::default();
-    // Whoever shook hands may take its time.
-    if connection.is_silent() && !matches!(shutdown.run_until_cancelled(connection.woken()).await, Some(Ok(true))) {
+    let begins = async |connection: &mut Connection| {
+        matches!(shutdown.run_until_cancelled(connection.has_head()).await, Some(Ok(true)))
+    };
+    // Whoever speaks slowly costs no more than what it has said.
+    if !begins(&mut connection).await {
         return Ok(());
     }
     loop {
@@ -129,8 +132,7 @@ where
         let Some(mut resting) = home.take() else { return Ok(()) };
         seat.set_rests(true);
         // Whoever goes, or breaks, while nothing is asked has ended the connection.
-        let woken = shutdown.run_until_cancelled(resting.woken()).await;
-        if !matches!(woken, Some(Ok(true))) {
+        if !begins(&mut resting).await {
             return Ok(());
         }
         seat.set_rests(false);

@@ -120,6 +120,7 @@ fn is_full() -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abuse_costs_bounded_memory_and_others_are_served() {
     let (clients, asked) = if is_full() { (2000, 2000) } else { (100, 100) };
+    let mut wrong = Vec::new();
     for flood in floods::ALL {
         let gateway = Apart::start(20_000).await;
         gateway.ask(asked / 10).await;
@@ -130,10 +131,13 @@ async fn abuse_costs_bounded_memory_and_others_are_served() {
         if is_full() {
             println!("{flood:?}: {grown} kB more than {before}, p99 {usual:?} and then {meanwhile:?}");
         }
-        assert!(grown < flood.most_memory(clients), "{flood:?}: {grown} kB");
+        if grown > flood.most_memory(clients) {
+            wrong.push(format!("{flood:?}: {grown} kB"));
+        }
         drop(held);
         gateway.ask(10).await;
     }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test]
