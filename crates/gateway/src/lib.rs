@@ -14,6 +14,8 @@ mod drain;
 mod entry;
 mod error;
 mod forwarded;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handover;
 mod headers;
 mod health;

@@ -67,7 +67,7 @@ struct Parts {
 
 /// A part that is not understood.
 #[derive(Debug)]
-struct Damage {
+pub(crate) struct Damage {
     key: Option<ServiceKey>,
     error: String,
 }
@@ -82,6 +82,11 @@ impl Snapshot {
     pub(crate) fn new(services: Vec<ServiceSpec>, removed: Vec<Removed>, maintenance: Vec<SetMaintenance>) -> Self {
         Self { format: Format::One, services, removed, maintenance, lost: Vec::new() }
     }
+}
+
+/// All of it that is not damaged. An error: none of it.
+pub(crate) fn understood(text: &[u8]) -> serde_json::Result<(Snapshot, Vec<Damage>)> {
+    serde_json::from_slice::<Parts>(text).map(Parts::read)
 }
 
 impl Parts {
@@ -157,9 +162,8 @@ impl SnapshotFile {
         };
         let aside = self.beside(".broken");
         let (path, kept) = (self.path.display(), aside.display());
-        match serde_json::from_slice::<Parts>(&text) {
-            Ok(parts) => {
-                let (snapshot, damage) = parts.read();
+        match understood(&text) {
+            Ok((snapshot, damage)) => {
                 if !damage.is_empty() {
                     fs::copy(&self.path, &aside)?;
                 }

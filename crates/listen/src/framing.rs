@@ -130,13 +130,15 @@ impl Scan {
     fn end(&mut self, head: &[u8], most: usize) -> Result<Option<usize>, Fault> {
         while let Some(found) = memchr::memchr(b'\n', &head[self.next..]) {
             let newline = self.next + found;
+            // As it is where the bytes come one by one.
+            self.fits(newline + 1, most)?;
             if newline == self.line || head[newline - 1] != b'\r' {
                 return Err(Fault::Malformed);
             }
             let is_empty = newline == self.line + 1;
             // One empty line before a request is no request (RFC 9112, section 2.2).
             if is_empty && self.line > 0 {
-                return self.fits(newline + 1, most).map(|()| Some(newline + 1));
+                return Ok(Some(newline + 1));
             }
             (self.line, self.next) = (newline + 1, newline + 1);
         }

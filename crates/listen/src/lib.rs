@@ -13,6 +13,8 @@ mod door;
 mod early;
 mod exchange;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod head;
 mod intake;
 mod lent;
