@@ -1,10 +1,11 @@
 //! What `windlass-server.toml` means.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use windlass_core::config::{
-    Checks, DockerEndpoint, GitHubAuth, HostSelector, NoCi, NoCiThen, SERVER_REFERENCE, SecretSource, ServerConfig,
-    StagePolicy, TriggerKind,
+    CertificateFiles, Checks, DockerEndpoint, GatewayTls, GitHubAuth, HostSelector, NoCi, NoCiThen, SERVER_REFERENCE,
+    SecretSource, ServerConfig, StagePolicy, TriggerKind,
 };
 use windlass_core::quantity::Duration;
 
@@ -111,4 +112,20 @@ fn gateways_may_share_ports_and_sockets_on_different_machines_only() {
     assert!(with(r#"{ docker = "unix:///a", gateway = { http = "0.0.0.0:81", control = "/run/h.sock" } }"#).is_ok());
     assert!(with(r#"{ docker = "unix:///a", gateway = { http = "127.0.0.1:80", control = "/run/h.sock" } }"#).is_err());
     assert!(with(r#"{ docker = "unix:///b", gateway = { http = "0.0.0.0:81", control = "/run/g.sock" } }"#).is_err());
+}
+
+#[test]
+fn another_proxy_ends_tls_where_the_host_or_its_gateway_says_so() {
+    let tls = |host: &str, gateway: &str| {
+        let gateway = format!("{{ http = \"0.0.0.0:80\", control = \"/run/g.sock\"{gateway} }}");
+        let host = format!("hosts.a = {{ docker = \"unix:///a\", gateway = {gateway}{host} }}");
+        let text = SMALLEST.replace("hosts.a.docker = \"unix:///var/run/docker.sock\"", &host);
+        parse(&text).hosts.into_values().next().unwrap().gateway.unwrap().tls
+    };
+    assert_eq!(tls("", ""), GatewayTls::Here(BTreeMap::new()));
+    assert_eq!(tls(", tls = \"upstream\"", ""), GatewayTls::Upstream);
+    assert_eq!(tls("", ", tls = \"upstream\""), GatewayTls::Upstream);
+    let files = CertificateFiles { cert: "/a.pem".into(), key: "/a.key".into() };
+    let named = tls("", ", tls = { \"Shop.Example.com\" = { cert = \"/a.pem\", key = \"/a.key\" } }");
+    assert_eq!(named, GatewayTls::Here(BTreeMap::from([("shop.example.com".to_owned(), files)])));
 }
