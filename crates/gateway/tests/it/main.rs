@@ -17,6 +17,7 @@ mod harness;
 mod health;
 mod hold;
 mod http2_frames;
+mod limits;
 mod maintenance;
 mod metrics;
 mod one_reading;
