@@ -16,13 +16,22 @@ use host::{Container, EmptyImage, Host, ended};
 use traffic::{Counts, Traffic};
 
 const UPGRADES: usize = 5;
+const SWITCHES: usize = 40;
 /// What clients do between two.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// More on demand: `WINDLASS_UPGRADES=20`.
+/// More on demand: `WINDLASS_UPGRADES=20`,
 fn upgrades() -> usize {
-    let asked = std::env::var_os("WINDLASS_UPGRADES");
-    asked.and_then(|count| count.to_str()?.parse().ok()).unwrap_or(UPGRADES)
+    asked("WINDLASS_UPGRADES").unwrap_or(UPGRADES)
+}
+
+/// `WINDLASS_SWITCHES=200`.
+fn switches() -> usize {
+    asked("WINDLASS_SWITCHES").unwrap_or(SWITCHES)
+}
+
+fn asked(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 fn check(counts: &Counts, upgrades: usize) {
@@ -62,6 +71,27 @@ async fn gateways_follow_each_other_under_load_and_nobody_notices() {
     for process in before {
         assert!(ended(process).await.success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_traffic_moves_from_release_to_release_under_load_and_nobody_notices() {
+    let mut host = Host::new();
+    let apps = [app::start().await, app::start().await];
+    let _gateway = host.until_followed(async || host.process(&host.config())).await;
+    host.switch(apps[0]).await.unwrap();
+    let mut traffic = Traffic::start(&host);
+    for switch in 1..=switches() {
+        if switch % 5 == 0 {
+            traffic.open_long_ones();
+        }
+        // Sooner than the drain is over: what is long under way lives on, since its target serves again.
+        tokio::time::sleep(PAUSE / 8).await;
+        host.switch(apps[switch % 2]).await.unwrap();
+        assert!(traffic.counts().failures().is_empty(), "{:?}", traffic.counts().failures());
+    }
+    let counts = traffic.stop().await;
+    println!("{} switches: {counts}", switches());
+    check(&counts, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

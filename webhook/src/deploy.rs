@@ -15,3 +15,4 @@ pub(crate) mod reconcile;
 pub(crate) mod retention;
 pub(crate) mod runner;
 pub(crate) mod stale;
+mod step_log;

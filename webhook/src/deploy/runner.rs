@@ -10,15 +10,13 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 use windlass_core::deployment::{Event, Failure, FailureCode, Outcome, Phase, Wait};
 use windlass_core::names::{AppName, Generation};
-use windlass_core::plain::plain;
 use windlass_core::plan::{Plan, Step};
 use windlass_core::secrets::Secrets;
-use windlass_engine::{Progress, ServicePages, StepContext};
+use windlass_engine::{ServicePages, StepContext};
 
 use crate::back_off::BackOff;
-use crate::deploy::bounded_log::{BoundedLog, Bounds, Rest};
 use crate::deploy::planning::{self, Intent, PlanningError};
-use crate::deploy::{catch_up, certificates, host_names, pages};
+use crate::deploy::{catch_up, certificates, host_names, pages, step_log};
 use crate::gate::Gate;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -305,7 +303,7 @@ async fn execute(
     };
     if result.is_ok() {
         match pages::copy_out(service, deployment, step).await {
-            Ok(missing) => keep_lines(service, deployment, &missing, &HashMap::new()).await,
+            Ok(missing) => step_log::keep(service, deployment, &missing, &HashMap::new()).await,
             Err(failure) => result = Err(failure),
         }
     }
@@ -325,7 +323,7 @@ fn step_context(
     pages: ServicePages,
 ) -> (StepContext, tokio::task::JoinHandle<()>) {
     let (progress, receiver) = mpsc::channel(LINES_UNDER_WAY);
-    let log = service.tracker.spawn(write_log(Arc::clone(service), deployment.clone(), receiver));
+    let log = service.tracker.spawn(step_log::write(Arc::clone(service), deployment.clone(), receiver));
     let secrets = plan
         .steps
         .iter()
@@ -340,48 +338,6 @@ fn step_context(
         })
         .collect::<BTreeMap<_, _>>();
     (StepContext::new(plan, secrets, service.settings.registries(), progress).with_pages(pages), log)
-}
-
-async fn write_log(service: Arc<Service>, deployment: StoredDeployment, mut progress: mpsc::Receiver<Progress>) {
-    // A container tells its log from the beginning, also to a step that begins again after a crash.
-    let known = service.store.logged_lines(&deployment.id).await.unwrap_or_default();
-    let mut logs: HashMap<String, BoundedLog<()>> = HashMap::new();
-    let mut batch = Vec::new();
-    while progress.recv_many(&mut batch, 200).await > 0 {
-        let lines: Vec<(String, String)> = batch
-            .drain(..)
-            .filter_map(|progress| match progress {
-                Progress::Log { source, line } => {
-                    let told = known.get(&source).copied().unwrap_or_default();
-                    let log = logs.entry(source.clone()).or_insert_with(|| BoundedLog::after(told, Bounds::DEPLOYMENT));
-                    log.take((), &plain(&line.line)).map(|((), line)| (source, line))
-                }
-                Progress::Note(note) => Some(("windlass".to_owned(), note)),
-            })
-            .collect();
-        let accounted = logs.iter().map(|(source, log)| (source.clone(), log.accounted())).collect();
-        keep_lines(&service, &deployment, &lines, &accounted).await;
-    }
-    for (source, log) in logs.into_iter().filter(|(_, log)| log.has_more()) {
-        let Rest { gap, lines, seen } = log.end();
-        let rest = gap.into_iter().chain(lines.into_iter().map(|((), line)| line));
-        let rest: Vec<_> = rest.map(|line| (source.clone(), line)).collect();
-        keep_lines(&service, &deployment, &rest, &HashMap::from([(source, seen)])).await;
-    }
-}
-
-async fn keep_lines(
-    service: &Service,
-    deployment: &StoredDeployment,
-    lines: &[(String, String)],
-    accounted: &HashMap<String, u64>,
-) {
-    if lines.is_empty() {
-        return;
-    }
-    if let Err(error) = service.store.append_log(&deployment.id, lines, accounted, service.clock.now()).await {
-        tracing::error!(deployment.id = %deployment.id, error = %error, "log lines could not be stored");
-    }
 }
 
 async fn record(
