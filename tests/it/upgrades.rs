@@ -31,7 +31,7 @@ fn switches() -> usize {
 }
 
 fn asked(variable: &str) -> Option<usize> {
-    std::env::var(variable).ok()?.parse().ok()
+    std::env::var_os(variable)?.to_str()?.parse().ok()
 }
 
 fn check(counts: &Counts, upgrades: usize) {
