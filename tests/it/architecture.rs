@@ -25,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("windlass-demo", &[]),
     ("windlass-docker", &["windlass-core"]),
     ("windlass-engine", &["windlass-core", "windlass-docker", "windlass-registry"]),
-    ("windlass-fuzz", &["windlass-core", "windlass-webhook"]),
+    ("windlass-fuzz", &["windlass-core", "windlass-gateway", "windlass-listen", "windlass-webhook"]),
     ("windlass-gateway", &["windlass-core", "windlass-listen"]),
     ("windlass-images", &["windlass-core", "windlass-docker", "windlass-registry"]),
     ("windlass-listen", &[]),
