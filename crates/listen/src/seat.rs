@@ -96,7 +96,8 @@ impl Seat {
 
     pub(crate) fn wrote(&self, bytes: usize) {
         self.writing.moved(bytes, self.now());
-        if self.phase.load(Relaxed) == IDLE {
+        // Where requests come side by side, what is written between them is no answer.
+        if self.phase.load(Relaxed) == IDLE && self.exchanges.get().is_none() {
             self.since.store(self.now(), Relaxed);
         }
     }

@@ -27,6 +27,7 @@ mod request_id;
 mod retry;
 mod routing;
 mod secure;
+mod side_by_side;
 mod snapshot;
 mod streams;
 mod succession;

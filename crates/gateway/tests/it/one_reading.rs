@@ -158,3 +158,20 @@ async fn a_target_that_names_another_host_than_the_header_is_refused() {
     let request = Request::get(format!("http://{HOST}/")).header("host", "other.test").body(client::nothing()).unwrap();
     assert_eq!(Client::connect(front.http()).await.send(request).await.unwrap().status(), 400);
 }
+
+#[tokio::test]
+async fn a_client_that_waits_with_its_body_hears_the_apps_word_and_not_the_gateways() {
+    let refused = b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n";
+    let wanted = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    for (answer, heard) in [(refused.as_slice(), "HTTP/1.1 417"), (wanted, "HTTP/1.1 100")] {
+        let (target, mut told) = app(answer).await;
+        let front = front_of(target).await;
+        let mut client = TcpStream::connect(front.http()).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut first = vec![0; heard.len()];
+        client.read_exact(&mut first).await.unwrap();
+        assert_eq!(String::from_utf8(first).unwrap(), heard);
+        assert!(told.recv().await.unwrap().contains("\r\nexpect: 100-continue\r\n"), "the app is asked");
+    }
+}
