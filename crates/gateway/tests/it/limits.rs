@@ -85,6 +85,15 @@ async fn a_head_has_so_many_fields_and_so_many_bytes() {
 }
 
 #[tokio::test]
+async fn more_fields_than_usual_may_be_allowed() {
+    let (front, _app) = front_with(|options| options.limits = Limits { fields: 150, ..Limits::gateway() }).await;
+    let fields: String = (0..140).map(|number| format!("x-{number}: 1\r\n")).collect();
+    // The app that is there takes no more than usual.
+    let asked = format!("GET / HTTP/1.1\r\nhost: nobody.test\r\n{fields}connection: close\r\n\r\n");
+    assert!(raw(front.http(), asked).await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
 async fn a_proxy_says_whose_connection_it_is_and_nobody_else_may() {
     let trust = |proxy: &'static str| {
         move |options: &mut GatewayOptions| {

@@ -160,18 +160,52 @@ async fn a_target_that_names_another_host_than_the_header_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_with_its_body_hears_the_apps_word_and_not_the_gateways() {
-    let refused = b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n";
-    let wanted = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-    for (answer, heard) in [(refused.as_slice(), "HTTP/1.1 417"), (wanted, "HTTP/1.1 100")] {
-        let (target, mut told) = app(answer).await;
-        let front = front_of(target).await;
-        let mut client = TcpStream::connect(front.http()).await.unwrap();
-        let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
-        client.write_all(head.as_bytes()).await.unwrap();
-        let mut first = vec![0; heard.len()];
-        client.read_exact(&mut first).await.unwrap();
-        assert_eq!(String::from_utf8(first).unwrap(), heard);
-        assert!(told.recv().await.unwrap().contains("\r\nexpect: 100-continue\r\n"), "the app is asked");
-    }
+async fn a_client_that_waits_with_its_body_hears_the_apps_no_and_not_the_gateways_yes() {
+    let (target, mut told) = app(b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n").await;
+    let front = front_of(target).await;
+    assert_eq!(waiting_with_its_body(&front).await.1, "HTTP/1.1 417");
+    assert!(told.recv().await.unwrap().contains("\r\nexpect: 100-continue\r\n"), "the app is asked");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_with_its_body_sends_it_when_the_app_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = front_of(Target { name: "raw".to_owned(), address: listener.local_addr().unwrap() }).await;
+    let app = async {
+        loop {
+            // The gateway looks now and then whether somebody listens.
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while let Ok(byte) = stream.read_u8().await {
+                head.push(byte);
+                if head.ends_with(b"\r\n\r\n") {
+                    stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+                    let mut body = [0; 5];
+                    stream.read_exact(&mut body).await.unwrap();
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await.unwrap();
+                    return stream.write_all(&body).await.unwrap();
+                }
+            }
+        }
+    };
+    let client = async {
+        let (mut client, heard) = waiting_with_its_body(&front).await;
+        assert_eq!(heard, "HTTP/1.1 100");
+        client.write_all(b"hello").await.unwrap();
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"hello") {
+            rest.push(client.read_u8().await.unwrap());
+        }
+    };
+    tokio::join!(app, client);
+}
+
+/// What a client hears first that waits.
+async fn waiting_with_its_body(front: &Front) -> (TcpStream, String) {
+    let mut client = TcpStream::connect(front.http()).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    client.read_exact(&mut first).await.unwrap();
+    (client, String::from_utf8(first.to_vec()).unwrap())
 }
