@@ -42,16 +42,17 @@ impl Engine {
         path: &str,
         most: usize,
     ) -> Result<Result<String, NoFile>, EngineError> {
-        let _one_at_a_time = self.pulls().turn(reference).await;
-        let id = self.make_reader(reference).await?;
+        let name = format!("windlass-{}-reads", &self.installation().to_string()[..8]);
+        // Whatever the image: they are all read by a container of this name.
+        let _one_at_a_time = self.pulls().turn(&name).await;
+        let id = self.make_reader(&name, reference).await?;
         let read = self.read_file(&id, path, most).await;
         let removed = self.remove_reader(&id).await;
         read.and_then(|found| removed.map(|()| found))
     }
 
-    async fn make_reader(&self, reference: &str) -> Result<String, EngineError> {
+    async fn make_reader(&self, name: &str, reference: &str) -> Result<String, EngineError> {
         let installation = self.installation().to_string();
-        let name = format!("windlass-{}-reads", &installation[..8]);
         let body = ContainerCreateBody {
             image: Some(reference.to_owned()),
             entrypoint: Some(vec!["never".to_owned()]),
@@ -60,16 +61,16 @@ impl Engine {
             ..Default::default()
         };
         let create = || {
-            let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
+            let options = CreateContainerOptions { name: Some(name.to_owned()), ..Default::default() };
             self.docker().create_container(Some(options), body.clone())
         };
         let created = match create().await {
             // A service that was killed has left it.
             Err(error) if status(&error) == Some(409) => {
-                let found = self.inspect(&name).await?;
+                let found = self.inspect(name).await?;
                 let found = found.config.and_then(|config| config.labels).unwrap_or_default();
                 if found.get(LABEL) == Some(&installation) {
-                    self.remove_reader(&name).await?;
+                    self.remove_reader(name).await?;
                 }
                 create().await
             }
