@@ -139,6 +139,11 @@ impl Certificates {
         }
     }
 
+    /// The names that are looked after.
+    pub(crate) fn wanted(&self) -> BTreeSet<String> {
+        self.lock().wanted.clone()
+    }
+
     /// From now on these names and no others are looked after. What has ended and nobody wants is forgotten.
     pub(crate) fn want(&self, wanted: BTreeSet<String>, now: Timestamp) {
         let mut names = self.lock();
@@ -189,6 +194,7 @@ impl Certificates {
         let (why, challenge, back_off) = match failed {
             Failed::Refused { why, challenge } => (why, challenge, REFUSED),
             Failed::AtOnce(why) => (why, None, REFUSED),
+            Failed::Forgotten => ("the authority does not know our account".to_owned(), None, REFUSED),
             Failed::Away(why) => (why, None, AWAY),
         };
         let kept = shelf.change(name, |kept| {
@@ -241,8 +247,12 @@ impl Certificates {
                 (Some(account), Some(identifier)) => authority.window(account, &identifier).await,
                 _ => None,
             };
-            let (at, again) =
-                window.map_or((None, WINDOWS.1), |(at, again)| (Some(at), again.clamp(WINDOWS.0, WINDOWS.1)));
+            let known = self.lock().windows.get(&name).filter(|known| known.of == leaf.ends).and_then(|known| known.at);
+            let (at, again) = match window {
+                Some((at, again)) => (Some(at), again.clamp(WINDOWS.0, WINDOWS.1)),
+                // What it has said it has said.
+                None => (known, if account.is_some() { WINDOWS.1 } else { WINDOWS.0 }),
+            };
             // A certificate of a day is not to be forgotten about for six hours.
             let short = Duration::try_from(leaf.ends.duration_since(now) / 4).unwrap_or_default().max(WINDOWS.0);
             let window = Window { of: leaf.ends, at, ask_again: now + again.min(short) };
@@ -299,7 +309,9 @@ impl Certificates {
     }
 
     fn claim<'a>(&'a self, name: &'a str) -> Option<Claimed<'a>> {
-        self.lock().under_way.insert(name.to_owned()).then_some(Claimed { certificates: self, name })
+        // A claim that is dropped takes the lock: none is made for a name that somebody else has.
+        let is_free = self.lock().under_way.insert(name.to_owned());
+        is_free.then(|| Claimed { certificates: self, name })
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {

@@ -12,7 +12,9 @@ pub(crate) const STORE: &str = "windlass.db";
 pub(crate) const KEY: &str = "fingerprint.key";
 const LOCK: &str = "serve.lock";
 /// What Windlass makes in it begins so.
-const OURS: [&str; 5] = ["acme", "windlass.", "fingerprint.", "serve.lock", "gateway"];
+const OURS: [&str; 4] = ["windlass.", "fingerprint.", "serve.lock", "gateway"];
+/// The folder of the account and the certificates.
+pub(crate) const CERTIFICATES: &str = "acme";
 const FOLDER_MODE: u32 = 0o700;
 pub(crate) const FILE_MODE: u32 = 0o600;
 /// What `windlass token` does while it has the folder takes less.
@@ -68,7 +70,7 @@ pub fn close_to_others(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !OURS.iter().any(|ours| name.starts_with(ours)) {
+        if name != CERTIFICATES && !OURS.iter().any(|ours| name.starts_with(ours)) {
             stranger.get_or_insert(name);
             continue;
         }

@@ -32,6 +32,13 @@ use crate::quantity::Duration;
 pub use certificates::{Certificate, CertificateSource, CertificateStatus, Challenge, SetCertificates, SetChallenges};
 pub use maintenance::{Maintenance, MaintenanceStatus, SetMaintenance};
 
+/// What stands for a name and its siblings: `a.shop.test` is one of `*.shop.test`.
+#[must_use]
+pub fn wildcard_of(name: &str) -> Option<String> {
+    let (first, rest) = name.split_once('.')?;
+    (!matches!(first, "" | "*") && !rest.is_empty()).then(|| format!("*.{rest}"))
+}
+
 /// What one set of routes belongs to: an app on a stage of a project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -279,7 +286,7 @@ pub struct Drained {
 }
 
 /// What a gateway knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayStatus {
     /// The gateway's own version.
     pub version: String,
@@ -338,4 +345,17 @@ pub enum TargetState {
     Unhealthy,
     /// Finishes what it has.
     Draining,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_star_stands_for_each_name_that_is_right_below() {
+        assert_eq!(wildcard_of("shop.example.com").as_deref(), Some("*.example.com"));
+        for none in ["*.example.com", "localhost", ".com", "com."] {
+            assert_eq!(wildcard_of(none), None, "{none}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use windlass_core::config::CertificateFiles;
-use windlass_core::gateway::{Certificate, CertificateSource, CertificateStatus, Challenge, Route};
+use windlass_core::gateway::{Certificate, CertificateSource, CertificateStatus, Challenge, Route, wildcard_of};
 
 pub(crate) use files::{Watch, watch};
 pub(crate) use own::ACME_TLS;
@@ -209,12 +209,6 @@ impl ResolvesServerCert for Certificates {
         let found = exact.or_else(|| shown.by_name.get(&wildcard_of(&name)?)).or_else(|| shown.by_name.get("*"));
         found.cloned()
     }
-}
-
-/// `a.shop.test` is one of `*.shop.test`.
-fn wildcard_of(name: &str) -> Option<String> {
-    let (first, rest) = name.split_once('.')?;
-    (first != "*" && !rest.is_empty()).then(|| format!("*.{rest}"))
 }
 
 /// Each name has the one that ends last.

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::iter;
 use std::sync::Arc;
 
+use windlass_core::gateway::wildcard_of;
+
 use crate::meters::RouteMeter;
 use crate::path::{self, HasNul, Reading};
 use crate::service::Service;
@@ -132,7 +134,7 @@ impl Table {
 
     fn find_by(&self, host: &str, covers: impl Fn(&Rule) -> bool) -> Option<Way<'_>> {
         let host = plain_host(host);
-        let wildcard = iter::once_with(|| wildcard(&host)).flatten().map(Cow::Owned);
+        let wildcard = iter::once_with(|| wildcard_of(&host)).flatten().map(Cow::Owned);
         let names = iter::once(Cow::Borrowed(&*host)).chain(wildcard).chain([Cow::Borrowed("*")]);
         let mut owner = None;
         for rules in names.filter_map(|name| self.hosts.get(&*name)) {
@@ -168,12 +170,6 @@ fn plain_host(host: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(name)
     }
-}
-
-/// `a.shop.test` is any one name below `shop.test`.
-fn wildcard(host: &str) -> Option<String> {
-    let (name, rest) = host.split_once('.')?;
-    (!name.is_empty() && !rest.is_empty()).then(|| format!("*.{rest}"))
 }
 
 fn covers(prefix: &str, path: &str) -> bool {

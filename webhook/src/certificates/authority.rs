@@ -36,6 +36,8 @@ pub(super) struct Authority {
 pub(super) enum Failed {
     /// It may be tried at once: a nonce was not good any more, or what was known of us is forgotten.
     AtOnce(String),
+    /// The same with another account: it does not know this one any more.
+    Forgotten,
     /// The authority, or something before it, said no.
     Refused { why: String, challenge: Option<AcmeChallenge> },
     /// It cannot be reached: it was asked for nothing.
@@ -47,6 +49,17 @@ pub(super) enum Failed {
 struct AccountFile {
     contact: Vec<String>,
     credentials: AccountCredentials,
+}
+
+/// So much of it as says whose it is.
+#[derive(Deserialize)]
+struct Known {
+    credentials: Whose,
+}
+
+#[derive(Deserialize)]
+struct Whose {
+    id: String,
 }
 
 impl Failed {
@@ -92,6 +105,14 @@ impl Authority {
         self.keep(shelf, credentials).await?;
         tracing::info!(acme.directory = %self.config.directory, account = account.id(), "registered at the authority");
         Ok(account)
+    }
+
+    /// This account is none any more. Somebody else may have registered anew meanwhile.
+    pub(super) async fn forget(&self, shelf: &Shelf, account: &str) {
+        let _registering = self.registering.lock().await;
+        if shelf.account::<Known>().is_some_and(|known| known.credentials.id == account) {
+            shelf.forget_account();
+        }
     }
 
     async fn keep(&self, shelf: &Shelf, credentials: AccountCredentials) -> Result<(), Failed> {
@@ -150,6 +171,18 @@ impl Authority {
 /// Whether the authority does not know the account, or will not any more.
 pub(super) fn forgot_us(error: &Error) -> bool {
     matches!(error, Error::Api(problem) if kind(problem) == "accountDoesNotExist")
+}
+
+/// Whether an order that says what it renews may be turned down for that. Not for its number, and not where nobody knows
+/// whether there is one now.
+pub(super) fn may_be_of_the_renewal(error: &Error) -> bool {
+    match error {
+        Error::Api(problem) => !matches!(kind(problem), "badNonce" | "accountDoesNotExist" | "rateLimited"),
+        Error::Unsupported(_) | Error::Str(_) => true,
+        // The library has no word for an authority that passes over what is renewed.
+        Error::Other(other) => other.to_string().starts_with("replaces field mismatch"),
+        _ => false,
+    }
 }
 
 /// Whether a problem is only that this nonce is not good any more.

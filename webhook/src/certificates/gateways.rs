@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use windlass_core::config::{GatewayListen, GatewayTls, HostConfig};
 use windlass_core::gateway::{
-    Certificate, CertificateSource, Challenge, GatewayStatus, SetCertificates, SetChallenges,
+    Certificate, CertificateSource, Challenge, GatewayStatus, SetCertificates, SetChallenges, wildcard_of,
 };
 use windlass_core::names::HostName;
 use windlass_engine::{GatewayClient, GatewayError, Hosts};
@@ -190,7 +190,8 @@ impl Door {
 
 /// Whether it shows something else for a name than what it was given. Names that it does not show are nobody's yet.
 fn forgot(status: &GatewayStatus, shown: &Endings) -> bool {
-    status.certificates.iter().any(|certificate| match (certificate.source, shown.get(&certificate.name)) {
+    let given = |name: &str| shown.get(name).or_else(|| shown.get(&wildcard_of(name)?));
+    status.certificates.iter().any(|certificate| match (certificate.source, given(&certificate.name)) {
         (CertificateSource::File, _) | (CertificateSource::SelfSigned, None) => false,
         // What it cannot use will not be better for being told again.
         (CertificateSource::SelfSigned, Some(_)) => certificate.problem.is_none(),
@@ -205,4 +206,38 @@ fn hash<'a>(parts: impl Iterator<Item = &'a String>) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+    use windlass_core::gateway::CertificateStatus;
+
+    use super::*;
+
+    fn status(name: &str, source: CertificateSource, ends: Option<Timestamp>) -> GatewayStatus {
+        let certificates = vec![CertificateStatus { name: name.to_owned(), source, ends, problem: None }];
+        GatewayStatus { certificates, ..GatewayStatus::default() }
+    }
+
+    #[test]
+    fn a_gateway_is_told_again_of_what_it_lost_and_of_nothing_else() {
+        let [ends, later] = [1, 2].map(|second| Timestamp::from_second(second).unwrap());
+        let given: Endings = BTreeMap::from([("shop.test".to_owned(), ends), ("*.all.test".to_owned(), ends)]);
+        use CertificateSource::{File, SelfSigned, Service};
+        for (name, source, shown, lost) in [
+            ("shop.test", Service, Some(ends), false),
+            ("shop.test", Service, Some(later), true),
+            ("shop.test", SelfSigned, None, true),
+            ("shop.test", File, Some(later), false),
+            ("a.all.test", Service, Some(ends), false),
+            ("a.all.test", SelfSigned, None, true),
+            ("other.test", SelfSigned, None, false),
+            ("other.test", Service, Some(ends), true),
+        ] {
+            assert_eq!(forgot(&status(name, source, shown), &given), lost, "{name} {source}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData};
 use tokio::time::Instant;
 use windlass_core::config::AcmeChallenge;
 
-use super::authority::{Authority, Failed, bad_nonce, forgot_us, words};
+use super::authority::{Authority, Failed, bad_nonce, forgot_us, may_be_of_the_renewal, words};
 use super::gateways::Gateways;
 use super::leaf::Leaf;
 use super::proof::{Proof, Turns, as_kind, as_type};
@@ -46,6 +46,10 @@ impl Ordering<'_> {
             };
             match self.go_on(&account).await {
                 Err(Failed::AtOnce(why)) => last = why,
+                Err(Failed::Forgotten) => {
+                    self.authority.forget(self.shelf, account.id()).await;
+                    "the authority does not know our account any more".clone_into(&mut last);
+                }
                 gone => return gone.map_err(|failed| (failed, alone.asked())),
             }
         }
@@ -54,12 +58,16 @@ impl Ordering<'_> {
 
     async fn go_on(&self, account: &Account) -> Result<Leaf, Failed> {
         let (mut order, key) = self.order(account).await?;
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         let mut look = FIRST_LOOK;
         loop {
             let status = order.state().status;
             match status {
-                OrderStatus::Pending => self.prove(&mut order).await?,
+                OrderStatus::Pending => {
+                    self.prove(&mut order).await?;
+                    // A record in the DNS takes its own time.
+                    until = Instant::now() + PATIENCE;
+                }
                 OrderStatus::Ready => {
                     let csr = self.request(&key)?;
                     order.finalize_csr(&csr).await.map_err(|error| self.failed(error))?;
@@ -113,7 +121,7 @@ impl Ordering<'_> {
         let ordered = match replaces {
             // Whether the authority knows renewals by name, and this one, is for it to say.
             Some(replaces) => match account.new_order(&new().replaces(replaces)).await {
-                Err(error) if !bad_nonce(&error) && !forgot_us(&error) => account.new_order(&new()).await,
+                Err(error) if may_be_of_the_renewal(&error) => account.new_order(&new()).await,
                 ordered => ordered,
             },
             None => account.new_order(&new()).await,
@@ -261,11 +269,7 @@ impl Ordering<'_> {
     }
 
     fn failed(&self, error: Error) -> Failed {
-        if forgot_us(&error) {
-            self.shelf.forget_account();
-            return Failed::AtOnce("the authority does not know our account any more".to_owned());
-        }
-        self.authority.failed(error)
+        if forgot_us(&error) { Failed::Forgotten } else { self.authority.failed(error) }
     }
 }
 

@@ -17,11 +17,10 @@ use windlass_core::config::{AcmeChallenge, AcmeConfig, ServerConfig};
 
 use super::NameState;
 use super::leaf::Leaf;
-use crate::data_folder::FILE_MODE;
+use crate::data_folder::{CERTIFICATES, FILE_MODE};
 
-/// In the data folder.
-pub(super) const FOLDER: &str = "acme";
-pub(super) const ACCOUNT: &str = "account.json";
+/// No name's file ends so.
+pub(super) const ACCOUNT: &str = "account.credentials";
 const ENDING: &str = ".json";
 /// Longer names are shortened to their hash: a file's name has 255 bytes at the most.
 const LONGEST_NAME: usize = 200;
@@ -97,7 +96,7 @@ pub(super) struct Shelf {
 impl Shelf {
     /// Another directory, or another account there, has a folder of its own.
     pub(super) fn open(data: &Path, config: &AcmeConfig) -> Self {
-        let (all, folder) = (data.join(FOLDER), folder_of(data, config));
+        let (all, folder) = (data.join(CERTIFICATES), folder_of(data, config));
         let mut entries: BTreeMap<String, Entry> =
             read_folder(&folder).map(|entry| (entry.kept.name.clone(), entry)).collect();
         for other in folders(&all).filter(|other| *other != folder) {
@@ -184,7 +183,7 @@ fn folder_of(data: &Path, config: &AcmeConfig) -> PathBuf {
     hash.update(account);
     let host = config.directory.host_str().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let called = format!("{}-{}", &host[..host.len().min(60)], &hex::encode(hash.finalize())[..8]);
-    data.join(FOLDER).join(called)
+    data.join(CERTIFICATES).join(called)
 }
 
 /// What an earlier authority gave is shown until this one has given something.

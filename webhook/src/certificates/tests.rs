@@ -57,6 +57,17 @@ fn due(certificates: &Certificates) -> (bool, Option<u64>) {
 }
 
 #[tokio::test]
+async fn a_name_is_ordered_by_one_at_a_time_and_who_finds_it_taken_takes_nothing_away() {
+    let data = tempfile::tempdir().unwrap();
+    let certificates = with(&server(data.path(), "https://127.0.0.1:1/directory"), certificate(0, 90), None).await;
+    let first = certificates.claim(NAME).unwrap();
+    assert!(certificates.claim(NAME).is_none());
+    assert!(certificates.claim(NAME).is_none(), "the first still has it");
+    drop(first);
+    assert!(certificates.claim(NAME).is_some());
+}
+
+#[tokio::test]
 async fn a_certificate_is_renewed_at_two_thirds_of_its_life_however_short_that_is() {
     let data = tempfile::tempdir().unwrap();
     let server = server(data.path(), "https://127.0.0.1:1/directory");

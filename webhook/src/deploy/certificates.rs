@@ -11,6 +11,7 @@ use futures_util::future::{Either, select};
 use tokio::time::Instant;
 use windlass_core::config::{AppConfig, GatewayTls};
 use windlass_core::deployment::Failure;
+use windlass_core::gateway::wildcard_of;
 use windlass_core::names::{AppName, HostName, ReleaseNumber};
 use windlass_core::stage::Stage;
 use windlass_engine::StepContext;
@@ -36,6 +37,8 @@ pub(crate) struct HttpsNames {
     pub(crate) shown: BTreeSet<String>,
     /// Those of them that have no files on a host: they come from the authority.
     pub(crate) ordered: BTreeSet<String>,
+    /// A release cannot be read: what it wants is what was wanted before.
+    some_are_unknown: bool,
     /// Promised by apps on hosts where nobody is said to end TLS.
     in_the_clear: BTreeSet<(HostName, String)>,
 }
@@ -67,16 +70,14 @@ impl HttpsNames {
     }
 }
 
-/// What stands for a name and its siblings.
-fn wildcard_of(name: &str) -> Option<String> {
-    name.split_once('.').filter(|(first, _)| *first != "*").map(|(_, rest)| format!("*.{rest}"))
-}
-
 /// Of everything that is served, and of what is about to be.
 async fn of_all(service: &Service) -> Result<HttpsNames, StoreError> {
     let mut names = HttpsNames::default();
     for Serving { stage, app, release } in service.store.serving().await? {
         add_release(service, &mut names, &stage, &app, release).await?;
+    }
+    if names.some_are_unknown {
+        names.ordered.extend(service.certificates.wanted());
     }
     Ok(names)
 }
@@ -99,10 +100,9 @@ async fn add_release(
 ) -> Result<(), StoreError> {
     let Some(release) = service.store.release(stage, app, release).await? else { return Ok(()) };
     // What an older version could read, and this one cannot, is served all the same.
-    if let Ok(config) = stored_config(stage, &release.config).await
-        && let Some(app) = config.apps.get(app)
-    {
-        names.add(service, stage, app);
+    match stored_config(stage, &release.config).await {
+        Ok(config) => config.apps.get(app).into_iter().for_each(|app| names.add(service, stage, app)),
+        Err(_) => names.some_are_unknown = true,
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ pub(crate) async fn beside(
 /// But not for long.
 async fn of_deployment(service: &Service, deployment: &StoredDeployment) -> Vec<String> {
     let until = Instant::now() + WAIT;
-    let names = match new_names(service, deployment).await {
+    let names = match new_names(service, deployment, until).await {
         Ok(names) => names,
         Err(error) => {
             tracing::error!(deployment.id = %deployment.id, %error, "it is not known which names want a certificate");
@@ -142,7 +142,11 @@ async fn of_deployment(service: &Service, deployment: &StoredDeployment) -> Vec<
 }
 
 /// What the gateways have when this returns is what was got before.
-async fn new_names(service: &Service, deployment: &StoredDeployment) -> Result<BTreeSet<String>, StoreError> {
+async fn new_names(
+    service: &Service,
+    deployment: &StoredDeployment,
+    until: Instant,
+) -> Result<BTreeSet<String>, StoreError> {
     let mut ours = HttpsNames::default();
     for (app, release) in &deployment.releases {
         add_release(service, &mut ours, &deployment.stage, app, *release).await?;
@@ -153,7 +157,9 @@ async fn new_names(service: &Service, deployment: &StoredDeployment) -> Result<B
     service.certificates.want(of_all(service).await?.ordered, service.clock.now());
     let has_none = |name: &String| service.certificates.state(name).ends.is_none();
     let new = ours.ordered.into_iter().filter(has_none).collect();
-    service.certificates.tell().await;
+    if tokio::time::timeout_at(until, service.certificates.tell()).await.is_err() {
+        tracing::warn!(deployment.id = %deployment.id, "a gateway does not answer: its certificates are not waited for");
+    }
     Ok(new)
 }
 
@@ -232,17 +238,5 @@ impl BackgroundTask for CertificateWork {
             }
         });
         Ok(next)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_for_all_names_below_is_one_for_each_that_is_right_below() {
-        assert_eq!(wildcard_of("shop.example.com").as_deref(), Some("*.example.com"));
-        assert_eq!(wildcard_of("*.example.com"), None);
-        assert_eq!(wildcard_of("localhost"), None);
     }
 }

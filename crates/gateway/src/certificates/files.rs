@@ -10,8 +10,9 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use windlass_core::config::CertificateFiles;
+use windlass_core::gateway::wildcard_of;
 
-use super::{Certificates, wildcard_of};
+use super::Certificates;
 use crate::certificates::material::Material;
 
 /// By name.
