@@ -16,7 +16,7 @@ use windlass_engine::{ServicePages, StepContext};
 
 use crate::back_off::BackOff;
 use crate::deploy::planning::{self, Intent, PlanningError};
-use crate::deploy::{catch_up, certificates, host_names, pages, step_log};
+use crate::deploy::{catch_up, certificates, host_names, maintenance, pages, step_log};
 use crate::gate::Gate;
 use crate::service::Service;
 use crate::store::StoreError;
@@ -294,6 +294,9 @@ async fn execute(
     plan: &Plan,
     step: &Step,
 ) -> Result<Option<String>, Failure> {
+    if matches!(step, Step::Switch { .. }) {
+        keep_from_clients(service, deployment).await?;
+    }
     let pages = pages::of_plan(service, &deployment.stage, plan).await?;
     let (context, log) = step_context(service, deployment, plan, pages);
     let executed = service.hosts.execute(step, &context);
@@ -313,6 +316,19 @@ async fn execute(
         tracing::error!(deployment.id = %deployment.id, error = %error, "the log of a step was lost");
     }
     result
+}
+
+/// A gateway that was away, or is new, hears of maintenance before it sends anybody to the app.
+async fn keep_from_clients(service: &Service, deployment: &StoredDeployment) -> Result<(), Failure> {
+    for app in deployment.releases.keys() {
+        let told = maintenance::tell(service, &deployment.stage, app).await;
+        let warnings =
+            told.map_err(|error| Failure::new(FailureCode::Internal, format!("maintenance is not known: {error}")))?;
+        for warning in warnings {
+            tracing::warn!(deployment.id = %deployment.id, app.name = %app, "{warning}");
+        }
+    }
+    Ok(())
 }
 
 /// What a step needs, and the task that writes down what it says.

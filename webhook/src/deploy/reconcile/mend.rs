@@ -1,11 +1,12 @@
 //! Does what a host lacks. Each thing by itself: one that cannot be mended keeps no other from it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{join_all, try_join_all};
 use windlass_core::deployment::{Failure, FailureCode};
-use windlass_core::gateway::{ServiceSpec, Switch};
+use windlass_core::gateway::{ServiceKey, ServiceSpec, Switch};
 use windlass_core::names::HostName;
 use windlass_core::plan::TaskHealthCheck;
 use windlass_core::secrets::{Masker, Secrets};
@@ -34,7 +35,8 @@ impl Upkeep<'_> {
         let Some(host) = self.service.hosts.get(name) else { return };
         let seen = look(name, host, should_run, LOOK).await;
         // Before the gateway sends anybody anywhere.
-        join_all(seen.unheard.iter().map(|unheard| self.keep_from_clients(name, host, unheard))).await;
+        let told = seen.unheard.iter().map(|unheard| self.keep_from_clients(name, host, unheard));
+        let untold: BTreeSet<ServiceKey> = join_all(told).await.into_iter().flatten().collect();
         let dead = seen.routes.iter().filter(|route| route.how == Mistake::NobodyIsThere);
         join_all(dead.map(|route| self.route(host, should_run, route))).await;
         let missing = seen.missing.iter().map(|task| (task, HowFound::Missing));
@@ -42,20 +44,29 @@ impl Upkeep<'_> {
         let loose = seen.loose.iter().map(|task| (task, HowFound::Loose));
         join_all(missing.chain(ended).chain(loose).map(|(task, found)| self.see_to(host, task, found))).await;
         let seen = look(name, host, should_run, LOOK).await;
-        join_all(seen.routes.iter().map(|route| self.route(host, should_run, route))).await;
+        let may_be_sent = seen.routes.iter().filter(|route| !untold.contains(&route.service.key));
+        join_all(may_be_sent.map(|route| self.route(host, should_run, route))).await;
     }
 
-    async fn keep_from_clients(&self, name: &HostName, host: &Host, unheard: &Unheard<'_>) {
+    /// The service, if its gateway does not know yet that nobody may be sent there.
+    async fn keep_from_clients(&self, name: &HostName, host: &Host, unheard: &Unheard<'_>) -> Option<ServiceKey> {
         let (what, now, said) = (try_of_maintenance(unheard), Instant::now(), unheard.said);
-        let Some(gateway) = host.gateway.as_ref().filter(|_| self.pauses.left(&what, now).is_zero()) else { return };
+        let untold = || said.maintenance.is_some().then(|| said.key.clone());
+        let Some(gateway) = host.gateway.as_ref().filter(|_| self.pauses.left(&what, now).is_zero()) else {
+            return untold();
+        };
         self.pauses.tried(&what, now);
         match gateway.maintain(said).await {
             Ok(()) => {
+                // It may lose its memory again.
+                self.pauses.forget(&what);
                 tracing::info!(stage.name = %self.stage, host = %name, service.key = %said.key, "its gateway was told of maintenance");
+                None
             }
             Err(error) => {
                 let error = error.to_string();
                 tracing::warn!(stage.name = %self.stage, host = %name, service.key = %said.key, error, "its gateway does not know of maintenance");
+                untold()
             }
         }
     }
